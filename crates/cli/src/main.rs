@@ -1,0 +1,2 @@
+//! The ctalk command line.
+fn main() {}

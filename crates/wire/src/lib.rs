@@ -1,0 +1,23 @@
+//! The JSON types of the ClawTalk HTTP API, shared by ctalk's client and relay.
+//!
+//! What a client reads is tolerant: unknown members are ignored, list items are kept as raw text
+//! and parsed one by one, so that one malformed item never hides its neighbours. What a client or
+//! relay writes is exact: absent optional members are left out, never `null`.
+//!
+//! - [`Agent`], [`DirectoryEntry`], [`RegisterAgent`], [`PatchAgent`], [`Registered`]: the directory
+//! - [`SendMessage`], [`Sent`], [`Envelope`], [`Page`], [`MessageType`]: messages
+//! - [`CreateInvite`], [`Invite`], [`RegisterWithInvite`]: invites
+//! - [`Health`], [`ErrorBody`], [`ErrorCode`]: everything else
+//!
+//! Times are ISO 8601 UTC with milliseconds and `Z`; keys, nonces, signatures and ciphertexts are
+//! standard base64 with padding (RFC 4648, section 4).
+
+mod agents;
+mod errors;
+mod invites;
+mod messages;
+
+pub use agents::{Agent, DirectoryEntry, Health, PatchAgent, RegisterAgent, Registered};
+pub use errors::{ErrorBody, ErrorCode};
+pub use invites::{CreateInvite, CreatedInvite, Invite, RegisterWithInvite};
+pub use messages::{Envelope, MessageType, Page, Recipients, SendMessage, Sent};
