@@ -1,2 +1,45 @@
-//! Project chores.
-fn main() {}
+//! Project chores that need more than one cargo command. `cargo xtask` lists them.
+
+mod bench;
+mod debian;
+mod man;
+mod steps;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test            run every test of every language; with CI=true nothing may be skipped
+  bench [NAME...] measure and print tables: classic, relay, send, startup (all when none is named)
+  man             write the man pages to target/man";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args_os()
+        .skip(1)
+        .map(|arg| arg.to_string_lossy().into_owned())
+        .collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["test"] => test::run(),
+        ["bench", names @ ..] => bench::run(names),
+        ["man"] => man::run(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `cargo xtask bench`: measurements as Markdown tables. Every comparison runs its two sides in turn,
+//! so that both meet the same machine.
+
+mod classic;
+mod relay;
+mod send;
+mod startup;
+mod stats;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::steps::{Skips, Steps, shell_line};
+use crate::workspace::{cargo, target};
+
+/// Runs the named benches, all when `names` is empty.
+///
+/// # Errors
+/// On the first unknown name, before anything runs; and on the first bench that fails.
+pub(crate) fn run(names: &[&str]) -> Result<()> {
+    let all = ["classic", "relay", "send", "startup"];
+    if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
+        bail!(
+            "there is no bench `{unknown}`; there are {}",
+            all.join(", ")
+        );
+    }
+    let mut steps = Steps::new(Skips::from_env());
+    let mut tables = vec![machine()];
+    for name in if names.is_empty() { &all } else { names } {
+        tables.push(match *name {
+            "classic" => classic::table(&mut steps)?,
+            "relay" => relay::table(&mut steps)?,
+            "send" => send::table(&mut steps)?,
+            _ => startup::table(&mut steps)?,
+        });
+    }
+    println!("\n{}\n", steps.summary());
+    println!("{}", tables.join("\n"));
+    Ok(())
+}
+
+/// The machine the numbers come from.
+fn machine() -> String {
+    let processor = std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(": ")?.1.to_owned())
+        })
+        .unwrap_or_else(|| std::env::consts::ARCH.to_owned());
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let rustc = output(Command::new("rustc").arg("--version"))
+        .map_or_else(|_| "rustc".to_owned(), |text| text.trim().to_owned());
+    format!("Measured on {cores} cores of {processor}, {rustc}.\n")
+}
+
+/// Builds the optimised `ctalk` and says where it is.
+fn release_binary(steps: &mut Steps) -> Result<PathBuf> {
+    steps.run(
+        "Build ctalk",
+        &mut cargo(&["build", "--release", "--locked", "--package", "ctalk-cli"]),
+    )?;
+    Ok(crate::workspace::root()
+        .join(target()?)
+        .join("release/ctalk"))
+}
+
+/// Runs `command` and hands back what it wrote to stdout.
+fn output(command: &mut Command) -> Result<String> {
+    let line = shell_line(command);
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` failed ({})", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` did not write UTF-8"))
+}
+
+/// Wall times in nanoseconds from spawn to exit of each of `commands`, `rounds` times in turn, after
+/// one unmeasured run of each.
+fn wall_times(commands: &mut [Command], rounds: usize) -> Result<Vec<Vec<f64>>> {
+    let mut times = vec![Vec::with_capacity(rounds); commands.len()];
+    for round in 0..=rounds {
+        for (command, times) in commands.iter_mut().zip(&mut times) {
+            command.stdin(Stdio::null()).stdout(Stdio::null());
+            let started = Instant::now();
+            let status = command.status();
+            let elapsed = started.elapsed();
+            let line = || shell_line(command);
+            let status = status.with_context(|| format!("cannot start `{}`", line()))?;
+            if !status.success() {
+                bail!("`{}` failed ({status})", line());
+            }
+            if round > 0 {
+                times.push(elapsed.as_secs_f64() * 1e9);
+            }
+        }
+    }
+    Ok(times)
+}

@@ -1,0 +1,116 @@
+//! `cargo xtask test`: every test of every language.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::debian::{self, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
+use crate::steps::{Skips, Steps};
+use crate::workspace::{cargo, command, root, target};
+
+/// Runs everything and stops at the first failure.
+pub(crate) fn run() -> Result<()> {
+    let mut steps = Steps::new(Skips::from_env());
+    debian::install(&mut steps, &[&DBUS, &GNOME_KEYRING, &PYTHON, &NODE, &NPM]);
+    rust(&mut steps)?;
+    demo(&mut steps)?;
+    interop(&mut steps)?;
+    println!("\n{}", steps.summary());
+    Ok(())
+}
+
+fn rust(steps: &mut Steps) -> Result<()> {
+    steps.run(
+        "Rust tests",
+        &mut cargo(&["test", "--workspace", "--locked"]),
+    )?;
+    // Tests that need a Secret Service are marked `ignore`, so that a plain `cargo test` passes
+    // where there is none.
+    let what = "Tests against a Secret Service";
+    match debian::lacking(&[&DBUS, &GNOME_KEYRING]) {
+        Some(why) => steps.skip(what, &why),
+        None => steps.run(
+            what,
+            &mut cargo(&[
+                "test",
+                "--workspace",
+                "--locked",
+                "--tests",
+                "--",
+                "--ignored",
+            ]),
+        ),
+    }
+}
+
+fn demo(steps: &mut Steps) -> Result<()> {
+    // The same selection of packages as for the tests, so that features agree and little is rebuilt.
+    steps.run(
+        "Build ctalk",
+        &mut cargo(&["build", "--workspace", "--locked", "--bin", "ctalk"]),
+    )?;
+    steps.run("Demo", command(target()?.join("debug/ctalk")).arg("demo"))
+}
+
+/// The second implementations of a ClawTalk client against ctalk, in both directions.
+fn interop(steps: &mut Steps) -> Result<()> {
+    if let Some(why) = debian::lacking(&[&PYTHON, &NODE, &NPM]) {
+        return steps.skip("Interoperability with Python and Node", &why);
+    }
+    let target = target()?;
+    let venv = target.join("venv");
+    let python = venv.join("bin/python");
+    steps.run(
+        "Python environment",
+        command("python3").args(["-m", "venv"]).arg(&venv),
+    )?;
+    steps.run(
+        "Python packages",
+        command(&python)
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg("tests/interop/python/requirements.txt"),
+    )?;
+    let node = target.join("interop-node");
+    replace_folder(&root().join("tests/interop/node"), &root().join(&node))?;
+    steps.run(
+        "Node packages",
+        command("npm")
+            .args(["ci", "--no-fund", "--prefix"])
+            .arg(&node),
+    )?;
+    steps.run(
+        "Interoperability with Python and Node",
+        command(&python)
+            .args(["tests/interop/run.py", "--ctalk"])
+            .arg(target.join("debug/ctalk"))
+            .arg("--node")
+            .arg(&node),
+    )
+}
+
+/// Makes `to` a copy of `from`, without anything that was in `to` before and without installed packages.
+fn replace_folder(from: &Path, to: &Path) -> Result<()> {
+    if to.exists() {
+        fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
+    }
+    copy_folder(from, to)
+        .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
+}
+
+fn copy_folder(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        if entry.file_name() == "node_modules" {
+            continue;
+        }
+        let copy = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_folder(&entry.path(), &copy)?;
+        } else {
+            fs::copy(entry.path(), copy)?;
+        }
+    }
+    Ok(())
+}

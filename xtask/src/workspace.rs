@@ -1,0 +1,46 @@
+//! Where things are, and the commands that build them.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+/// The folder of the workspace manifest.
+pub(crate) fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// The target folder this program was built into, relative to [`root`] where it lies inside.
+///
+/// # Errors
+/// When the running executable does not lie in `TARGET/PROFILE/`.
+pub(crate) fn target() -> Result<PathBuf> {
+    let exe = std::env::current_exe().context("cannot find the running executable")?;
+    let target = exe
+        .ancestors()
+        .nth(2)
+        .context("the executable is not in a target folder")?;
+    Ok(target.strip_prefix(root()).unwrap_or(target).to_path_buf())
+}
+
+/// A command that runs in [`root`].
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
+/// Cargo as if called from a shell: `cargo run` exports the variables of the package it runs, and
+/// build scripts that watch them (ring's does) would rebuild everything behind them.
+pub(crate) fn cargo(args: &[&str]) -> Command {
+    let mut cargo = command("cargo");
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
+    cargo.args(args);
+    cargo
+}
