@@ -1,1 +1,59 @@
-//! Work in progress.
+//! ctalk without I/O: identities, fingerprints, trust rules and the ClawTalk message format.
+//!
+//! Bytes and plain values go in, bytes and plain values come out. Nothing here reads a disk, a
+//! network, a clock or the environment; randomness is an argument.
+//!
+//! A received message passes through types that each prove one more thing, and no step goes back:
+//! [`classic::Message`] is parsed and nothing else, [`classic::VerifiedMessage`] was signed by a
+//! known key, [`classic::Opened`] was also sealed for us and has a payload. What came unsigned or
+//! unencrypted ends as [`classic::Unauthenticated`], which never becomes one of the others.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ctalk_core::{Identity, classic};
+//!
+//! # let mut rng = getrandom::rand_core::UnwrapErr(getrandom::SysRng);
+//! let (alice, bob) = (Identity::generate(&mut rng), Identity::generate(&mut rng));
+//!
+//! let metadata =
+//!     classic::Metadata { to: "bob", message_type: "request", topic: None, correlation_id: None };
+//! let payload = serde_json::value::to_raw_value("a question")?;
+//! let sealed = classic::seal(
+//!     &alice,
+//!     &mut classic::BoxKeys::default(),
+//!     bob.public_keys().encryption(),
+//!     &metadata,
+//!     &payload,
+//!     &mut rng,
+//! )?;
+//!
+//! let relayed = serde_json::json!({
+//!     "id": "1", "from": "alice", "to": "bob", "type": "request", "encrypted": true,
+//!     "payload": sealed.payload, "nonce": sealed.nonce, "signature": sealed.signature,
+//! });
+//! let classic::Message::Signed(message) = classic::Message::parse(relayed.to_string().as_bytes())?
+//! else {
+//!     return Err("not signed".into());
+//! };
+//! let opened =
+//!     message.verify(alice.public_keys())?.open(&bob, &mut classic::BoxKeys::default())?;
+//! assert_eq!(opened.payload().get(), r#""a question""#);
+//! # Ok(())
+//! # }
+//! ```
+
+mod encoding;
+mod fingerprint;
+mod identity;
+mod json;
+mod keygen;
+mod keys;
+mod label;
+
+pub mod classic;
+pub mod trust;
+
+pub use fingerprint::{Fingerprint, FingerprintError};
+pub use identity::Identity;
+pub use keygen::{KeygenError, MAX_KEYGEN_JSON_LEN};
+pub use keys::{EncryptionKey, KeyDefect, KeyError, KeyName, PublicKeys, VerifyingKey};
