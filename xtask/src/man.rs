@@ -3,22 +3,16 @@
 use anyhow::Result;
 
 use crate::steps::{Skips, Steps};
-use crate::workspace::{cargo, command, target};
+use crate::workspace::{command, debug_binary, target};
 
 /// Writes the man pages to `target/man`.
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::new(Skips::from_env());
-    steps.run(
-        "Build ctalk",
-        &mut cargo(&["build", "--locked", "--package", "ctalk-cli"]),
-    )?;
-    let target = target()?;
-    let folder = target.join("man");
+    let ctalk = debug_binary(&mut steps)?;
+    let folder = target()?.join("man");
     steps.run(
         "Man pages",
-        command(target.join("debug/ctalk"))
-            .args(["man", "--out"])
-            .arg(&folder),
+        command(ctalk).args(["man", "--out"]).arg(&folder),
     )?;
     println!("\nman pages are in {}", folder.display());
     Ok(())

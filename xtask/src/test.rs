@@ -7,15 +7,16 @@ use anyhow::{Context, Result};
 
 use crate::debian::{self, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
 use crate::steps::{Skips, Steps};
-use crate::workspace::{cargo, command, root, target};
+use crate::workspace::{cargo, command, debug_binary, root, target};
 
 /// Runs everything and stops at the first failure.
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::new(Skips::from_env());
     debian::install(&mut steps, &[&DBUS, &GNOME_KEYRING, &PYTHON, &NODE, &NPM]);
     rust(&mut steps)?;
-    demo(&mut steps)?;
-    interop(&mut steps)?;
+    let ctalk = debug_binary(&mut steps)?;
+    steps.run("Demo", command(&ctalk).arg("demo"))?;
+    interop(&mut steps, &ctalk)?;
     println!("\n{}", steps.summary());
     Ok(())
 }
@@ -44,17 +45,8 @@ fn rust(steps: &mut Steps) -> Result<()> {
     }
 }
 
-fn demo(steps: &mut Steps) -> Result<()> {
-    // The same selection of packages as for the tests, so that features agree and little is rebuilt.
-    steps.run(
-        "Build ctalk",
-        &mut cargo(&["build", "--workspace", "--locked", "--bin", "ctalk"]),
-    )?;
-    steps.run("Demo", command(target()?.join("debug/ctalk")).arg("demo"))
-}
-
 /// The second implementations of a ClawTalk client against ctalk, in both directions.
-fn interop(steps: &mut Steps) -> Result<()> {
+fn interop(steps: &mut Steps, ctalk: &Path) -> Result<()> {
     if let Some(why) = debian::lacking(&[&PYTHON, &NODE, &NPM]) {
         return steps.skip("Interoperability with Python and Node", &why);
     }
@@ -83,7 +75,7 @@ fn interop(steps: &mut Steps) -> Result<()> {
         "Interoperability with Python and Node",
         command(&python)
             .args(["tests/interop/run.py", "--ctalk"])
-            .arg(target.join("debug/ctalk"))
+            .arg(ctalk)
             .arg("--node")
             .arg(&node),
     )

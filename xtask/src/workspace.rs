@@ -5,6 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::steps::Steps;
+
 /// The folder of the workspace manifest.
 pub(crate) fn root() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -43,4 +45,13 @@ pub(crate) fn cargo(args: &[&str]) -> Command {
     }
     cargo.args(args);
     cargo
+}
+
+/// Builds the `ctalk` that people debug and says where it is.
+///
+/// All packages are selected, as for the tests, so that features agree and little is built twice.
+pub(crate) fn debug_binary(steps: &mut Steps) -> Result<PathBuf> {
+    let build = ["build", "--workspace", "--locked", "--bin", "ctalk"];
+    steps.run("Build ctalk", &mut cargo(&build))?;
+    Ok(target()?.join("debug/ctalk"))
 }
