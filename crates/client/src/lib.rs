@@ -1,1 +1,40 @@
-//! Work in progress.
+//! ctalk: end-to-end encrypted, signed messages between programs, over relays nobody has to trust.
+//!
+//! A [`Client`] is one agent: an identity, a local store and a relay. What it receives is stored
+//! before the relay may forget it, verified before it is opened, and handed over until it is
+//! committed; what it sends is sealed for exactly the named recipient. Peers' keys are pinned at
+//! first use, and a relay that shows another key later is found out.
+//!
+//! - [`Profile`], [`register`], [`client`](fn@client), [`Client`], [`Error`], [`Class`]: the paved path
+//! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
+//! - [`Filter`], [`Receiver`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
+//! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
+//! - [`store`]: contacts and the inbox, in SQLite
+//! - [`keystore`]: where secrets are kept
+//! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown
+//! - [`core`]: identities, fingerprints and the message formats, without I/O
+
+pub mod clock;
+pub mod keystore;
+pub mod relay;
+pub mod store;
+pub mod text;
+
+mod client;
+mod directory;
+mod error;
+mod message;
+mod profile;
+mod receive;
+mod registration;
+mod send;
+
+pub use ctalk_core as core;
+pub use ctalk_wire as wire;
+
+pub use client::Client;
+pub use error::{Class, Error};
+pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
+pub use profile::{Profile, ProfileError, check_name};
+pub use receive::{Filter, Handover, Next, Peek, Receiver, VerifiedSender, verify};
+pub use registration::{Admission, client, register};

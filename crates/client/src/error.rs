@@ -1,0 +1,298 @@
+//! One error for callers, and the classes that exit codes and language bindings share.
+
+use ctalk_core::{KeyError, KeygenError, classic::SealError, trust};
+
+use crate::{keystore::KeystoreError, profile::ProfileError, relay::RelayError, store::StoreError};
+
+/// What kind of thing went wrong; the number is the command line's exit code.
+///
+/// The numbers are part of the interface: they are never reused and never change meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Class {
+    /// A bug, or something that nobody foresaw.
+    Unexpected = 1,
+    /// The caller asked for something that makes no sense.
+    Usage = 2,
+    /// A signature is missing or wrong.
+    NotVerified = 3,
+    /// It cannot be opened with the keys at hand.
+    CannotOpen = 4,
+    /// A key changed, conflicts with another contact's, or is unknown.
+    NotTrusted = 5,
+    /// No answer from the relay.
+    RelayUnreachable = 6,
+    /// The relay answered no.
+    RelayRefused = 7,
+    /// The key store or the local store failed.
+    LocalStore = 8,
+    /// Some messages were set aside; everything else went well.
+    SetAside = 9,
+    /// The input is malformed.
+    Malformed = 10,
+    /// The remote handler failed.
+    RemoteFailed = 11,
+    /// It took too long.
+    TimedOut = 12,
+    /// The peer or a policy refused.
+    Refused = 13,
+    /// Ended by the user.
+    Interrupted = 130,
+}
+
+impl Class {
+    /// Every class, in the order of their numbers.
+    pub const ALL: [Self; 14] = [
+        Self::Unexpected,
+        Self::Usage,
+        Self::NotVerified,
+        Self::CannotOpen,
+        Self::NotTrusted,
+        Self::RelayUnreachable,
+        Self::RelayRefused,
+        Self::LocalStore,
+        Self::SetAside,
+        Self::Malformed,
+        Self::RemoteFailed,
+        Self::TimedOut,
+        Self::Refused,
+        Self::Interrupted,
+    ];
+
+    /// The exit code.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Unexpected => 1,
+            Self::Usage => 2,
+            Self::NotVerified => 3,
+            Self::CannotOpen => 4,
+            Self::NotTrusted => 5,
+            Self::RelayUnreachable => 6,
+            Self::RelayRefused => 7,
+            Self::LocalStore => 8,
+            Self::SetAside => 9,
+            Self::Malformed => 10,
+            Self::RemoteFailed => 11,
+            Self::TimedOut => 12,
+            Self::Refused => 13,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a client did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The profile is missing, damaged or already there.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The key store failed.
+    #[error(transparent)]
+    Keystore(#[from] KeystoreError),
+    /// The local store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The relay failed or refused.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// An identity cannot be read.
+    #[error(transparent)]
+    Keygen(#[from] KeygenError),
+    /// A message cannot be sealed.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// No agent of that name.
+    #[error("the relay knows no agent `{name}`")]
+    UnknownRecipient {
+        /// The name asked for.
+        name: String,
+    },
+    /// The directory names one agent twice, with different keys.
+    #[error("the relay lists `{name}` more than once, with different keys")]
+    AmbiguousName {
+        /// The name.
+        name: String,
+    },
+    /// The directory's keys for an agent are unusable.
+    #[error("the relay's entry for `{name}` holds no usable keys: {why}")]
+    BadKeys {
+        /// The agent.
+        name: String,
+        /// What is wrong with them.
+        why: KeyError,
+    },
+    /// A pinned contact shows another key.
+    #[error("the keys of `{name}` changed: {change}")]
+    KeyChanged {
+        /// The contact.
+        name: String,
+        /// Which key, and both fingerprints.
+        change: trust::KeyChange,
+    },
+    /// Somebody else holds the key.
+    #[error("{0}")]
+    KeyConflict(trust::KeyConflict),
+    /// The local name belongs to a contact with other keys.
+    #[error("`{name}` is already the name of a contact at another address")]
+    NameTaken {
+        /// The name.
+        name: String,
+    },
+    /// The fingerprint is not the one that the relay shows.
+    #[error("the relay shows {offered} for `{name}`, not {given}")]
+    OtherFingerprint {
+        /// The agent.
+        name: String,
+        /// What the caller named.
+        given: ctalk_core::Fingerprint,
+        /// What the relay shows.
+        offered: ctalk_core::Fingerprint,
+    },
+    /// There is no such contact.
+    #[error("there is no contact `{name}`")]
+    UnknownContact {
+        /// The name asked for.
+        name: String,
+    },
+    /// There is no such message in the inbox.
+    #[error("the inbox holds no message `{id}`")]
+    UnknownMessage {
+        /// The id asked for.
+        id: String,
+    },
+    /// The message was not accepted.
+    #[error("{detail}")]
+    Message {
+        /// Why.
+        reason: crate::message::Reason,
+        /// The same in words.
+        detail: String,
+    },
+    /// ClawTalk's format carries text and JSON only.
+    #[error("bytes that are not UTF-8 text cannot be sent in ClawTalk's format")]
+    NotText,
+}
+
+impl Error {
+    /// The class that callers branch on.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Profile(error) => error.class(),
+            Self::Keystore(_)
+            | Self::Store(StoreError::Failed { .. } | StoreError::Newer { .. }) => {
+                Class::LocalStore
+            }
+            Self::Relay(error) => error.class(),
+            Self::Keygen(_) | Self::NotText | Self::Seal(_) => Class::Malformed,
+            Self::UnknownRecipient { .. } => Class::RelayRefused,
+            Self::Store(StoreError::NameTaken { .. })
+            | Self::AmbiguousName { .. }
+            | Self::BadKeys { .. }
+            | Self::KeyChanged { .. }
+            | Self::KeyConflict(_)
+            | Self::NameTaken { .. }
+            | Self::OtherFingerprint { .. } => Class::NotTrusted,
+            Self::UnknownContact { .. } | Self::UnknownMessage { .. } => Class::Usage,
+            Self::Message { reason, .. } => reason.class(),
+        }
+    }
+
+    /// What the user can do about it, where that is known.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Profile(error) => error.hint(),
+            Self::Keystore(error) => error.hint(),
+            Self::Relay(error) => error.hint(),
+            Self::Store(StoreError::Newer { .. }) => Some("use the newer ctalk".to_owned()),
+            Self::UnknownRecipient { .. } => {
+                Some("`ctalk agents` lists the agents of the relay".to_owned())
+            }
+            Self::KeyChanged { name, change } => Some(format!(
+                "ask {name} for the fingerprint over another channel; if it is the new one: \
+                 ctalk contact accept-key {name} {}",
+                change.offered.to_hex()
+            )),
+            Self::KeyConflict(_) => Some(
+                "find out over another channel whose key it is; then `ctalk contact remove NAME` \
+                 or `ctalk contact accept-key NAME FINGERPRINT`"
+                    .to_owned(),
+            ),
+            Self::NameTaken { name } | Self::Store(StoreError::NameTaken { name }) => Some(
+                format!("`ctalk contact show {name}` shows who holds the name"),
+            ),
+            Self::OtherFingerprint { .. } => {
+                Some("compare the whole fingerprint with its owner's `ctalk whoami`".to_owned())
+            }
+            Self::UnknownContact { .. } => Some("`ctalk contact list` shows them all".to_owned()),
+            Self::UnknownMessage { .. } => Some("`ctalk inbox list` shows them all".to_owned()),
+            Self::NotText => {
+                Some("encode them first, for example with `base64 FILE | ctalk send …`".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+impl RelayError {
+    /// The class that callers branch on.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } => Class::RelayUnreachable,
+            Self::Unauthorized { .. }
+            | Self::Refused { .. }
+            | Self::RateLimited { .. }
+            | Self::BadAnswer { .. } => Class::RelayRefused,
+            Self::BadUrl { .. } | Self::Unsupported { .. } => Class::Usage,
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { url, .. } => Some(format!(
+                "is it running? `ctalk health --relay {url}` asks it"
+            )),
+            Self::TimedOut { .. } => {
+                Some("the message may have arrived; ask before sending it again".to_owned())
+            }
+            Self::Unauthorized { .. } => Some(
+                "`ctalk register --relay URL` makes an API key; CLAWTALK_API_KEY overrides it"
+                    .to_owned(),
+            ),
+            Self::Refused {
+                code: ctalk_wire::ErrorCode::Conflict,
+                ..
+            } => Some("take another name: `ctalk --profile OTHER keygen --name NAME`".to_owned()),
+            Self::BadUrl { .. } => Some("for example --relay http://127.0.0.1:8787".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Class;
+
+    #[test]
+    fn every_class_has_its_own_exit_code_and_it_is_its_number() {
+        let codes: BTreeSet<u8> = Class::ALL.iter().map(|class| class.code()).collect();
+        assert_eq!(codes.len(), Class::ALL.len());
+        for class in Class::ALL {
+            assert_eq!(class as u8, class.code());
+        }
+    }
+
+    #[test]
+    fn exit_codes_are_the_documented_ones() {
+        let codes: Vec<u8> = Class::ALL.iter().map(|class| class.code()).collect();
+        assert_eq!(codes, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 130]);
+    }
+}

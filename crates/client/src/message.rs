@@ -1,0 +1,326 @@
+//! Messages as callers see them: what is sent, what was received, why one was set aside.
+
+use core::fmt;
+
+use ctalk_core::Fingerprint;
+use ctalk_wire::MessageType;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::error::Class;
+
+/// What a message says.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Content {
+    /// Text, `text/plain`.
+    Text(String),
+    /// JSON as written, `application/json`.
+    Json(Box<RawValue>),
+}
+
+impl Content {
+    /// Takes JSON text as it stands.
+    ///
+    /// # Errors
+    /// The parser's error when it is not JSON.
+    pub fn from_json(text: String) -> Result<Self, serde_json::Error> {
+        RawValue::from_string(text).map(Self::Json)
+    }
+
+    /// `text/plain` or `application/json`.
+    #[must_use]
+    pub const fn content_type(&self) -> &'static str {
+        match self {
+            Self::Text(_) => "text/plain",
+            Self::Json(_) => "application/json",
+        }
+    }
+
+    /// The payload in ClawTalk's format: JSON as it is, text as `{"text": …}`.
+    pub(crate) fn to_classic(&self) -> Result<Box<RawValue>, serde_json::Error> {
+        match self {
+            Self::Text(text) => serde_json::value::to_raw_value(&TextPayload { text: text.into() }),
+            Self::Json(json) => Ok(json.clone()),
+        }
+    }
+
+    /// Reads a payload in ClawTalk's format; exactly `{"text": …}` is text.
+    pub(crate) fn from_classic(payload: Box<RawValue>) -> Self {
+        match serde_json::from_str::<TextPayload<'_>>(payload.get()) {
+            Ok(payload) => Self::Text(payload.text.into_owned()),
+            Err(_) => Self::Json(payload),
+        }
+    }
+}
+
+#[derive(serde::Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+struct TextPayload<'a> {
+    text: std::borrow::Cow<'a, str>,
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Json(json) if !json.get().contains(['\n', '\r']) => json.serialize(serializer),
+            Self::Json(json) => {
+                // Line ends stand between JSON tokens only, never within a string, so a blank in
+                // their place keeps the value and makes it fit on one line.
+                let line = json.get().replace(['\n', '\r'], " ");
+                match RawValue::from_string(line) {
+                    Ok(line) => line.serialize(serializer),
+                    Err(_) => json.serialize(serializer),
+                }
+            }
+        }
+    }
+}
+
+/// A message about to be sent.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// What it says.
+    pub content: Content,
+    /// What it is for.
+    pub message_type: MessageType,
+    /// Conversation label; the relay sees it.
+    pub topic: Option<String>,
+    /// Pairs requests with responses; the relay sees it.
+    pub correlation_id: Option<String>,
+    /// The id of the message this one answers; the relay sees it, and may change it.
+    pub reply_to: Option<String>,
+    /// How long the relay may keep it, in seconds; the relay's default when absent.
+    pub ttl: Option<u64>,
+}
+
+/// What became of a message for one recipient.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Sent {
+    /// The contact, or the relay's name for somebody who got plaintext.
+    pub to: String,
+    /// The relay's id.
+    pub id: String,
+    /// The relay's time.
+    pub ts: String,
+    /// Whether it was sealed and signed.
+    pub encrypted: bool,
+    /// The recipient's fingerprint; absent for plaintext.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Whether the recipient's keys were pinned just now.
+    pub pinned: bool,
+}
+
+/// How much is known about who sent a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Trust {
+    /// Signed by a key that is pinned to a contact.
+    Pinned,
+    /// Signed by the key that the relay shows for the sender, which is pinned to nobody.
+    Unknown,
+    /// Encrypted, but nobody signed it.
+    Unsigned,
+    /// Neither encrypted nor signed: anybody on the way may have written it.
+    Plaintext,
+}
+
+impl Trust {
+    /// The word used in JSON and output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pinned => "pinned",
+            Self::Unknown => "unknown",
+            Self::Unsigned => "unsigned",
+            Self::Plaintext => "plaintext",
+        }
+    }
+}
+
+/// A message's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Format {
+    /// ClawTalk's box and signature.
+    Classic,
+    /// Plain JSON.
+    Plain,
+}
+
+/// A message that was received.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Received {
+    /// The message's id; for ClawTalk's format the relay's.
+    pub id: Option<String>,
+    /// The relay's id.
+    pub relay_id: Option<String>,
+    /// The contact whose key signed it; `None` when nobody's did.
+    pub from: Option<String>,
+    /// Who sent it by the relay's word.
+    pub relay_from: String,
+    /// Fingerprint of the keys that signed it, 64 hex digits.
+    pub fingerprint: Option<String>,
+    /// The recipient's name.
+    pub to: String,
+    /// `request`, `response` or `notification`, or whatever a plaintext sender wrote.
+    #[serde(rename = "type")]
+    pub message_type: String,
+    /// Conversation label.
+    pub topic: Option<String>,
+    /// Pairs requests with responses.
+    pub correlation_id: Option<String>,
+    /// The id of the message this one answers; not protected by ClawTalk's signature.
+    pub reply_to: Option<String>,
+    /// The relay's time.
+    pub ts: Option<String>,
+    /// The format.
+    pub format: Format,
+    /// Whether it was encrypted.
+    pub encrypted: bool,
+    /// What is known about the sender.
+    pub trust: Trust,
+    /// `text/plain` or `application/json`.
+    pub content_type: &'static str,
+    /// What it says.
+    pub payload: Content,
+}
+
+/// Why a message was set aside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum Reason {
+    /// It breaks the format.
+    Malformed,
+    /// The relay's directory holds no usable keys for the sender.
+    UnknownSender,
+    /// The signature is not the sender's.
+    NotVerified,
+    /// The sender's keys are not the pinned ones any more.
+    KeyChanged,
+    /// The sender shows a key that belongs to somebody else.
+    KeyConflict,
+    /// The box does not open, or holds no JSON.
+    CannotOpen,
+    /// It is addressed to another name.
+    Misaddressed,
+    /// It was handled already and comes again.
+    Replayed,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 8] = [
+        Self::Malformed,
+        Self::UnknownSender,
+        Self::NotVerified,
+        Self::KeyChanged,
+        Self::KeyConflict,
+        Self::CannotOpen,
+        Self::Misaddressed,
+        Self::Replayed,
+    ];
+
+    /// The word used in JSON, output and the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnknownSender => "unknown-sender",
+            Self::NotVerified => "not-verified",
+            Self::KeyChanged => "key-changed",
+            Self::KeyConflict => "key-conflict",
+            Self::CannotOpen => "cannot-open",
+            Self::Misaddressed => "misaddressed",
+            Self::Replayed => "replayed",
+        }
+    }
+
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text)
+    }
+
+    /// The class that callers branch on.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        match self {
+            Self::Malformed => Class::Malformed,
+            Self::NotVerified | Self::Replayed => Class::NotVerified,
+            Self::CannotOpen => Class::CannotOpen,
+            Self::UnknownSender | Self::KeyChanged | Self::KeyConflict | Self::Misaddressed => {
+                Class::NotTrusted
+            }
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A message that was set aside just now.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetAside {
+    /// Its number in the local inbox.
+    pub number: i64,
+    /// The relay's id.
+    pub relay_id: Option<String>,
+    /// Who sent it by the relay's word, where that can be read.
+    pub relay_from: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// The same in words.
+    pub detail: String,
+}
+
+/// Writes a fingerprint the way JSON carries it.
+pub(crate) fn hex(fingerprint: &Fingerprint) -> String {
+    fingerprint.to_hex()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Content, Reason};
+
+    fn classic(json: &str) -> Content {
+        Content::from_classic(serde_json::value::RawValue::from_string(json.to_owned()).unwrap())
+    }
+
+    #[test]
+    fn exactly_a_text_member_reads_back_as_text() {
+        assert!(matches!(classic(r#"{"text":"a\nb"}"#), Content::Text(text) if text == "a\nb"));
+        for json in [
+            r#"{"text":1}"#,
+            r#"{"text":"a","more":1}"#,
+            r#""a""#,
+            "[]",
+            "{}",
+        ] {
+            assert!(matches!(classic(json), Content::Json(_)), "{json}");
+        }
+    }
+
+    #[test]
+    fn json_comes_out_on_one_line_with_its_numbers_as_written() {
+        let content = classic("{\n \"n\": 1.50,\r\n \"b\": 12345678901234567890123 }");
+        let line = serde_json::to_string(&content).unwrap();
+        assert_eq!(line, "{  \"n\": 1.50,   \"b\": 12345678901234567890123 }");
+    }
+
+    #[test]
+    fn every_reason_is_read_back_from_its_word() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_text(reason.as_str()), Some(reason));
+        }
+    }
+}

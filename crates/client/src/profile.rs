@@ -1,0 +1,282 @@
+//! Profiles: one folder per identity, with what was chosen once and is never guessed again.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tempfile::NamedTempFile;
+
+use crate::{error::Class, keystore::Kind};
+
+const SETTINGS: &str = "profile.toml";
+const STORE: &str = "store.sqlite";
+const RECEIVING: &str = "receiving.lock";
+/// Largest settings file that is read, in bytes.
+const MAX_SETTINGS: u64 = 64 << 10;
+
+/// A profile's folder and settings. Secrets are not in it: they live in its key store.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    folder: PathBuf,
+    settings: Settings,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Settings {
+    /// The agent's name.
+    name: String,
+    /// Where the secrets are.
+    #[serde(serialize_with = "kind_to_text", deserialize_with = "kind_from_text")]
+    key_store: Kind,
+    /// The relay that it is registered at.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    relay: Option<String>,
+}
+
+/// Why a profile cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// The profile has no identity.
+    #[error("there is no identity in {folder}")]
+    Missing {
+        /// The profile's folder.
+        folder: PathBuf,
+    },
+    /// The profile has an identity.
+    #[error("there is already an identity, `{name}`, in {folder}")]
+    Exists {
+        /// The profile's folder.
+        folder: PathBuf,
+        /// The agent's name.
+        name: String,
+    },
+    /// The settings make no sense.
+    #[error("{path}: {why}")]
+    Damaged {
+        /// The settings file.
+        path: PathBuf,
+        /// What is wrong, with its line.
+        why: String,
+    },
+    /// The name cannot be an agent's or a profile's.
+    #[error("`{name}` cannot be a name: 2 to 32 letters, digits, `_` or `-`, and not `broadcast`")]
+    BadName {
+        /// The name, escaped.
+        name: String,
+    },
+    /// Another process receives for this profile.
+    #[error("another process is receiving for this profile")]
+    AlreadyReceiving,
+    /// The file system refused.
+    #[error("{path}: {why}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        why: String,
+    },
+}
+
+impl ProfileError {
+    /// The class that callers branch on.
+    #[must_use]
+    pub const fn class(&self) -> Class {
+        match self {
+            Self::BadName { .. } | Self::Exists { .. } => Class::Usage,
+            Self::Missing { .. }
+            | Self::Damaged { .. }
+            | Self::AlreadyReceiving
+            | Self::Io { .. } => Class::LocalStore,
+        }
+    }
+
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Missing { .. } => Some("make one: ctalk keygen --name NAME".to_owned()),
+            Self::Exists { .. } => {
+                Some("another identity needs another profile: --profile OTHER".to_owned())
+            }
+            Self::AlreadyReceiving => Some(
+                "end the other `ctalk recv` of this profile, or use another `--profile`".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Profile {
+    /// Opens the profile in `folder`.
+    ///
+    /// # Errors
+    /// [`ProfileError::Missing`], [`ProfileError::Damaged`], [`ProfileError::Io`].
+    pub fn open(folder: &Path) -> Result<Self, ProfileError> {
+        let path = folder.join(SETTINGS);
+        let io = |error: io::Error| ProfileError::Io {
+            path: path.clone(),
+            why: error.to_string(),
+        };
+        let damaged = |why: String| ProfileError::Damaged {
+            path: path.clone(),
+            why,
+        };
+        let length = match fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ProfileError::Missing {
+                    folder: folder.to_owned(),
+                });
+            }
+            outcome => outcome.map_err(io)?.len(),
+        };
+        if length > MAX_SETTINGS {
+            return Err(damaged(format!("larger than {MAX_SETTINGS} bytes")));
+        }
+        let text = fs::read_to_string(&path).map_err(io)?;
+        let settings: Settings =
+            toml::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        check_name(&settings.name)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            settings,
+        })
+    }
+
+    /// Begins a profile in `folder`; nothing is written before [`Profile::save`].
+    ///
+    /// # Errors
+    /// [`ProfileError::Exists`], [`ProfileError::BadName`], and what [`Profile::open`] gives.
+    pub fn begin(folder: &Path, name: &str, key_store: Kind) -> Result<Self, ProfileError> {
+        check_name(name)?;
+        match Self::open(folder) {
+            Ok(old) => Err(ProfileError::Exists {
+                folder: folder.to_owned(),
+                name: old.settings.name,
+            }),
+            Err(ProfileError::Missing { .. }) => Ok(Self {
+                folder: folder.to_owned(),
+                settings: Settings {
+                    name: name.to_owned(),
+                    key_store,
+                    relay: None,
+                },
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the settings, whole or not at all.
+    ///
+    /// # Errors
+    /// [`ProfileError::Io`].
+    pub fn save(&self) -> Result<(), ProfileError> {
+        let path = self.folder.join(SETTINGS);
+        let failed = |why: String| ProfileError::Io {
+            path: path.clone(),
+            why,
+        };
+        let text = toml::to_string(&self.settings).map_err(|error| failed(error.to_string()))?;
+        let write = || {
+            let mut file = NamedTempFile::new_in(&self.folder)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            fs::File::open(&self.folder)?.sync_all()
+        };
+        write().map_err(|error: io::Error| failed(error.to_string()))
+    }
+
+    /// The profile's folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The agent's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.settings.name
+    }
+
+    /// Where the secrets are.
+    #[must_use]
+    pub const fn key_store(&self) -> Kind {
+        self.settings.key_store
+    }
+
+    /// The relay that the agent is registered at.
+    #[must_use]
+    pub fn relay(&self) -> Option<&str> {
+        self.settings.relay.as_deref()
+    }
+
+    /// Records the relay that the agent is registered at; [`Profile::save`] makes it last.
+    pub fn set_relay(&mut self, url: &str) {
+        self.settings.relay = Some(url.to_owned());
+    }
+
+    /// Makes this process the one that receives for the profile, until the file is dropped.
+    ///
+    /// # Errors
+    /// [`ProfileError::AlreadyReceiving`], [`ProfileError::Io`].
+    pub fn lock_receiving(&self) -> Result<fs::File, ProfileError> {
+        let path = self.folder.join(RECEIVING);
+        let io = |error: io::Error| ProfileError::Io {
+            path: path.clone(),
+            why: error.to_string(),
+        };
+        let file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(fs::TryLockError::WouldBlock) => Err(ProfileError::AlreadyReceiving),
+            Err(fs::TryLockError::Error(error)) => Err(io(error)),
+        }
+    }
+
+    /// The file that holds contacts and messages.
+    #[must_use]
+    pub fn store_path(&self) -> PathBuf {
+        self.folder.join(STORE)
+    }
+}
+
+fn kind_to_text<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(kind)
+}
+
+fn kind_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+    String::deserialize(deserializer)?
+        .parse()
+        .map_err(serde::de::Error::custom)
+}
+
+/// Names are those that ClawTalk's self-registration takes; they are safe as file names too.
+///
+/// # Errors
+/// [`ProfileError::BadName`].
+pub fn check_name(name: &str) -> Result<(), ProfileError> {
+    let fits = (2..=32).contains(&name.len())
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && !name.starts_with('-')
+        && !name.eq_ignore_ascii_case("broadcast");
+    if fits {
+        Ok(())
+    } else {
+        let name = crate::text::escaped(name).chars().take(64).collect();
+        Err(ProfileError::BadName { name })
+    }
+}

@@ -1,0 +1,545 @@
+//! ClawTalk relays: HTTP, polled, with a directory.
+//!
+//! The reference relay pages only by deleting and flips its order from poll to poll, so
+//! [`ClawTalk::fetch`](Relay::fetch) takes any page in any order and relies on the caller to store
+//! and acknowledge it before asking again.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use ctalk_wire as wire;
+use reqwest::{Method, StatusCode, header};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::{Accepted, Body, Delivery, Destination, Outgoing, Peeked, Relay, RelayError};
+use crate::{clock::Clock, store::Stored};
+
+/// Largest page that a relay gives.
+const PAGE: usize = 100;
+/// Largest answer read, in bytes: a page of the largest messages, every character escaped.
+const MAX_ANSWER: usize = 64 << 20;
+/// How many acknowledgements are under way at once.
+const ACKNOWLEDGEMENTS: usize = 16;
+/// Length of the relay's rate window.
+const RATE_WINDOW: Duration = Duration::from_secs(10);
+/// How long a message may be held back by the rate limit.
+const MAX_RATE_WAIT: Duration = Duration::from_secs(300);
+/// Time to connect, and longest silence within an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Longest message id that is put into a path.
+const MAX_ID: usize = 128;
+
+/// A key that opens a relay's doors; shown nowhere.
+#[derive(Clone)]
+pub struct BearerKey(Zeroizing<String>);
+
+impl BearerKey {
+    /// Takes a key as text.
+    #[must_use]
+    pub fn new(key: impl Into<String>) -> Self {
+        Self(Zeroizing::new(key.into()))
+    }
+
+    /// The key itself, for the key store.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl core::fmt::Debug for BearerKey {
+    fn fmt(&self, formatter: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let Self(_) = self;
+        formatter.write_str("BearerKey")
+    }
+}
+
+/// A connection to one ClawTalk relay.
+pub struct ClawTalk {
+    http: reqwest::Client,
+    url: String,
+    key: Option<BearerKey>,
+    clock: Arc<dyn Clock>,
+}
+
+impl ClawTalk {
+    /// Prepares a connection to the relay at `url` (`http` or `https`, a trailing `/` is dropped).
+    ///
+    /// `key` is the agent's API key; calls that need one fail with
+    /// [`RelayError::Unauthorized`] without it.
+    ///
+    /// # Errors
+    /// [`RelayError::BadUrl`], or [`RelayError::Unreachable`] when the system offers no TLS roots.
+    pub fn new(
+        url: &str,
+        key: Option<BearerKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RelayError> {
+        let url = normalise_url(url)?;
+        // A second installation fails because the first one stands, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("ctalk/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .tcp_nodelay(true);
+        if url.starts_with("http:") {
+            // Reading the system's TLS roots takes longer than a whole send over loopback.
+            builder = builder.tls_certs_only([]);
+        }
+        let http = builder.build().map_err(|error| RelayError::Unreachable {
+            url: url.clone(),
+            why: reason(&error),
+        })?;
+        Ok(Self {
+            http,
+            url,
+            key,
+            clock,
+        })
+    }
+
+    /// As [`ClawTalk::new`], with the key looked up under the relay's normalised URL.
+    ///
+    /// # Errors
+    /// As [`ClawTalk::new`].
+    pub fn connect(
+        url: &str,
+        clock: Arc<dyn Clock>,
+        key: impl FnOnce(&str) -> Option<BearerKey>,
+    ) -> Result<Self, RelayError> {
+        let mut relay = Self::new(url, None, clock)?;
+        relay.key = key(&relay.url);
+        Ok(relay)
+    }
+
+    /// Registers an agent with the relay's admin key.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub async fn register(
+        &self,
+        admin_key: &BearerKey,
+        agent: &wire::RegisterAgent,
+    ) -> Result<wire::Registered, RelayError> {
+        self.call(Method::POST, "/agents", Some(admin_key), Some(agent))
+            .await
+    }
+
+    /// Registers an agent with an invite and publishes its keys.
+    ///
+    /// The reference relay drops keys given at registration, so the caller goes on with
+    /// [`ClawTalk::patch`] once the API key is stored.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub async fn register_with_invite(
+        &self,
+        registration: &wire::RegisterWithInvite,
+    ) -> Result<wire::Registered, RelayError> {
+        self.call(Method::POST, "/register", None, Some(registration))
+            .await
+    }
+
+    /// Changes the agent's own directory entry.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub async fn patch(&self, name: &str, patch: &wire::PatchAgent) -> Result<(), RelayError> {
+        let path = format!("/agents/{}", percent_encoded(name));
+        let _: Box<RawValue> = self
+            .call(Method::PATCH, &path, Some(self.key()?), Some(patch))
+            .await?;
+        Ok(())
+    }
+
+    /// Topics of the agent's messages.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub async fn channels(&self) -> Result<Vec<String>, RelayError> {
+        self.call::<(), _>(Method::GET, "/channels", Some(self.key()?), None)
+            .await
+    }
+
+    /// The relay's word on itself; needs no key.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub async fn health(&self) -> Result<wire::Health, RelayError> {
+        self.call::<(), _>(Method::GET, "/health", None, None).await
+    }
+
+    /// Deletes one message from the agent's inbox at the relay; false when it is not there.
+    ///
+    /// # Errors
+    /// Any [`RelayError`] but "not found".
+    pub async fn delete(&self, id: &str) -> Result<bool, RelayError> {
+        if !is_usable_id(id) {
+            return Ok(false);
+        }
+        let request = self.request(
+            Method::DELETE,
+            &format!("/messages/{id}"),
+            Some(self.key()?),
+        );
+        let response = self.run(request).await?;
+        match response.status() {
+            StatusCode::NOT_FOUND => Ok(false),
+            status if status.is_success() => Ok(true),
+            _ => Err(self.refusal(response).await),
+        }
+    }
+
+    async fn page(&self, query: &str) -> Result<wire::Page, RelayError> {
+        let path = format!("/messages?limit={PAGE}{query}");
+        self.call::<(), _>(Method::GET, &path, Some(self.key()?), None)
+            .await
+    }
+
+    fn key(&self) -> Result<&BearerKey, RelayError> {
+        self.key.as_ref().ok_or_else(|| RelayError::Unauthorized {
+            url: self.url.clone(),
+        })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&BearerKey>,
+    ) -> reqwest::RequestBuilder {
+        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        if let Some(key) = key {
+            request = request.bearer_auth(key.expose());
+        }
+        request
+    }
+
+    async fn call<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        key: Option<&BearerKey>,
+        body: Option<&Q>,
+    ) -> Result<A, RelayError> {
+        let mut request = self.request(method, path, key);
+        if let Some(body) = body {
+            let json = serde_json::to_vec(body).map_err(|error| self.bad_answer(error))?;
+            request = request
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(json);
+        }
+        let response = self.run(request).await?;
+        if !response.status().is_success() {
+            return Err(self.refusal(response).await);
+        }
+        let bytes = self.body(response).await?;
+        serde_json::from_slice(&bytes).map_err(|error| self.bad_answer(error))
+    }
+
+    async fn run(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, RelayError> {
+        request.send().await.map_err(|error| self.transport(&error))
+    }
+
+    /// Reads an answer, never more than [`MAX_ANSWER`] bytes of it.
+    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, RelayError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| self.transport(&error))?
+        {
+            if bytes.len().saturating_add(chunk.len()) > MAX_ANSWER {
+                return Err(self.bad_answer(format_args!("it is larger than {MAX_ANSWER} bytes")));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(bytes)
+    }
+
+    async fn refusal(&self, response: reqwest::Response) -> RelayError {
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            return RelayError::Unauthorized {
+                url: self.url.clone(),
+            };
+        }
+        let bytes = match self.body(response).await {
+            Ok(bytes) => bytes,
+            Err(error) => return error,
+        };
+        match serde_json::from_slice::<wire::ErrorBody>(&bytes) {
+            Ok(body) => RelayError::Refused {
+                status: status.as_u16(),
+                code: body.code,
+                text: cleaned(&body.error),
+            },
+            Err(_) => RelayError::Refused {
+                status: status.as_u16(),
+                code: wire::ErrorCode::Unknown,
+                text: "it gave no reason that can be read".to_owned(),
+            },
+        }
+    }
+
+    fn transport(&self, error: &reqwest::Error) -> RelayError {
+        let url = self.url.clone();
+        if error.is_timeout() && !error.is_connect() {
+            RelayError::TimedOut { url }
+        } else {
+            RelayError::Unreachable {
+                url,
+                why: reason(error),
+            }
+        }
+    }
+
+    fn bad_answer(&self, why: impl core::fmt::Display) -> RelayError {
+        RelayError::BadAnswer {
+            url: self.url.clone(),
+            why: cleaned(&why.to_string()),
+        }
+    }
+
+    /// Sleeps into the next rate window, spread so that several clients do not return together.
+    async fn wait_for_next_window(&self) -> Duration {
+        let window = i64::try_from(RATE_WINDOW.as_millis()).unwrap_or(i64::MAX);
+        let left = window - self.clock.now().rem_euclid(window);
+        let pause = Duration::from_millis(u64::try_from(left).unwrap_or(0) + u64::from(jitter()));
+        self.clock.sleep(pause).await;
+        pause
+    }
+}
+
+#[async_trait]
+impl Relay for ClawTalk {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError> {
+        let message = post_body(outgoing)?;
+        let key = self.key()?;
+        let mut waited = Duration::ZERO;
+        loop {
+            let answer = self
+                .call(Method::POST, "/messages", Some(key), Some(&message))
+                .await;
+            match answer {
+                Ok(wire::Sent { id, ts }) => return Ok(Accepted { relay_id: id, ts }),
+                Err(RelayError::Refused {
+                    code: wire::ErrorCode::RateLimited,
+                    ..
+                }) => {
+                    if waited >= MAX_RATE_WAIT {
+                        return Err(RelayError::RateLimited {
+                            waited_seconds: waited.as_secs(),
+                        });
+                    }
+                    waited += self.wait_for_next_window().await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn fetch(&self, wait: Duration) -> Result<Vec<Delivery>, RelayError> {
+        let page = self.page("&sort=asc").await?;
+        if page.messages.is_empty() && !wait.is_zero() {
+            self.clock.sleep(wait).await;
+            return Ok(deliveries(self.page("&sort=asc").await?));
+        }
+        Ok(deliveries(page))
+    }
+
+    async fn acknowledge(&self, stored: Stored) -> Result<usize, RelayError> {
+        let mut ids = stored.into_relay_ids().into_iter();
+        let mut dropped = 0;
+        loop {
+            let batch: Vec<_> = ids
+                .by_ref()
+                .take(ACKNOWLEDGEMENTS)
+                .map(|id| async move { self.delete(&id).await })
+                .collect();
+            if batch.is_empty() {
+                return Ok(dropped);
+            }
+            for outcome in futures_util::future::join_all(batch).await {
+                dropped += usize::from(outcome?);
+            }
+        }
+    }
+
+    async fn peek(&self) -> Result<Peeked, RelayError> {
+        let mut seen = deliveries(self.page("&sort=asc").await?);
+        let mut last = seen.len();
+        let mut truncated = false;
+        while last == PAGE {
+            let Some(newest) = seen.iter().filter_map(|delivery| delivery.sent_at).max() else {
+                truncated = true;
+                break;
+            };
+            let page = self
+                .page(&format!("&sort=asc&after={}", timestamp(newest)))
+                .await?;
+            // The reference relay knows neither `sort` nor `after` and shows the same page again.
+            if page.newest_ts.is_none() && !page.messages.is_empty() {
+                truncated = true;
+                break;
+            }
+            let next = deliveries(page);
+            last = next.len();
+            seen.extend(next);
+        }
+        seen.sort_by_key(|delivery| delivery.sent_at);
+        Ok(Peeked {
+            deliveries: seen,
+            truncated,
+        })
+    }
+
+    async fn directory(&self) -> Result<Vec<wire::DirectoryEntry>, RelayError> {
+        let items: Vec<Box<RawValue>> = self
+            .call::<(), _>(Method::GET, "/agents", Some(self.key()?), None)
+            .await?;
+        Ok(items
+            .iter()
+            .filter_map(|item| wire::DirectoryEntry::from_raw(item))
+            .collect())
+    }
+}
+
+fn post_body(outgoing: &Outgoing) -> Result<wire::SendMessage, RelayError> {
+    let to = match &outgoing.to {
+        Destination::Agent(name) => name.clone(),
+        Destination::Everyone => "broadcast".to_owned(),
+    };
+    let (encrypted, payload, nonce, signature) = match &outgoing.body {
+        Body::Plaintext(json) => (false, json.clone(), None, None),
+        Body::Classic(sealed) => (
+            true,
+            serde_json::value::to_raw_value(&sealed.payload).map_err(|_| {
+                RelayError::Unsupported {
+                    what: "this payload",
+                }
+            })?,
+            Some(sealed.nonce.clone()),
+            Some(sealed.signature.clone()),
+        ),
+    };
+    Ok(wire::SendMessage {
+        to: wire::Recipients::One(to),
+        message_type: outgoing.message_type,
+        topic: outgoing.topic.clone(),
+        correlation_id: outgoing.correlation_id.clone(),
+        reply_to: outgoing.reply_to.clone(),
+        encrypted,
+        payload,
+        nonce,
+        signature,
+        ttl: outgoing.ttl,
+    })
+}
+
+/// Takes the items of a page; whatever else they hold, only id and time are looked at here.
+fn deliveries(page: wire::Page) -> Vec<Delivery> {
+    #[derive(serde::Deserialize)]
+    struct Routing {
+        id: Option<serde_json::Value>,
+        ts: Option<serde_json::Value>,
+    }
+    let mut deliveries: Vec<_> = page
+        .messages
+        .into_iter()
+        .map(|raw| {
+            let routing = serde_json::from_str::<Routing>(raw.get()).ok();
+            let (id, ts) = routing.map_or((None, None), |routing| (routing.id, routing.ts));
+            Delivery {
+                relay_id: id
+                    .as_ref()
+                    .and_then(serde_json::Value::as_str)
+                    .filter(|id| is_usable_id(id))
+                    .map(str::to_owned),
+                sent_at: ts
+                    .as_ref()
+                    .and_then(serde_json::Value::as_str)
+                    .and_then(|ts| ts.parse::<jiff::Timestamp>().ok())
+                    .map(jiff::Timestamp::as_millisecond),
+                raw: raw.get().as_bytes().into(),
+            }
+        })
+        .collect();
+    deliveries.sort_by_key(|delivery| delivery.sent_at);
+    deliveries
+}
+
+/// Message ids go into a path undecoded, so only harmless ones do.
+fn is_usable_id(id: &str) -> bool {
+    (1..=MAX_ID).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+}
+
+/// Milliseconds since the Unix epoch as the relay writes times.
+fn timestamp(milliseconds: i64) -> String {
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .map(|time| format!("{time:.3}"))
+        .unwrap_or_default()
+}
+
+/// Checks a relay's address and takes its trailing slash off.
+fn normalise_url(text: &str) -> Result<String, RelayError> {
+    let bad = |why| RelayError::BadUrl {
+        url: cleaned(text),
+        why,
+    };
+    let url = url::Url::parse(text).map_err(|_| bad("it is no URL"))?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(bad("it must begin with http:// or https://"));
+    }
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(bad("it names no host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad("it must not carry a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(bad("it must not carry a query or fragment"));
+    }
+    Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn percent_encoded(segment: &str) -> String {
+    percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
+}
+
+/// Up to one second, in milliseconds.
+fn jitter() -> u16 {
+    let mut bytes = [0; 2];
+    // Without randomness the clients only return less evenly spread.
+    let _ = getrandom::fill(&mut bytes);
+    u16::from_le_bytes(bytes) % 1000
+}
+
+/// The innermost cause, which is what a person can act on.
+fn reason(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cleaned(&cause.to_string())
+}
+
+/// Foreign text fit to be shown: short, one line, no control or directional characters.
+fn cleaned(text: &str) -> String {
+    text.chars()
+        .filter(|character| !crate::text::is_unsafe(*character))
+        .take(200)
+        .collect()
+}

@@ -1,0 +1,190 @@
+//! What ctalk asks of a relay, and the relays that it knows.
+//!
+//! A relay is a place that takes bytes for a name and gives them out again. Nothing that it says is
+//! believed. The [`Relay`] trait asks for little, because relays differ: some push and some are
+//! polled, some hold a directory of keys and some none, some must be told that a message arrived
+//! and some forget it by handing it out. The order that keeps messages safe is the same for all and
+//! stands in the types: [`Relay::fetch`] gives deliveries, only the store turns them into a
+//! [`Stored`](crate::store::Stored), and only that can be given to [`Relay::acknowledge`].
+
+pub mod clawtalk;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use ctalk_core::classic;
+use serde_json::value::RawValue;
+
+use crate::store::Stored;
+
+/// One relay, as one agent sees it.
+#[async_trait]
+pub trait Relay: Send + Sync {
+    /// The address that tells this relay from others.
+    fn url(&self) -> &str;
+
+    /// Hands over one message. Ok means that the relay accepted it, never that it arrived.
+    async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError>;
+
+    /// Takes what is waiting, at most one page or one burst of pushes; when nothing is, waits up to
+    /// `wait` for something. Empty means that nothing came.
+    ///
+    /// The same deliveries come again until they are acknowledged, except from relays that forget
+    /// by handing out: there the caller's storing is the acknowledgement.
+    async fn fetch(&self, wait: Duration) -> Result<Vec<Delivery>, RelayError>;
+
+    /// Lets the relay forget what is now stored here. Returns how many messages it dropped: zero
+    /// for a whole page means that fetching again would only bring the same page.
+    ///
+    /// Relays without acknowledgements keep this default.
+    async fn acknowledge(&self, stored: Stored) -> Result<usize, RelayError> {
+        Ok(stored.len())
+    }
+
+    /// Looks at what is waiting without taking it. Relays that forget by handing out cannot.
+    async fn peek(&self) -> Result<Peeked, RelayError> {
+        Err(RelayError::Unsupported {
+            what: "looking without taking",
+        })
+    }
+
+    /// All agents with the keys that the relay claims for them.
+    async fn directory(&self) -> Result<Vec<ctalk_wire::DirectoryEntry>, RelayError> {
+        Err(RelayError::Unsupported {
+            what: "a directory of agents",
+        })
+    }
+}
+
+/// A message on its way to a relay, sealed or deliberately not.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// Who gets it, in the relay's spelling.
+    pub to: Destination,
+    /// `request`, `response` or `notification`.
+    pub message_type: ctalk_wire::MessageType,
+    /// Conversation label, visible to the relay.
+    pub topic: Option<String>,
+    /// Pairs requests with responses, visible to the relay.
+    pub correlation_id: Option<String>,
+    /// The id of the message this one answers, visible to the relay.
+    pub reply_to: Option<String>,
+    /// How long the relay may keep it, in seconds.
+    pub ttl: Option<u64>,
+    /// What it carries.
+    pub body: Body,
+}
+
+/// Where an [`Outgoing`] goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// One agent.
+    Agent(String),
+    /// Every agent of the relay but the sender.
+    Everyone,
+}
+
+/// What an [`Outgoing`] carries.
+#[derive(Debug)]
+pub enum Body {
+    /// A box with its nonce and signature in ClawTalk's format.
+    Classic(classic::Sealed),
+    /// JSON that everybody on the way can read.
+    Plaintext(Box<RawValue>),
+}
+
+/// The relay's answer to a message that it accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The relay's id for the message.
+    pub relay_id: String,
+    /// The relay's time.
+    pub ts: String,
+}
+
+/// One message as it came from a relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The id that acknowledges it; `None` when the relay gave none that can be used.
+    pub relay_id: Option<String>,
+    /// The relay's time in milliseconds since the Unix epoch, for ordering only.
+    pub sent_at: Option<i64>,
+    /// The bytes as received.
+    pub raw: Box<[u8]>,
+}
+
+/// What [`Relay::peek`] saw.
+#[derive(Clone, Debug)]
+pub struct Peeked {
+    /// The messages, oldest first.
+    pub deliveries: Vec<Delivery>,
+    /// Whether more may be waiting that this relay cannot show without deleting.
+    pub truncated: bool,
+}
+
+/// Why a relay did not do what it was asked.
+///
+/// Texts that came from the relay are cut and cleaned of control characters; they are shown to
+/// people and never matched on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// No connection, or it broke.
+    #[error("cannot reach the relay at {url}: {why}")]
+    Unreachable {
+        /// The relay's URL.
+        url: String,
+        /// What the network said.
+        why: String,
+    },
+    /// The relay took too long; it may or may not have done what was asked.
+    #[error("the relay at {url} did not answer in time")]
+    TimedOut {
+        /// The relay's URL.
+        url: String,
+    },
+    /// The relay refused the API or admin key.
+    #[error("the relay at {url} does not accept this key")]
+    Unauthorized {
+        /// The relay's URL.
+        url: String,
+    },
+    /// The relay answered with another error.
+    #[error("the relay refused: {text} ({status})")]
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The relay's code.
+        code: ctalk_wire::ErrorCode,
+        /// The relay's words, cleaned.
+        text: String,
+    },
+    /// The relay kept refusing for too many messages.
+    #[error("the relay's rate limit did not let this message through in {waited_seconds} s")]
+    RateLimited {
+        /// How long it was tried, in seconds.
+        waited_seconds: u64,
+    },
+    /// The answer is not what the protocol says.
+    #[error("the answer of the relay at {url} makes no sense: {why}")]
+    BadAnswer {
+        /// The relay's URL.
+        url: String,
+        /// What was wrong with it.
+        why: String,
+    },
+    /// The URL is not one that this relay kind can use.
+    #[error("`{url}` is not a relay's address: {why}")]
+    BadUrl {
+        /// The text given.
+        url: String,
+        /// What was wrong with it.
+        why: &'static str,
+    },
+    /// The relay has no such thing.
+    #[error("this relay does not offer {what}")]
+    Unsupported {
+        /// What was asked for.
+        what: &'static str,
+    },
+}

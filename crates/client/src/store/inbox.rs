@@ -1,0 +1,291 @@
+//! The inbox: what was fetched, as received, until it is handled or dropped.
+
+use core::fmt;
+
+use ctalk_core::classic::SeenKey;
+use rusqlite::{OptionalExtension, Row, params};
+use sha2::{Digest, Sha256};
+
+use super::{Store, StoreError};
+use crate::{message::Reason, relay::Delivery};
+
+/// Proof that deliveries are durably in the inbox; only the store makes it.
+#[derive(Debug)]
+#[must_use = "the relay may forget these messages now"]
+pub struct Stored {
+    relay_ids: Vec<String>,
+    fresh: usize,
+}
+
+impl Stored {
+    /// Number of messages that can be acknowledged.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.relay_ids.len()
+    }
+
+    /// Whether nothing can be acknowledged.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.relay_ids.is_empty()
+    }
+
+    /// How many of them were not in the inbox before.
+    #[must_use]
+    pub const fn fresh(&self) -> usize {
+        self.fresh
+    }
+
+    /// The relay's ids of what was stored.
+    #[must_use]
+    pub fn into_relay_ids(self) -> Vec<String> {
+        self.relay_ids
+    }
+}
+
+/// Where an inbox entry stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EntryState {
+    /// Not handled yet.
+    New,
+    /// Set aside with a reason.
+    Quarantined,
+}
+
+impl EntryState {
+    /// The state as shown and stored.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Quarantined => "quarantined",
+        }
+    }
+}
+
+impl fmt::Display for EntryState {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// One message in the inbox.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Local number, never used twice.
+    pub number: i64,
+    /// The relay's id, if it gave one.
+    pub relay_id: Option<String>,
+    /// The relay's time, else when it was stored; milliseconds since the Unix epoch.
+    pub sent_at: i64,
+    /// Where it stands.
+    pub state: EntryState,
+    /// Why it was set aside.
+    pub reason: Option<Reason>,
+    /// The reason in words.
+    pub detail: Option<String>,
+    /// The bytes as received.
+    pub raw: Vec<u8>,
+}
+
+/// What the store remembers of a message's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeenBefore {
+    /// Nothing.
+    Never,
+    /// It was handled, and the relay delivers the same copy again.
+    SameCopy,
+    /// It was handled, and comes again under another id.
+    OtherCopy,
+}
+
+const ENTRY: &str = "SELECT number, relay_id, sent_at, state, reason, detail, raw FROM inbox";
+
+impl Store {
+    /// Stores deliveries as they came. What is already in the inbox is not stored twice.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]; then nothing may be acknowledged.
+    pub fn admit(&mut self, deliveries: &[Delivery], now: i64) -> Result<Stored, StoreError> {
+        let relay = self.relay;
+        let fresh = self.write(|transaction| {
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO inbox (relay, relay_id, digest, sent_at, stored_at, state, raw)
+                 VALUES (?1, ?2, ?3, ?4, ?5, 'new', ?6) ON CONFLICT (relay, digest) DO NOTHING",
+            )?;
+            let mut fresh = 0;
+            for delivery in deliveries {
+                let digest = Sha256::digest(&delivery.raw);
+                fresh += insert.execute(params![
+                    relay,
+                    delivery.relay_id,
+                    digest.as_slice(),
+                    delivery.sent_at.unwrap_or(now),
+                    now,
+                    delivery.raw
+                ])?;
+            }
+            Ok(fresh)
+        })?;
+        let relay_ids = deliveries
+            .iter()
+            .filter_map(|delivery| delivery.relay_id.clone())
+            .collect();
+        Ok(Stored { relay_ids, fresh })
+    }
+
+    /// The oldest new message that comes after `after` (an earlier result's place), if any.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn next_new(&self, after: Option<(i64, i64)>) -> Result<Option<Entry>, StoreError> {
+        let (sent_at, number) = after.unwrap_or((i64::MIN, i64::MIN));
+        let order = "WHERE state = 'new' AND (sent_at, number) > (?1, ?2)
+                     ORDER BY sent_at, number LIMIT 1";
+        self.read(|db| {
+            db.prepare_cached(&format!("{ENTRY} {order}"))?
+                .query_row(params![sent_at, number], entry)
+                .optional()
+        })
+    }
+
+    /// Everything in the given state, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn entries(&self, state: EntryState) -> Result<Vec<Entry>, StoreError> {
+        self.read(|db| {
+            db.prepare_cached(&format!(
+                "{ENTRY} WHERE state = ?1 ORDER BY sent_at, number"
+            ))?
+            .query_map([state.as_str()], entry)?
+            .collect()
+        })
+    }
+
+    /// The entries that a person means by `id`: a relay's id, or a local number.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn entries_named(&self, id: &str) -> Result<Vec<Entry>, StoreError> {
+        let number = id.parse::<i64>().ok();
+        self.read(|db| {
+            db.prepare_cached(&format!("{ENTRY} WHERE relay_id = ?1 OR number = ?2"))?
+                .query_map(params![id, number], entry)?
+                .collect()
+        })
+    }
+
+    /// Whether this content was handled before.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn seen(&self, key: &SeenKey, relay_id: Option<&str>) -> Result<SeenBefore, StoreError> {
+        let row: Option<Option<String>> = self.read(|db| {
+            db.prepare_cached("SELECT relay_id FROM seen WHERE hash = ?1")?
+                .query_row([key.as_bytes().as_slice()], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(match row {
+            None => SeenBefore::Never,
+            Some(first) if first.as_deref() == relay_id => SeenBefore::SameCopy,
+            Some(_) => SeenBefore::OtherCopy,
+        })
+    }
+
+    /// Ends a message that was handled: remembers its content until `expires`, drops its bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]; then the message will be handed over again.
+    pub fn commit(
+        &mut self,
+        number: i64,
+        key: &SeenKey,
+        relay_id: Option<&str>,
+        now: i64,
+        expires: i64,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction
+                .prepare_cached(
+                    "INSERT INTO seen (hash, relay_id, expires) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (hash) DO NOTHING",
+                )?
+                .execute(params![key.as_bytes().as_slice(), relay_id, expires])?;
+            transaction
+                .prepare_cached("DELETE FROM inbox WHERE number = ?1")?
+                .execute([number])?;
+            transaction
+                .prepare_cached(
+                    "DELETE FROM seen WHERE hash IN
+                     (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",
+                )?
+                .execute([now])?;
+            Ok(())
+        })
+    }
+
+    /// Sets a message aside.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn set_aside(
+        &mut self,
+        number: i64,
+        reason: Reason,
+        detail: &str,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE inbox SET state = 'quarantined', reason = ?2, detail = ?3
+                 WHERE number = ?1",
+                params![number, reason.as_str(), detail],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Makes a set-aside message new again.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn retry(&mut self, number: i64) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL WHERE number = ?1",
+                [number],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Deletes a message from the inbox for good.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn drop_entry(&mut self, number: i64) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute("DELETE FROM inbox WHERE number = ?1", [number])?;
+            Ok(())
+        })
+    }
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    let state: String = row.get(3)?;
+    let reason: Option<String> = row.get(4)?;
+    Ok(Entry {
+        number: row.get(0)?,
+        relay_id: row.get(1)?,
+        sent_at: row.get(2)?,
+        state: if state == EntryState::New.as_str() {
+            EntryState::New
+        } else {
+            EntryState::Quarantined
+        },
+        reason: reason.as_deref().and_then(Reason::from_text),
+        detail: row.get(5)?,
+        raw: row.get(6)?,
+    })
+}

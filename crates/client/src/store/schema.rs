@@ -1,0 +1,108 @@
+//! Tables and numbered migrations; `PRAGMA user_version` holds the number of the last one applied.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::StoreError;
+
+/// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
+const MIGRATIONS: [&str; 1] = ["
+    CREATE TABLE relays (
+        id   INTEGER PRIMARY KEY,
+        url  TEXT NOT NULL UNIQUE
+    ) STRICT;
+
+    CREATE TABLE contacts (
+        id        INTEGER PRIMARY KEY,
+        name      TEXT NOT NULL UNIQUE,
+        standing  TEXT NOT NULL CHECK (standing IN ('pinned', 'verified', 'blocked')),
+        learned   TEXT NOT NULL CHECK (learned IN ('first-use', 'accepted')),
+        since     INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE addresses (
+        relay    INTEGER NOT NULL REFERENCES relays (id),
+        address  TEXT NOT NULL,
+        contact  INTEGER NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+        PRIMARY KEY (relay, address)
+    ) STRICT;
+    CREATE INDEX addresses_of_contact ON addresses (contact);
+
+    -- Retired keys stay, so that a contact's history can be shown.
+    CREATE TABLE keys (
+        contact  INTEGER NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+        kind     TEXT NOT NULL CHECK (kind IN ('encryption', 'signing')),
+        key      BLOB NOT NULL CHECK (length(key) = 32),
+        since    INTEGER NOT NULL,
+        until    INTEGER
+    ) STRICT;
+    CREATE INDEX keys_of_contact ON keys (contact);
+    CREATE UNIQUE INDEX one_holder_per_key ON keys (kind, key) WHERE until IS NULL;
+    CREATE UNIQUE INDEX one_key_per_kind ON keys (contact, kind) WHERE until IS NULL;
+
+    -- What was handled, by a hash of its content: no message is handed over twice.
+    CREATE TABLE seen (
+        hash      BLOB PRIMARY KEY CHECK (length(hash) = 32),
+        relay_id  TEXT,
+        expires   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX seen_by_expiry ON seen (expires);
+
+    CREATE TABLE inbox (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        relay     INTEGER NOT NULL REFERENCES relays (id),
+        relay_id  TEXT,
+        digest    BLOB NOT NULL CHECK (length(digest) = 32),
+        sent_at   INTEGER NOT NULL,
+        stored_at INTEGER NOT NULL,
+        state     TEXT NOT NULL CHECK (state IN ('new', 'quarantined')),
+        reason    TEXT,
+        detail    TEXT,
+        raw       BLOB NOT NULL,
+        UNIQUE (relay, digest)
+    ) STRICT;
+    CREATE INDEX inbox_by_age ON inbox (state, sent_at, number);
+    CREATE INDEX inbox_by_relay_id ON inbox (relay_id);
+
+    CREATE TABLE outbox (
+        number    INTEGER PRIMARY KEY AUTOINCREMENT,
+        relay     INTEGER NOT NULL REFERENCES relays (id),
+        address   TEXT NOT NULL,
+        created   INTEGER NOT NULL,
+        sealed    BLOB NOT NULL
+    ) STRICT;
+"];
+
+/// Brings the file to the newest version, or refuses one that is newer still.
+pub(super) fn migrate(db: &mut Connection, path: &str) -> Result<(), StoreError> {
+    let failed = |error: rusqlite::Error| StoreError::Failed {
+        path: path.to_owned(),
+        why: error.to_string(),
+    };
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if version(db).map_err(failed)? == known {
+        return Ok(());
+    }
+    // Checked again under the lock: another process may be migrating at the same moment.
+    let transaction = db
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .map_err(failed)?;
+    let found = version(&transaction).map_err(failed)?;
+    if found > known {
+        return Err(StoreError::Newer {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction
+        .pragma_update(None, "user_version", known)
+        .map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
+}
