@@ -1,0 +1,121 @@
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use zeroize::Zeroizing;
+
+use super::KeystoreError;
+use super::folder::MAX_FILE_LEN;
+
+/// What a key store keeps: the identity and the API keys of the relays it is registered with.
+///
+/// Wiped when dropped; `Debug` shows nothing of it.
+#[derive(Clone)]
+pub struct Secrets {
+    identity: Zeroizing<String>,
+    api_keys: BTreeMap<String, Zeroizing<String>>,
+}
+
+/// The stored form. The identity stays the JSON text it is, so that reading it makes no copies
+/// beyond the one that is kept.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document<'a> {
+    version: u8,
+    #[serde(borrow)]
+    identity: &'a RawValue,
+    api_keys: Cow<'a, BTreeMap<String, Zeroizing<String>>>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: u8,
+}
+
+const VERSION: u8 = 1;
+
+impl Secrets {
+    /// The secrets of a new profile: `identity` is the JSON text of the identity's private form,
+    /// kept as it is. There are no API keys yet.
+    pub fn new(identity: Zeroizing<String>) -> Self {
+        Self {
+            identity,
+            api_keys: BTreeMap::new(),
+        }
+    }
+
+    /// The JSON text of the identity, as given to [`Secrets::new`] but for white space around it.
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// The API key for the relay with this base URL, compared as text.
+    pub fn api_key(&self, relay: &str) -> Option<&str> {
+        self.api_keys.get(relay).map(|key| key.as_str())
+    }
+
+    /// Sets the API key for the relay with this base URL, in place of an earlier one.
+    pub fn set_api_key(&mut self, relay: &str, key: Zeroizing<String>) {
+        self.api_keys.insert(relay.to_owned(), key);
+    }
+
+    pub(super) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+        let unusable = |what| KeystoreError::UnusableSecrets { what };
+        let identity = serde_json::from_str::<&RawValue>(&self.identity)
+            .map_err(|_| unusable("the identity is not JSON"))?;
+        // An escaped byte takes at most 6 bytes. The buffer must not grow while it is filled,
+        // because a buffer that moves leaves its old content behind.
+        let keys: usize = self
+            .api_keys
+            .iter()
+            .map(|(url, key)| 6 * (url.len() + key.len()) + 8)
+            .sum();
+        let mut json = Zeroizing::new(Vec::with_capacity(self.identity.len() + keys + 128));
+        let document = Document {
+            version: VERSION,
+            identity,
+            api_keys: Cow::Borrowed(&self.api_keys),
+        };
+        serde_json::to_writer(&mut *json, &document).map_err(|_| unusable("not JSON"))?;
+        // Leaves room for the header and tag of a sealed file.
+        if json.len() > MAX_FILE_LEN - 128 {
+            return Err(unusable("they take more than 1 MiB"));
+        }
+        Ok(json)
+    }
+
+    pub(super) fn from_json(json: &[u8], path: &Path) -> Result<Self, KeystoreError> {
+        let damaged = || KeystoreError::Damaged {
+            path: path.to_owned(),
+            what: "it does not hold the JSON of a key store",
+        };
+        let Version { version } = serde_json::from_slice(json).map_err(|_| damaged())?;
+        if version > VERSION {
+            return Err(KeystoreError::NewerVersion {
+                path: path.to_owned(),
+                version,
+            });
+        }
+        let document: Document<'_> = serde_json::from_slice(json).map_err(|_| damaged())?;
+        if document.version != VERSION {
+            return Err(damaged());
+        }
+        Ok(Self {
+            identity: Zeroizing::new(document.identity.get().to_owned()),
+            api_keys: document.api_keys.into_owned(),
+        })
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            identity: _,
+            api_keys: _,
+        } = self;
+        f.write_str("Secrets(..)")
+    }
+}
