@@ -34,11 +34,15 @@ pub(crate) const PYTHON: Tool = Tool {
     package: "python3-venv",
     probe: &["python3", "-c", "import ensurepip, venv"],
 };
-/// Node.js.
+/// Node.js, not older than the Node client says it needs.
 pub(crate) const NODE: Tool = Tool {
-    name: "node",
+    name: "node 20 or later",
     package: "nodejs",
-    probe: &["node", "--version"],
+    probe: &[
+        "node",
+        "-e",
+        "process.exit(parseInt(process.versions.node) >= 20 ? 0 : 1)",
+    ],
 };
 /// Node's package manager.
 pub(crate) const NPM: Tool = Tool {

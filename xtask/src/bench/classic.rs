@@ -48,7 +48,8 @@ pub(super) fn table(steps: &mut Steps) -> Result<String> {
         theirs.push(measurements(&output(&mut command(&peer))?));
     }
     let mut table = format!(
-        "### classic\n\nMedians of {ROUNDS} rounds, the two programs in turn.\n\n\
+        "### classic\n\nMedians of {ROUNDS} rounds, the two programs in turn. ctalk's times include the \
+         canonical string, base64 and JSON; libsodium's do not.\n\n\
          | operation | ctalk | libsodium | ctalk / libsodium | limit |\n\
          | --- | --- | --- | --- | --- |\n"
     );
