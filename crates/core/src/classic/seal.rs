@@ -54,6 +54,7 @@ pub fn seal(
     let mut sealed = Vec::with_capacity(TAG_LEN + text.len());
     sealed.extend_from_slice(&[0; TAG_LEN]);
     sealed.extend_from_slice(text);
+    // The cipher fails only where its keystream ends, far beyond this length.
     keys.get(identity, recipient)
         .seal(&nonce, &mut sealed)
         .map_err(|_| SealError::TooLong { found: text.len() })?;

@@ -19,16 +19,13 @@ impl SeenKey {
         &self.0
     }
 
-    pub(super) fn signed(sender: &PublicKeys, nonce: &[u8; NONCE_LEN], sealed: &[u8]) -> Self {
-        let [encryption, verifying] = both(sender);
-        Self::digest(label::SEEN_SIGNED, &[encryption, verifying, nonce, sealed])
-    }
-
-    pub(super) fn unsigned(claimed: &PublicKeys, nonce: &[u8; NONCE_LEN], sealed: &[u8]) -> Self {
-        let [encryption, verifying] = both(claimed);
+    /// One key for the signed box and for the same box without its signature: a relay that takes
+    /// the signature off must not have the message handled twice.
+    pub(super) fn of_box(sender: &PublicKeys, nonce: &[u8; NONCE_LEN], sealed: &[u8]) -> Self {
+        let (encryption, verifying) = (sender.encryption(), sender.verifying());
         Self::digest(
-            label::SEEN_UNSIGNED,
-            &[encryption, verifying, nonce, sealed],
+            label::SEEN_BOX,
+            &[encryption.as_bytes(), verifying.as_bytes(), nonce, sealed],
         )
     }
 
@@ -53,8 +50,4 @@ impl SeenKey {
         }
         Self(hash.finalize().into())
     }
-}
-
-fn both(keys: &PublicKeys) -> [&[u8]; 2] {
-    [keys.encryption().as_bytes(), keys.verifying().as_bytes()]
 }
