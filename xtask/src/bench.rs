@@ -105,3 +105,28 @@ fn wall_times(commands: &mut [Command], rounds: usize) -> Result<Vec<Vec<f64>>> 
     }
     Ok(times)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_measured_once_per_round() {
+        let mut commands = [Command::new("true"), Command::new("true")];
+        let times = wall_times(&mut commands, 3).unwrap();
+        assert_eq!(times.iter().map(Vec::len).collect::<Vec<_>>(), [3, 3]);
+        assert!(times.iter().flatten().all(|time| *time > 0.0));
+    }
+
+    #[test]
+    fn a_command_that_fails_is_an_error_and_no_measurement() {
+        let error = wall_times(&mut [Command::new("false")], 3).unwrap_err();
+        assert!(error.to_string().contains("`false` failed"), "{error}");
+    }
+
+    #[test]
+    fn an_unknown_bench_is_refused_before_any_runs() {
+        let error = run(&["startup", "warp"]).unwrap_err();
+        assert!(error.to_string().contains("`warp`"), "{error}");
+    }
+}
