@@ -26,22 +26,15 @@ fn rust(steps: &mut Steps) -> Result<()> {
         "Rust tests",
         &mut cargo(&["test", "--workspace", "--locked"]),
     )?;
-    // Tests that need a Secret Service are marked `ignore`, so that a plain `cargo test` passes
-    // where there is none.
+    // Those of tests/keyring.rs are marked `ignore`, so that a plain `cargo test` passes where there
+    // is no Secret Service.
     let what = "Tests against a Secret Service";
     match debian::lacking(&[&DBUS, &GNOME_KEYRING]) {
         Some(why) => steps.skip(what, &why),
-        None => steps.run(
-            what,
-            &mut cargo(&[
-                "test",
-                "--workspace",
-                "--locked",
-                "--tests",
-                "--",
-                "--ignored",
-            ]),
-        ),
+        None => {
+            let keyring = ["test", "--workspace", "--locked", "--test", "keyring"];
+            steps.run(what, cargo(&keyring).args(["--", "--include-ignored"]))
+        }
     }
 }
 
