@@ -1,1 +1,33 @@
-//! Work in progress.
+//! A relay that speaks the ClawTalk HTTP API and cannot read what it carries.
+//!
+//! It stores what agents send each other until the recipient deletes it or it expires, and holds a
+//! directory of agents and their public keys. It has no key of its own and no code that could open
+//! a message. A `201` means that the message is committed and fsynced.
+//!
+//! - [`Config`], [`AdminKey`], [`RateLimit`]: what a relay is started with
+//! - [`Server`]: binds an address and serves until told to stop
+//! - [`Clock`], [`SystemClock`], [`ManualClock`]: where its time comes from
+//! - [`Error`], [`AdminKeyError`]: what can keep it from starting or running
+//! - [`testing`]: a relay in process for other programs' tests
+//!
+//! The HTTP API, its limits and its files are described in `docs/RELAY.md`.
+
+mod api_error;
+mod auth;
+mod body;
+mod clock;
+mod config;
+mod error;
+mod http;
+mod rate_limit;
+mod routes;
+mod server;
+mod store;
+pub mod testing;
+mod validate;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use config::{AdminKey, AdminKeyError, Config};
+pub use error::Error;
+pub use rate_limit::{InvalidRateLimit, RateLimit};
+pub use server::Server;

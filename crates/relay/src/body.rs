@@ -1,0 +1,135 @@
+//! Request bodies: read within limits, taken apart member by member.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::api_error::ApiError;
+use crate::http::App;
+
+/// The most bytes of a body that are kept: 65,536 UTF-16 units never take more in UTF-8.
+const MAX_BYTES: usize = 196_608;
+/// The most UTF-16 code units in a body.
+const MAX_UTF16_UNITS: usize = 65_536;
+/// The most bytes that are read and thrown away so that a sender of too much gets an answer.
+const MAX_DISCARDED: usize = 4 << 20;
+/// How long a body may take to arrive.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A request's body within the limits. Its content type plays no part.
+pub(crate) struct Text(String);
+
+impl FromRequest<Arc<App>> for Text {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
+        let bytes = tokio::time::timeout(TIMEOUT, read(request.into_body()))
+            .await
+            .map_err(|_| ApiError::bad_request("the body did not arrive within 30 seconds"))??;
+        // A sequence that is no UTF-8 counts as one unit, like the character that stands for it.
+        let text = String::from_utf8_lossy(&bytes);
+        if text.encode_utf16().count() > MAX_UTF16_UNITS {
+            return Err(too_large());
+        }
+        String::from_utf8(bytes)
+            .map(Self)
+            .map_err(|_| ApiError::bad_request("the body is not UTF-8"))
+    }
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut discarded = 0;
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|_| ApiError::bad_request("the body ended before it was complete"))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if discarded == 0 && bytes.len() + data.len() <= MAX_BYTES {
+            bytes.extend_from_slice(&data);
+        } else {
+            discarded += data.len();
+            if discarded > MAX_DISCARDED {
+                break;
+            }
+        }
+    }
+    if discarded > 0 {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+fn too_large() -> ApiError {
+    ApiError::too_large("the body is larger than 65,536 characters (UTF-16 code units)")
+}
+
+impl Text {
+    /// The body as a JSON object.
+    pub(crate) fn members(&self) -> Result<Members<'_>, ApiError> {
+        let trimmed = self.0.trim_ascii_start();
+        match serde_json::from_str(&self.0) {
+            Ok(members) => Ok(Members(members)),
+            Err(_) if trimmed.starts_with('{') => {
+                Err(ApiError::bad_request("the body is not JSON"))
+            }
+            Err(_) => Err(ApiError::bad_request("the body is not a JSON object")),
+        }
+    }
+
+    /// Whether the body is JSON of any kind.
+    pub(crate) fn is_json(&self) -> bool {
+        serde_json::from_str::<&RawValue>(&self.0).is_ok()
+    }
+}
+
+/// A JSON object's members as they were sent. Of members with one name, the last counts.
+#[derive(Default)]
+pub(crate) struct Members<'b>(HashMap<String, &'b RawValue>);
+
+impl<'b> Members<'b> {
+    /// The JSON text of member `name`, `null` included.
+    pub(crate) fn raw(&self, name: &str) -> Option<&'b str> {
+        self.0.get(name).map(|raw| raw.get())
+    }
+
+    /// Member `name` as a `T`; absent and `null` are the same.
+    pub(crate) fn optional<T: Deserialize<'b>>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, ApiError> {
+        self.raw(name).map_or(Ok(None), |raw| {
+            serde_json::from_str(raw)
+                .map_err(|_| ApiError::bad_request(format!("`{name}` must be {expected}")))
+        })
+    }
+
+    /// Member `name` as a text; absent and `null` are the same.
+    pub(crate) fn text(&self, name: &str) -> Result<Option<String>, ApiError> {
+        self.optional(name, "a string")
+    }
+
+    /// Member `name` as a text that is there and not empty.
+    pub(crate) fn required_text(&self, name: &str) -> Result<String, ApiError> {
+        self.text(name)?
+            .filter(|text| !text.is_empty())
+            .ok_or_else(|| missing(name))
+    }
+
+    /// The JSON text of member `name`, which must be there; `null` counts.
+    pub(crate) fn required_raw(&self, name: &str) -> Result<&'b str, ApiError> {
+        self.raw(name).ok_or_else(|| missing(name))
+    }
+}
+
+fn missing(name: &str) -> ApiError {
+    ApiError::bad_request(format!("`{name}` is required"))
+}

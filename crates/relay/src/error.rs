@@ -1,0 +1,61 @@
+//! What can keep a relay from starting or running.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Why a relay did not start, or stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}; choose another address or port")]
+    Bind {
+        /// The address asked for.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The database cannot be opened, read or brought up to date.
+    #[error("cannot use the database {path}: {source}")]
+    Database {
+        /// The database file.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+    /// The data folder or a file in it cannot be made or opened.
+    #[error("cannot use {path}: {source}; check that it exists and is yours to write")]
+    DataFolder {
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another relay works on the same data folder.
+    #[error("{path} is in use by another relay; stop it or choose another data folder")]
+    InUse {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The database was written by a newer version of this program.
+    #[error(
+        "the database {path} has format {found}, newer than the {known} this version knows; \
+         use the newer version that wrote it"
+    )]
+    NewerDatabase {
+        /// The database file.
+        path: PathBuf,
+        /// The format it has.
+        found: i64,
+        /// The newest format this version knows.
+        known: i64,
+    },
+    /// The system refused a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    /// The thread that writes to the database broke down; nothing it had not committed was
+    /// acknowledged.
+    #[error("the thread that writes to the database broke down; start the relay again")]
+    Writer,
+}

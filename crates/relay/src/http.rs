@@ -1,0 +1,127 @@
+//! What all routes share: the application's state, headers, unknown paths, names in paths.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    CACHE_CONTROL, PRAGMA,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+
+use crate::api_error::ApiError;
+use crate::config::Paging;
+use crate::store::Store;
+use crate::{AdminKey, Clock, RateLimit, routes};
+
+/// What the routes work with.
+pub(crate) struct App {
+    pub(crate) store: Arc<Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) admin_key: AdminKey,
+    pub(crate) rate_limit: RateLimit,
+    pub(crate) paging: Paging,
+    /// Where this relay is reached, when a request does not say.
+    pub(crate) url: String,
+}
+
+/// The whole API.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    routes::all()
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
+        .layer(from_fn(finish))
+        .with_state(app)
+}
+
+async fn unknown() -> ApiError {
+    ApiError::not_found("there is no such route")
+}
+
+/// Answers what is the same on every path and adds the headers that every answer has.
+async fn finish(request: Request, next: Next) -> Response {
+    if request.method() == Method::OPTIONS {
+        let mut response = StatusCode::NO_CONTENT.into_response();
+        add_cors(response.headers_mut());
+        return response;
+    }
+    let mut response = if request.method() == Method::HEAD {
+        unknown().await.into_response()
+    } else {
+        next.run(request).await
+    };
+    let headers = response.headers_mut();
+    add_cors(headers);
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-cache, must-revalidate"),
+    );
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+fn add_cors(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, PATCH, DELETE, OPTIONS"),
+    );
+    headers.insert(
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Authorization, Content-Type, Cache-Control"),
+    );
+}
+
+/// The last segment of a path, as it stands there.
+pub(crate) fn last_segment(uri: &Uri) -> &str {
+    uri.path().rsplit('/').next().unwrap_or_default()
+}
+
+/// The last segment of a path, percent-decoded.
+pub(crate) fn decoded_last_segment(uri: &Uri) -> Result<String, ApiError> {
+    let segment = last_segment(uri);
+    let broken = || ApiError::bad_request("the path holds a broken percent-escape");
+    // The decoder leaves broken escapes as they are, so they are looked for first.
+    let whole = segment.split('%').skip(1).all(|rest| {
+        let mut digits = rest.bytes().take(2);
+        digits.len() == 2 && digits.all(|digit| digit.is_ascii_hexdigit())
+    });
+    if !whole {
+        return Err(broken());
+    }
+    let decoded = percent_decode_str(segment).decode_utf8();
+    decoded.map(Into::into).map_err(|_| broken())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(path: &str) -> Option<String> {
+        decoded_last_segment(&path.parse().unwrap()).ok()
+    }
+
+    #[test]
+    fn names_in_paths_are_percent_decoded() {
+        assert_eq!(decode("/agents/alice").unwrap(), "alice");
+        assert_eq!(decode("/agents/al%69ce").unwrap(), "alice");
+        assert_eq!(decode("/agents/a%2Fb%20c").unwrap(), "a/b c");
+    }
+
+    #[test]
+    fn broken_escapes_are_refused() {
+        for path in [
+            "/agents/%",
+            "/agents/a%4",
+            "/agents/%zz",
+            "/agents/%%41",
+            "/agents/%ff",
+        ] {
+            assert_eq!(decode(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `/agents` and `/register`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use ctalk_wire::{Agent, Registered};
+use serde::Serialize;
+
+use crate::api_error::ApiError;
+use crate::auth::{AdminCaller, AgentCaller, Caller, KeyHash, new_api_key};
+use crate::body::{Members, Text};
+use crate::http::{App, decoded_last_segment};
+use crate::store::{AgentPatch, InviteRefusal, NewAgent, Registration};
+use crate::validate;
+
+/// Who answers for an agent that registered itself and named nobody.
+const DEFAULT_OWNER: &str = "invited";
+
+pub(super) async fn register(
+    State(app): State<Arc<App>>,
+    _: AdminCaller,
+    body: Text,
+) -> Result<(StatusCode, Json<Registered>), ApiError> {
+    let members = body.members()?;
+    let name = members.required_text("name")?;
+    let owner = members.required_text("owner")?;
+    let public_key = members.required_text("publicKey")?;
+    let signing_key = members.required_text("signingKey")?;
+    validate::agent_name(&name)?;
+    validate::public_key(&members, "publicKey")?;
+    validate::public_key(&members, "signingKey")?;
+    add(&app, name, owner, public_key, signing_key, &members, None).await
+}
+
+pub(super) async fn register_with_invite(
+    State(app): State<Arc<App>>,
+    body: Text,
+) -> Result<(StatusCode, Json<Registered>), ApiError> {
+    let members = body.members()?;
+    let invite = members.required_text("invite")?;
+    let name = members.required_text("name")?;
+    validate::agent_name(&name)?;
+    let owner = members.text("owner")?.filter(|owner| !owner.is_empty());
+    let owner = owner.unwrap_or_else(|| DEFAULT_OWNER.to_owned());
+    let public_key = validate::public_key(&members, "publicKey")?.unwrap_or_default();
+    let signing_key = validate::public_key(&members, "signingKey")?.unwrap_or_default();
+    let invite = Some(invite);
+    add(&app, name, owner, public_key, signing_key, &members, invite).await
+}
+
+async fn add(
+    app: &App,
+    name: String,
+    owner: String,
+    public_key: String,
+    signing_key: String,
+    members: &Members<'_>,
+    invite: Option<String>,
+) -> Result<(StatusCode, Json<Registered>), ApiError> {
+    validate::label("owner", &owner)?;
+    let api_key = new_api_key()?;
+    let agent = NewAgent {
+        name: name.clone(),
+        owner,
+        public_key,
+        signing_key,
+        capabilities: validate::capabilities(members)?,
+        webhook_url: validate::webhook_url(members)?,
+        key_hash: KeyHash::of(&api_key),
+    };
+    match app.store.register(agent, invite).await? {
+        Registration::Done => Ok((StatusCode::CREATED, Json(Registered { name, api_key }))),
+        Registration::NameTaken => Err(ApiError::conflict(
+            "the name is taken, perhaps in other letter case",
+        )),
+        Registration::Invite(refusal) => Err(ApiError::forbidden(match refusal {
+            InviteRefusal::Expired => "the invite has expired",
+            InviteRefusal::Unknown => "there is no such invite",
+            InviteRefusal::UsedUp => "the invite is used up",
+        })),
+    }
+}
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    _: AgentCaller,
+) -> Result<Json<Vec<Agent>>, ApiError> {
+    Ok(Json(app.store.list_agents().await?))
+}
+
+/// Answer to `PATCH /agents/:name`.
+#[derive(Serialize)]
+pub(super) struct Changed {
+    name: String,
+    updated: bool,
+}
+
+pub(super) async fn change(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+    body: Result<Text, ApiError>,
+) -> Result<Json<Changed>, ApiError> {
+    let name = decoded_last_segment(&uri)?;
+    let agent = match caller {
+        Caller::Agent(agent) if agent.name == name => agent,
+        Caller::Agent(_) => return Err(ApiError::forbidden("that is another agent's record")),
+        Caller::Admin => app
+            .store
+            .directory()
+            .by_name(&name)
+            .filter(|agent| agent.name == name)
+            .ok_or_else(|| ApiError::not_found("there is no such agent"))?,
+    };
+    let body = body?;
+    let patch = read_patch(&body.members()?)?;
+    app.store.patch_agent(agent, patch).await?;
+    Ok(Json(Changed {
+        name,
+        updated: true,
+    }))
+}
+
+fn read_patch(members: &Members<'_>) -> Result<AgentPatch, ApiError> {
+    let key = |name| {
+        let key = validate::public_key(members, name)?;
+        if key.is_none() && members.raw(name).is_some() {
+            return Err(ApiError::bad_request(format!("`{name}` cannot be removed")));
+        }
+        Ok(key)
+    };
+    let named = |name| members.raw(name).is_some();
+    Ok(AgentPatch {
+        public_key: key("publicKey")?,
+        signing_key: key("signingKey")?,
+        capabilities: named("capabilities")
+            .then(|| validate::capabilities(members))
+            .transpose()?,
+        webhook_url: named("webhookUrl")
+            .then(|| validate::webhook_url(members))
+            .transpose()?,
+    })
+}

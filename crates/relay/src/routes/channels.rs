@@ -1,0 +1,17 @@
+//! `GET /channels`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use crate::api_error::ApiError;
+use crate::auth::AgentCaller;
+use crate::http::App;
+
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    AgentCaller(agent): AgentCaller,
+) -> Result<Json<Vec<String>>, ApiError> {
+    Ok(Json(app.store.channels(agent.id).await?))
+}

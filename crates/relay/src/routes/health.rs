@@ -1,0 +1,19 @@
+//! `GET /health`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use ctalk_wire::Health;
+
+use crate::clock::iso;
+use crate::http::App;
+
+pub(super) async fn show(State(app): State<Arc<App>>) -> Json<Health> {
+    let counted = app.store.count_agents().await;
+    Json(Health {
+        status: if counted.is_ok() { "ok" } else { "degraded" }.to_owned(),
+        ts: iso(app.clock.now_ms()),
+        agents: counted.map_or_else(|_| "unavailable".into(), Into::into),
+    })
+}

@@ -1,0 +1,28 @@
+//! The HTTP API, one module per kind of resource.
+
+mod agents;
+mod channels;
+mod health;
+mod invites;
+mod messages;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::{delete, get, patch, post};
+
+use crate::http::App;
+
+/// Every route; a path or method that is not here is unknown.
+pub(crate) fn all() -> Router<Arc<App>> {
+    Router::new()
+        .route("/health", get(health::show))
+        .route("/agents", get(agents::list).post(agents::register))
+        .route("/agents/{name}", patch(agents::change))
+        .route("/messages", get(messages::list).post(messages::send))
+        .route("/messages/{id}", delete(messages::remove))
+        .route("/channels", get(channels::list))
+        .route("/invites", get(invites::list).post(invites::create))
+        .route("/invites/{code}", delete(invites::remove))
+        .route("/register", post(agents::register_with_invite))
+}

@@ -1,0 +1,149 @@
+//! Binding, serving and stopping.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use crate::http::{App, router};
+use crate::store::Store;
+use crate::{Config, Error};
+
+/// Connections at once; more wait in the system's queue.
+const MAX_CONNECTIONS: usize = 16_384;
+/// How long a request's headers may take to arrive, which also ends idle connections.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// The most bytes of a request's headers.
+const MAX_HEADERS: usize = 32 * 1024;
+/// How long requests may take to end after shutdown was asked for.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
+/// How often expired messages are deleted and presence is saved.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
+/// How long to wait after the system refused a connection, for instance for want of file handles.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A relay that has its address and its database and waits for [`Server::run`].
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    app: Arc<App>,
+}
+
+impl Server {
+    /// Opens the data folder and listens, without answering anybody yet.
+    ///
+    /// # Errors
+    /// [`Error::Bind`] when the address cannot be had; [`Error::DataFolder`], [`Error::InUse`],
+    /// [`Error::Database`] and [`Error::NewerDatabase`] when the data folder cannot be used;
+    /// [`Error::Thread`] when the system refuses a thread.
+    pub async fn bind(config: Config) -> Result<Self, Error> {
+        let at = |source| Error::Bind {
+            address: config.listen,
+            source,
+        };
+        let listener = TcpListener::bind(config.listen).await.map_err(at)?;
+        let address = listener.local_addr().map_err(at)?;
+        let clock = Arc::clone(&config.clock);
+        let store = tokio::task::spawn_blocking(move || Store::open(&config.data, clock))
+            .await
+            .map_err(|error| Error::Thread(error.into()))??;
+        let app = Arc::new(App {
+            store: Arc::new(store),
+            clock: config.clock,
+            admin_key: config.admin_key,
+            rate_limit: config.rate_limit,
+            paging: config.paging,
+            url: format!("http://{address}"),
+        });
+        Ok(Self {
+            listener,
+            address,
+            app,
+        })
+    }
+
+    /// The address it listens on, with the port that was taken.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The base URL for clients on this machine's network, such as `http://127.0.0.1:8787`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.app.url.clone()
+    }
+
+    /// Serves until `shutdown` completes, then lets requests end for up to 10 seconds and commits
+    /// everything that was accepted.
+    ///
+    /// # Errors
+    /// [`Error::Writer`] when the writing thread broke down.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
+        self.run_with_grace(shutdown, SHUTDOWN_GRACE).await
+    }
+
+    pub(crate) fn app(&self) -> Arc<App> {
+        Arc::clone(&self.app)
+    }
+
+    pub(crate) async fn run_with_grace(
+        self,
+        shutdown: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> Result<(), Error> {
+        let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app.store)));
+        let service = TowerToHyperService::new(router(Arc::clone(&self.app)));
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        tokio::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                Some(_) = connections.join_next() => {}
+                stream = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
+                    // Answers are small and whole: waiting to fill a packet only delays them.
+                    let _ = stream.set_nodelay(true);
+                    let connection = http1::Builder::new()
+                        .timer(TokioTimer::new())
+                        .header_read_timeout(HEADER_TIMEOUT)
+                        .max_buf_size(MAX_HEADERS)
+                        .serve_connection(TokioIo::new(stream), service.clone());
+                    connections.spawn(graceful.watch(connection));
+                }
+            }
+        }
+        drop(self.listener);
+        // Connections that take longer are cut; what they had committed stays committed.
+        let _ = timeout(grace, graceful.shutdown()).await;
+        connections.shutdown().await;
+        housekeeping.abort();
+        Arc::clone(&self.app.store).close().await
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(_) => sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn keep_house(store: Arc<Store>) {
+    let mut ticks = interval(HOUSEKEEPING);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        // What failed, for instance on a full disk, is tried again at the next tick.
+        let _ = store.keep_house().await;
+    }
+}

@@ -1,0 +1,262 @@
+//! Agents: registration, the directory's columns, presence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use ctalk_wire::Agent as ListedAgent;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::directory::{Agent, AgentId, Directory, fold};
+use super::invites::{self, InviteRefusal};
+use super::writer::Changes;
+use super::{Store, StoreError};
+use crate::auth::KeyHash;
+use crate::clock::iso;
+
+/// How long an agent counts as online after it was seen, in milliseconds.
+const ONLINE_MS: i64 = 5 * 60 * 1000;
+
+/// An agent to register, already validated.
+pub(crate) struct NewAgent {
+    pub(crate) name: String,
+    pub(crate) owner: String,
+    pub(crate) public_key: String,
+    pub(crate) signing_key: String,
+    pub(crate) capabilities: Option<Vec<String>>,
+    pub(crate) webhook_url: Option<String>,
+    pub(crate) key_hash: KeyHash,
+}
+
+/// What came of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registration {
+    Done,
+    Invite(InviteRefusal),
+    NameTaken,
+}
+
+/// Changes to an agent, already validated. `None` leaves a column as it is.
+#[derive(Default)]
+pub(crate) struct AgentPatch {
+    pub(crate) public_key: Option<String>,
+    pub(crate) signing_key: Option<String>,
+    pub(crate) capabilities: Option<Option<Vec<String>>>,
+    pub(crate) webhook_url: Option<Option<String>>,
+}
+
+impl Store {
+    /// Registers `agent`, with an invite's code when it registers itself.
+    pub(crate) async fn register(
+        &self,
+        agent: NewAgent,
+        invite: Option<String>,
+    ) -> Result<Registration, StoreError> {
+        let register = move |changes: &mut Changes<'_>| {
+            if let Some(code) = &invite
+                && let Err(refusal) = invites::check(changes.connection, code, changes.now_ms)?
+            {
+                return Ok(Registration::Invite(refusal));
+            }
+            let Some(id) = insert(changes.connection, &agent, changes.now_ms)? else {
+                return Ok(Registration::NameTaken);
+            };
+            if let Some(code) = &invite {
+                invites::count_use(changes.connection, code)?;
+            }
+            let now_ms = changes.now_ms;
+            let agent = Arc::new(Agent::new(id, agent.name, agent.key_hash, now_ms));
+            changes.when_committed(move |directory| directory.add(agent));
+            Ok(Registration::Done)
+        };
+        self.writer.change(register).await
+    }
+
+    /// Every agent in registration order, as the directory shows it.
+    pub(crate) async fn list_agents(&self) -> Result<Vec<ListedAgent>, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let now_ms = self.clock.now_ms();
+        let list = move |connection: &Connection| {
+            let seen: HashMap<_, _> = directory
+                .all()
+                .iter()
+                .map(|agent| (agent.id, agent.last_seen()))
+                .collect();
+            connection
+                .prepare_cached(
+                    "SELECT id, name, capabilities, public_key, signing_key, last_seen
+                     FROM agents JOIN activity ON agent = id ORDER BY id",
+                )?
+                .query_map([], |row| {
+                    let saved: i64 = row.get(5)?;
+                    let last_seen = seen.get(&AgentId(row.get(0)?)).map_or(saved, |seen| *seen);
+                    let capabilities: Option<String> = row.get(2)?;
+                    Ok(ListedAgent {
+                        name: row.get(1)?,
+                        capabilities: capabilities
+                            .and_then(|json| serde_json::from_str(&json).ok()),
+                        public_key: row.get(3)?,
+                        signing_key: row.get(4)?,
+                        online: now_ms.saturating_sub(last_seen) < ONLINE_MS,
+                        last_seen: iso(last_seen),
+                    })
+                })?
+                .collect()
+        };
+        self.readers.read(list).await
+    }
+
+    /// The number of registered agents, by the database: fails when that fails.
+    pub(crate) async fn count_agents(&self) -> Result<i64, StoreError> {
+        self.readers
+            .read(|connection| {
+                connection
+                    .prepare_cached("SELECT count(*) FROM agents")?
+                    .query_row([], |row| row.get(0))
+            })
+            .await
+    }
+
+    /// Changes `agent` and notes that it was seen.
+    pub(crate) async fn patch_agent(
+        &self,
+        agent: Arc<Agent>,
+        patch: AgentPatch,
+    ) -> Result<(), StoreError> {
+        let apply = move |changes: &mut Changes<'_>| {
+            update(changes.connection, agent.id, &patch)?;
+            let now_ms = changes.now_ms;
+            changes.when_committed(move |directory| directory.saw(&agent, now_ms));
+            Ok(())
+        };
+        self.writer.change(apply).await
+    }
+
+    /// Replaces an agent's keys by any text, as a hostile relay would.
+    pub(crate) async fn set_raw_keys(
+        &self,
+        agent: AgentId,
+        public_key: String,
+        signing_key: String,
+    ) -> Result<(), StoreError> {
+        let patch = AgentPatch {
+            public_key: Some(public_key),
+            signing_key: Some(signing_key),
+            ..AgentPatch::default()
+        };
+        self.writer
+            .change(move |changes| update(changes.connection, agent, &patch))
+            .await
+    }
+
+    /// Saves when agents were seen.
+    pub(super) async fn save_presence(&self) -> Result<(), StoreError> {
+        let agents = self.directory.take_unsaved();
+        if agents.is_empty() {
+            return Ok(());
+        }
+        let unsaved: Vec<_> = agents.iter().map(Arc::clone).collect();
+        let save = move |changes: &mut Changes<'_>| {
+            let mut update = changes
+                .connection
+                .prepare_cached("UPDATE activity SET last_seen = ?2 WHERE agent = ?1")?;
+            for agent in &agents {
+                update.execute(params![agent.id, agent.last_seen()])?;
+            }
+            Ok(())
+        };
+        let saved = self.writer.change(save).await;
+        if saved.is_err() {
+            self.directory.put_back_unsaved(unsaved);
+        }
+        saved
+    }
+}
+
+/// Reads all agents, and the newest ts of each inbox.
+pub(super) fn load(
+    connection: &Connection,
+) -> rusqlite::Result<(Directory, HashMap<AgentId, i64>)> {
+    let directory = Directory::default();
+    let mut newest = HashMap::new();
+    let mut select = connection.prepare(
+        "SELECT id, name, key_hash, last_seen, newest_ts
+         FROM agents JOIN activity ON agent = id ORDER BY id",
+    )?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let id = AgentId(row.get(0)?);
+        let agent = Agent::new(id, row.get(1)?, row.get(2)?, row.get(3)?);
+        directory.add(Arc::new(agent));
+        newest.insert(id, row.get(4)?);
+    }
+    Ok((directory, newest))
+}
+
+/// Inserts `agent`; `None` when its name is taken in any letter case.
+fn insert(
+    connection: &Connection,
+    agent: &NewAgent,
+    now_ms: i64,
+) -> rusqlite::Result<Option<AgentId>> {
+    let id = connection
+        .prepare_cached(
+            "INSERT INTO agents (name, folded, owner, public_key, signing_key, capabilities,
+                                 webhook_url, key_hash, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+             ON CONFLICT (folded) DO NOTHING RETURNING id",
+        )?
+        .query_row(
+            params![
+                agent.name,
+                fold(&agent.name),
+                agent.owner,
+                agent.public_key,
+                agent.signing_key,
+                agent.capabilities.as_deref().map(to_json),
+                agent.webhook_url,
+                agent.key_hash,
+                now_ms,
+            ],
+            |row| row.get(0).map(AgentId),
+        )
+        .optional()?;
+    if let Some(id) = id {
+        connection
+            .prepare_cached(
+                "INSERT INTO activity (agent, last_seen, newest_ts) VALUES (?1, ?2, 0)",
+            )?
+            .execute(params![id, now_ms])?;
+    }
+    Ok(id)
+}
+
+fn update(connection: &Connection, agent: AgentId, patch: &AgentPatch) -> rusqlite::Result<()> {
+    // Each pair is "whether to set" and "to what".
+    connection
+        .prepare_cached(
+            "UPDATE agents SET
+                public_key = coalesce(?2, public_key),
+                signing_key = coalesce(?3, signing_key),
+                capabilities = iif(?4, ?5, capabilities),
+                webhook_url = iif(?6, ?7, webhook_url)
+             WHERE id = ?1",
+        )?
+        .execute(params![
+            agent,
+            patch.public_key,
+            patch.signing_key,
+            patch.capabilities.is_some(),
+            patch
+                .capabilities
+                .as_ref()
+                .and_then(Option::as_deref)
+                .map(to_json),
+            patch.webhook_url.is_some(),
+            patch.webhook_url.as_ref().and_then(Option::as_deref),
+        ])?;
+    Ok(())
+}
+
+fn to_json(capabilities: &[String]) -> String {
+    serde_json::Value::from(capabilities).to_string()
+}

@@ -1,0 +1,146 @@
+//! The registered agents in memory: who a key belongs to, who a name means, who was seen when.
+//!
+//! The writer adds to it right after a commit and before the caller hears of it, so it is never
+//! behind what was acknowledged.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use rusqlite::types::{ToSql, ToSqlOutput};
+use subtle::ConstantTimeEq;
+
+use crate::auth::KeyHash;
+use crate::rate_limit::{RateLimit, Window};
+
+/// An agent's row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct AgentId(pub(crate) i64);
+
+impl ToSql for AgentId {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        self.0.to_sql()
+    }
+}
+
+/// A registered agent.
+pub(crate) struct Agent {
+    pub(crate) id: AgentId,
+    /// In the registered spelling.
+    pub(crate) name: String,
+    key_hash: KeyHash,
+    last_seen: AtomicI64,
+    unsaved: AtomicBool,
+    sends: Mutex<Window>,
+}
+
+impl Agent {
+    pub(crate) fn new(id: AgentId, name: String, key_hash: KeyHash, last_seen: i64) -> Self {
+        Self {
+            id,
+            name,
+            key_hash,
+            last_seen: AtomicI64::new(last_seen),
+            unsaved: AtomicBool::new(false),
+            sends: Mutex::default(),
+        }
+    }
+
+    /// When the agent was last seen, in milliseconds since the epoch.
+    pub(crate) fn last_seen(&self) -> i64 {
+        self.last_seen.load(Ordering::Relaxed)
+    }
+
+    /// Counts one send at `now_ms`; `false` when `limit` is reached.
+    pub(crate) fn may_send(&self, limit: RateLimit, now_ms: i64) -> bool {
+        let mut window = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
+        limit.admit(&mut window, now_ms)
+    }
+}
+
+#[derive(Default)]
+struct Index {
+    by_key: HashMap<[u8; 16], Arc<Agent>>,
+    by_name: HashMap<String, Arc<Agent>>,
+    in_order: Vec<Arc<Agent>>,
+}
+
+/// All registered agents.
+#[derive(Default)]
+pub(crate) struct Directory {
+    index: RwLock<Index>,
+    unsaved: Mutex<Vec<Arc<Agent>>>,
+}
+
+impl Directory {
+    pub(super) fn add(&self, agent: Arc<Agent>) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index
+            .by_key
+            .insert(half(&agent.key_hash), Arc::clone(&agent));
+        index.by_name.insert(fold(&agent.name), Arc::clone(&agent));
+        index.in_order.push(agent);
+    }
+
+    /// The agent whose key has this hash.
+    ///
+    /// Half of the hash finds the candidate; whether it is the one is decided over the whole hash
+    /// in time that does not depend on where they differ.
+    pub(crate) fn by_key(&self, hash: &KeyHash) -> Option<Arc<Agent>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        let agent = index.by_key.get(&half(hash))?;
+        bool::from(agent.key_hash.ct_eq(hash)).then(|| Arc::clone(agent))
+    }
+
+    /// The agent of this name in any letter case: no two names differ in nothing else.
+    pub(crate) fn by_name(&self, name: &str) -> Option<Arc<Agent>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.by_name.get(&fold(name)).cloned()
+    }
+
+    /// Every agent, in registration order.
+    pub(crate) fn all(&self) -> Vec<Arc<Agent>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.in_order.clone()
+    }
+
+    /// Notes that `agent` was seen at `now_ms`. Saved in the background: reading is no write.
+    pub(crate) fn saw(&self, agent: &Arc<Agent>, now_ms: i64) {
+        let before = agent.last_seen.fetch_max(now_ms, Ordering::Relaxed);
+        if before < now_ms && !agent.unsaved.swap(true, Ordering::Relaxed) {
+            self.unsaved().push(Arc::clone(agent));
+        }
+    }
+
+    /// The agents seen since the last call, which the caller now has to save.
+    pub(super) fn take_unsaved(&self) -> Vec<Arc<Agent>> {
+        let agents = core::mem::take(&mut *self.unsaved());
+        for agent in &agents {
+            // Before its time is read: whatever comes later is noted again.
+            agent.unsaved.store(false, Ordering::SeqCst);
+        }
+        agents
+    }
+
+    /// Returns what could not be saved.
+    pub(super) fn put_back_unsaved(&self, agents: Vec<Arc<Agent>>) {
+        for agent in agents {
+            if !agent.unsaved.swap(true, Ordering::SeqCst) {
+                self.unsaved().push(agent);
+            }
+        }
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, Vec<Arc<Agent>>> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// `name` as it is compared: registered names are ASCII.
+pub(super) fn fold(name: &str) -> String {
+    name.to_ascii_lowercase()
+}
+
+fn half(hash: &KeyHash) -> [u8; 16] {
+    core::array::from_fn(|at| hash.0.get(at).copied().unwrap_or_default())
+}

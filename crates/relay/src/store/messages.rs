@@ -1,0 +1,318 @@
+//! Messages: storing, reading, deleting and expiring copies.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+
+use super::directory::{Agent, AgentId};
+use super::writer::Changes;
+use super::{Store, StoreError};
+use crate::clock::iso;
+
+/// Expired messages deleted in one go, so that sends need not wait long.
+const SWEEP: i64 = 500;
+/// Topics that one `GET /channels` lists at most.
+const MAX_CHANNELS: i64 = 10_000;
+
+/// A message to store, already validated.
+pub(crate) struct NewMessage {
+    pub(crate) id: String,
+    pub(crate) sender: Arc<Agent>,
+    /// Each recipient once; none at all is allowed.
+    pub(crate) recipients: Vec<Arc<Agent>>,
+    pub(crate) topic: Option<String>,
+    /// Life in milliseconds.
+    pub(crate) ttl_ms: i64,
+    /// The envelope's members from `type` to `signature`: JSON without the braces.
+    pub(crate) members: String,
+}
+
+/// Whose messages to read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Inbox {
+    /// Every copy of all traffic.
+    Everyone,
+    Of(AgentId),
+}
+
+/// Which messages to read, and how many.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    /// Only later ones, in milliseconds since the epoch.
+    pub(crate) after_ms: Option<i64>,
+    pub(crate) topic: Option<String>,
+    pub(crate) oldest_first: bool,
+    pub(crate) limit: u32,
+}
+
+/// Messages as read. Times are in milliseconds since the epoch.
+#[derive(Debug, Default)]
+pub(crate) struct StoredPage {
+    /// The envelopes' JSON texts.
+    pub(crate) envelopes: Vec<String>,
+    pub(crate) oldest_ms: i64,
+    pub(crate) newest_ms: i64,
+}
+
+impl Store {
+    /// Stores a copy of `message` for each of its recipients, all or none. Returns its ts in
+    /// milliseconds since the epoch.
+    pub(crate) async fn send(&self, message: NewMessage) -> Result<i64, StoreError> {
+        if message.recipients.is_empty() {
+            let now_ms = self.clock.now_ms();
+            self.directory.saw(&message.sender, now_ms);
+            return Ok(now_ms);
+        }
+        let store = move |changes: &mut Changes<'_>| {
+            let inboxes = message.recipients.iter().map(|agent| agent.id);
+            let ts = changes.next_ts(inboxes);
+            let seq = insert_message(changes, &message, ts)?;
+            let mut insert = insert_copy(changes.connection)?;
+            for recipient in &message.recipients {
+                let tail = format!(",\"to\":\"{}\"}}", recipient.name);
+                insert.execute(params![recipient.id, ts, seq, message.topic, tail])?;
+            }
+            let now_ms = changes.now_ms;
+            changes.when_committed(move |directory| directory.saw(&message.sender, now_ms));
+            Ok(ts)
+        };
+        self.writer.change(store).await
+    }
+
+    /// One page of live messages.
+    pub(crate) async fn page(
+        &self,
+        inbox: Inbox,
+        filter: Filter,
+    ) -> Result<StoredPage, StoreError> {
+        if filter.limit == 0 {
+            return Ok(StoredPage::default());
+        }
+        let now_ms = self.clock.now_ms();
+        self.readers
+            .read(move |connection| read_page(connection, inbox, &filter, now_ms))
+            .await
+    }
+
+    /// Deletes the copy of message `id` in `inbox`; `false` when there is no live one.
+    pub(crate) async fn delete(&self, inbox: AgentId, id: String) -> Result<bool, StoreError> {
+        let delete = move |changes: &mut Changes<'_>| {
+            let found: Option<(i64, i64)> = changes
+                .connection
+                .prepare_cached(
+                    "SELECT c.ts, m.seq FROM messages m JOIN copies c ON c.message = m.seq
+                     WHERE m.id = ?1 AND c.inbox = ?2 AND m.expires > ?3",
+                )?
+                .query_row(params![id, inbox, changes.now_ms], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .optional()?;
+            let Some((ts, seq)) = found else {
+                return Ok(false);
+            };
+            changes
+                .connection
+                .prepare_cached("DELETE FROM copies WHERE inbox = ?1 AND ts = ?2")?
+                .execute(params![inbox, ts])?;
+            changes
+                .connection
+                .prepare_cached(
+                    "DELETE FROM messages WHERE seq = ?1
+                     AND NOT EXISTS (SELECT 1 FROM copies WHERE message = ?1)",
+                )?
+                .execute([seq])?;
+            Ok(true)
+        };
+        self.writer.change(delete).await
+    }
+
+    /// The distinct topics of live messages that `agent` sent or received.
+    pub(crate) async fn channels(&self, agent: AgentId) -> Result<Vec<String>, StoreError> {
+        let now_ms = self.clock.now_ms();
+        // Each step of the recursion jumps to the next topic in the index, so the cost follows the
+        // number of topics and not of messages.
+        let list = move |connection: &Connection| {
+            connection
+                .prepare_cached(
+                    "WITH RECURSIVE
+                     received (topic) AS (
+                        SELECT min(topic) FROM copies WHERE inbox = ?1 AND topic IS NOT NULL
+                        UNION ALL
+                        SELECT (SELECT min(topic) FROM copies
+                                WHERE inbox = ?1 AND topic > received.topic)
+                        FROM received WHERE topic IS NOT NULL),
+                     sent (topic) AS (
+                        SELECT min(topic) FROM messages WHERE sender = ?1 AND topic IS NOT NULL
+                        UNION ALL
+                        SELECT (SELECT min(topic) FROM messages
+                                WHERE sender = ?1 AND topic > sent.topic)
+                        FROM sent WHERE topic IS NOT NULL)
+                     SELECT topic FROM received WHERE topic IS NOT NULL AND EXISTS (
+                        SELECT 1 FROM copies c JOIN messages m ON m.seq = c.message
+                        WHERE c.inbox = ?1 AND c.topic = received.topic AND m.expires > ?2)
+                     UNION
+                     SELECT topic FROM sent WHERE topic IS NOT NULL AND EXISTS (
+                        SELECT 1 FROM messages m
+                        WHERE m.sender = ?1 AND m.topic = sent.topic AND m.expires > ?2)
+                     LIMIT ?3",
+                )?
+                .query_map(params![agent, now_ms, MAX_CHANNELS], |row| row.get(0))?
+                .collect()
+        };
+        self.readers.read(list).await
+    }
+
+    /// Deletes some expired messages; `true` when there may be more.
+    pub(super) async fn delete_expired(&self) -> Result<bool, StoreError> {
+        let sweep = |changes: &mut Changes<'_>| {
+            let deleted = changes
+                .connection
+                .prepare_cached(
+                    "DELETE FROM messages WHERE seq IN
+                     (SELECT seq FROM messages WHERE expires <= ?1 LIMIT ?2)",
+                )?
+                .execute(params![changes.now_ms, SWEEP])?;
+            Ok(i64::try_from(deleted).is_ok_and(|deleted| deleted >= SWEEP))
+        };
+        self.writer.change(sweep).await
+    }
+
+    /// Refuses to grow the database beyond its present size, or allows it again.
+    pub(crate) async fn set_full(&self, full: bool) -> Result<(), StoreError> {
+        let limit = move |changes: &mut Changes<'_>| {
+            // The limit is never set below the present size.
+            let pages = if full { 1 } else { i64::from(u32::MAX - 1) };
+            changes.connection.query_row(
+                &format!("PRAGMA max_page_count = {pages}"),
+                [],
+                |_| Ok(()),
+            )
+        };
+        self.writer.change(limit).await
+    }
+
+    /// Stores `raw` for `inbox` as it is, as a hostile relay would.
+    pub(crate) async fn insert_raw(
+        &self,
+        inbox: AgentId,
+        id: String,
+        raw: String,
+        life_ms: i64,
+    ) -> Result<(), StoreError> {
+        let store = move |changes: &mut Changes<'_>| {
+            let ts = changes.next_ts(core::iter::once(inbox));
+            insert_row(changes, &id, inbox, ts, life_ms, None, &raw)?;
+            let seq = changes.connection.last_insert_rowid();
+            insert_copy(changes.connection)?.execute(params![
+                inbox,
+                ts,
+                seq,
+                None::<String>,
+                ""
+            ])?;
+            Ok(())
+        };
+        self.writer.change(store).await
+    }
+}
+
+fn insert_message(changes: &Changes<'_>, message: &NewMessage, ts: i64) -> rusqlite::Result<i64> {
+    let mut head = String::with_capacity(message.members.len() + 128);
+    // Writing to a string cannot fail; names and ids need no escapes.
+    let _ = write!(
+        head,
+        "{{\"id\":\"{}\",\"from\":\"{}\",{},\"ts\":\"{}\"",
+        message.id,
+        message.sender.name,
+        message.members,
+        iso(ts)
+    );
+    let topic = message.topic.as_deref();
+    insert_row(
+        changes,
+        &message.id,
+        message.sender.id,
+        ts,
+        message.ttl_ms,
+        topic,
+        &head,
+    )?;
+    Ok(changes.connection.last_insert_rowid())
+}
+
+fn insert_row(
+    changes: &Changes<'_>,
+    id: &str,
+    sender: AgentId,
+    ts: i64,
+    life_ms: i64,
+    topic: Option<&str>,
+    head: &str,
+) -> rusqlite::Result<()> {
+    let expires = changes.now_ms.saturating_add(life_ms);
+    changes
+        .connection
+        .prepare_cached(
+            "INSERT INTO messages (id, sender, ts, expires, topic, head)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .execute(params![id, sender, ts, expires, topic, head])?;
+    Ok(())
+}
+
+fn insert_copy(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
+    connection.prepare_cached(
+        "INSERT INTO copies (inbox, ts, message, topic, tail) VALUES (?1, ?2, ?3, ?4, ?5)",
+    )
+}
+
+fn read_page(
+    connection: &Connection,
+    inbox: Inbox,
+    filter: &Filter,
+    now_ms: i64,
+) -> rusqlite::Result<StoredPage> {
+    let direction = if filter.oldest_first { "ASC" } else { "DESC" };
+    // CROSS JOIN fixes the order of the tables: the first one's index gives the order of the page.
+    let (from, scope, order) = match inbox {
+        Inbox::Of(_) => (
+            "copies c CROSS JOIN messages m ON m.seq = c.message",
+            "c.inbox = ?1 AND c.ts > ?2",
+            format!("c.ts {direction}"),
+        ),
+        Inbox::Everyone => (
+            "messages m CROSS JOIN copies c ON c.message = m.seq",
+            "?1 IS NULL AND m.ts > ?2",
+            format!("m.ts {direction}, m.seq {direction}, c.inbox {direction}"),
+        ),
+    };
+    let topic = match filter.topic {
+        Some(_) => "c.topic = ?4",
+        None => "?4 IS NULL",
+    };
+    let sql = format!(
+        "SELECT c.ts, m.head, c.tail FROM {from}
+         WHERE {scope} AND m.expires > ?3 AND {topic} ORDER BY {order} LIMIT ?5"
+    );
+    let of = match inbox {
+        Inbox::Of(agent) => Some(agent),
+        Inbox::Everyone => None,
+    };
+    let after_ms = filter.after_ms.unwrap_or(i64::MIN);
+    let mut select = connection.prepare_cached(&sql)?;
+    let mut rows = select.query(params![of, after_ms, now_ms, filter.topic, filter.limit])?;
+    let mut page = StoredPage::default();
+    while let Some(row) = rows.next()? {
+        let ts: i64 = row.get(0)?;
+        if page.envelopes.is_empty() {
+            page.oldest_ms = ts;
+            page.newest_ms = ts;
+        }
+        let parts = [row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?];
+        page.envelopes.push(parts.concat());
+        page.oldest_ms = page.oldest_ms.min(ts);
+        page.newest_ms = page.newest_ms.max(ts);
+    }
+    Ok(page)
+}

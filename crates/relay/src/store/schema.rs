@@ -1,0 +1,210 @@
+//! The database file: how it is opened and how its format moves forward.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::Error;
+use crate::config::private_file;
+
+/// One step per format, applied in order. A step that was released is never changed.
+const MIGRATIONS: &[&str] = &[
+    // 1: agents, messages, invites.
+    //
+    // An envelope is stored in two parts: the head, shared by all recipients, and the tail, which
+    // names one of them. Both are JSON text; one after the other they are the envelope.
+    "CREATE TABLE agents (
+        id          INTEGER PRIMARY KEY AUTOINCREMENT, -- registration order, never used again
+        name        TEXT NOT NULL,
+        folded      TEXT NOT NULL UNIQUE,              -- the name in lower case
+        owner       TEXT NOT NULL,
+        public_key  TEXT NOT NULL,                     -- base64, or empty
+        signing_key TEXT NOT NULL,                     -- base64, or empty
+        capabilities TEXT,                             -- JSON array of strings
+        webhook_url TEXT,
+        key_hash    BLOB NOT NULL UNIQUE,              -- SHA-256 of the API key
+        created     INTEGER NOT NULL                   -- this and all times: ms since the epoch
+    ) STRICT;
+    -- What changes with every message and poll, apart from the wide rows above.
+    CREATE TABLE activity (
+        agent     INTEGER PRIMARY KEY REFERENCES agents(id) ON DELETE CASCADE,
+        last_seen INTEGER NOT NULL,
+        newest_ts INTEGER NOT NULL                     -- newest ts ever given in this inbox
+    ) STRICT;
+    CREATE TABLE messages (
+        seq     INTEGER PRIMARY KEY,
+        id      TEXT NOT NULL,
+        sender  INTEGER NOT NULL,
+        ts      INTEGER NOT NULL,
+        expires INTEGER NOT NULL,
+        topic   TEXT,                                  -- null when absent or empty
+        head    TEXT NOT NULL
+    ) STRICT;
+    CREATE INDEX messages_by_id ON messages (id);
+    CREATE INDEX messages_by_ts ON messages (ts);
+    CREATE INDEX messages_by_expiry ON messages (expires);
+    CREATE INDEX messages_by_sender_topic ON messages (sender, topic) WHERE topic IS NOT NULL;
+    CREATE TABLE copies (
+        inbox   INTEGER NOT NULL REFERENCES agents(id) ON DELETE CASCADE,
+        ts      INTEGER NOT NULL,
+        message INTEGER NOT NULL REFERENCES messages(seq) ON DELETE CASCADE,
+        topic   TEXT,
+        tail    TEXT NOT NULL,
+        PRIMARY KEY (inbox, ts)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX copies_by_message ON copies (message);
+    CREATE INDEX copies_by_topic ON copies (inbox, topic, ts) WHERE topic IS NOT NULL;
+    CREATE TABLE invites (
+        id       INTEGER PRIMARY KEY,
+        code     TEXT NOT NULL UNIQUE,
+        label    TEXT,
+        max_uses INTEGER,
+        expires  INTEGER,
+        created  INTEGER NOT NULL,
+        uses     INTEGER NOT NULL DEFAULT 0
+    ) STRICT;",
+];
+
+/// Statements one connection keeps compiled; more than this crate has.
+const STATEMENT_CACHE: usize = 64;
+
+/// Opens `path` for writing, made with mode 0600 when missing, and brings its format up to date.
+pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
+    match private_file().write(true).create_new(true).open(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(source) => {
+            return Err(Error::DataFolder {
+                path: path.to_owned(),
+                source,
+            });
+        }
+    }
+    let at = |source| Error::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(at)?;
+    // FULL makes every commit wait for the disk; the WAL is folded back after about 16 MiB.
+    connection
+        .execute_batch(
+            "PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA foreign_keys = ON;
+             PRAGMA wal_autocheckpoint = 4000;
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA cache_size = -16384;",
+        )
+        .map_err(at)?;
+    migrate(&mut connection, path)?;
+    Ok(connection)
+}
+
+/// Opens `path` for reading only.
+pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch(
+        "PRAGMA query_only = ON;
+         PRAGMA cache_size = -4096;
+         PRAGMA mmap_size = 268435456;",
+    )?;
+    Ok(connection)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+    Ok(connection)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let at = |source| Error::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let found: i64 = connection
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
+        .map_err(at)?;
+    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    if found > known {
+        return Err(Error::NewerDatabase {
+            path: path.to_owned(),
+            found,
+            known,
+        });
+    }
+    for (version, step) in (1..)
+        .zip(MIGRATIONS)
+        .filter(|(version, _)| *version > found)
+    {
+        let transaction = connection.transaction().map_err(at)?;
+        transaction.execute_batch(step).map_err(at)?;
+        transaction
+            .pragma_update(None, "user_version", version)
+            .map_err(at)?;
+        transaction.commit().map_err(at)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_of_a_newer_version_is_refused_and_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let connection = open_writer(&path).unwrap();
+        connection.pragma_update(None, "user_version", 999).unwrap();
+        drop(connection);
+        let refused = open_writer(&path);
+        assert!(matches!(
+            refused,
+            Err(Error::NewerDatabase { found: 999, known, .. }) if known == MIGRATIONS.len() as i64
+        ));
+        let version: i64 = Connection::open(&path)
+            .unwrap()
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, 999);
+    }
+
+    #[test]
+    fn opening_twice_migrates_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        drop(open_writer(&path).unwrap());
+        drop(open_writer(&path).unwrap());
+    }
+
+    #[test]
+    fn a_file_that_is_no_database_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        std::fs::write(&path, "junk".repeat(1000)).unwrap();
+        assert!(matches!(open_writer(&path), Err(Error::Database { .. })));
+    }
+
+    #[test]
+    fn commits_wait_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("relay.db")).unwrap();
+        let pragma = |name: &str| -> String {
+            connection
+                .query_row(&format!("PRAGMA {name}"), [], |row| {
+                    row.get_ref(0)?
+                        .as_str()
+                        .map(str::to_owned)
+                        .or_else(|_| row.get::<_, i64>(0).map(|number| number.to_string()))
+                })
+                .unwrap()
+        };
+        assert_eq!(pragma("journal_mode"), "wal");
+        assert_eq!(pragma("synchronous"), "2");
+        assert_eq!(pragma("foreign_keys"), "1");
+    }
+}

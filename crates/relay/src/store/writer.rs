@@ -1,0 +1,343 @@
+//! The one thread that writes.
+//!
+//! Changes wait in a bounded queue. The writer puts all it finds there into one transaction,
+//! commits it (which waits for the disk) and only then answers their callers, so that concurrent
+//! writers share the cost of a commit. Each change has its own savepoint: one that fails is undone
+//! alone.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, params};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::StoreError;
+use super::directory::{AgentId, Directory};
+use crate::{Clock, Error};
+
+/// Changes that may wait or run at once; more callers wait before they queue.
+const MAX_QUEUED: usize = 1024;
+/// Changes that share one commit at most.
+const MAX_BATCH: usize = 256;
+/// The longest time that the writer waits for more changes to share a commit.
+const MAX_GATHERING: Duration = Duration::from_millis(2);
+
+/// The way to the writing thread.
+pub(super) struct Writer {
+    queue: Sender<Message>,
+    slots: Arc<Semaphore>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+enum Message {
+    Change(Box<dyn Change>),
+    Close,
+}
+
+impl Writer {
+    pub(super) fn start(
+        connection: Connection,
+        clock: Arc<dyn Clock>,
+        directory: Arc<Directory>,
+        newest: HashMap<AgentId, i64>,
+    ) -> Result<Self, Error> {
+        let (queue, waiting) = channel();
+        let slots = Arc::new(Semaphore::new(MAX_QUEUED));
+        let mut thread = WriterThread {
+            connection,
+            clock,
+            directory,
+            newest: NewestTimes {
+                of: newest,
+                unsaved: HashSet::new(),
+            },
+            waiting,
+            slots: Arc::clone(&slots),
+            expected: 1,
+            gathering: Duration::ZERO,
+        };
+        let thread = Builder::new()
+            .name("relay-writer".to_owned())
+            .spawn(move || thread.run())
+            .map_err(Error::Thread)?;
+        Ok(Self {
+            queue,
+            slots,
+            thread: Mutex::new(Some(thread)),
+        })
+    }
+
+    /// Makes one change and returns its outcome once that is on disk.
+    pub(super) async fn change<T, F>(&self, make: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Changes<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let slot = Arc::clone(&self.slots)
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let (answer, outcome) = oneshot::channel();
+        let change = Pending {
+            make: Some(make),
+            outcome: None,
+            when_committed: Vec::new(),
+            answer,
+            _slot: slot,
+        };
+        self.queue
+            .send(Message::Change(Box::new(change)))
+            .map_err(|_| StoreError::Closed)?;
+        outcome.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Commits everything queued so far and ends the thread. Blocks.
+    pub(super) fn close(&self) -> Result<(), Error> {
+        // An error means that the thread has ended already.
+        let _ = self.queue.send(Message::Close);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        thread.map_or(Ok(()), |thread| thread.join().map_err(|_| Error::Writer))
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // Whoever cares has called `close`.
+        let _ = self.close();
+    }
+}
+
+/// What a change works with.
+pub(super) struct Changes<'w> {
+    /// Inside the shared transaction.
+    pub(super) connection: &'w Connection,
+    /// The relay's time, in milliseconds since the epoch.
+    pub(super) now_ms: i64,
+    newest: &'w mut NewestTimes,
+    when_committed: &'w mut Vec<Hook>,
+}
+
+type Hook = Box<dyn FnOnce(&Directory) + Send>;
+
+impl Changes<'_> {
+    /// A time for a message to all of `inboxes`: now, or just after the newest they hold.
+    pub(super) fn next_ts(&mut self, inboxes: impl Iterator<Item = AgentId> + Clone) -> i64 {
+        let ts = inboxes
+            .clone()
+            .filter_map(|inbox| self.newest.of.get(&inbox))
+            .fold(self.now_ms, |ts, newest| ts.max(newest.saturating_add(1)));
+        for inbox in inboxes {
+            self.newest.of.insert(inbox, ts);
+            self.newest.unsaved.insert(inbox);
+        }
+        ts
+    }
+
+    /// Runs `hook` when this change is on disk, before its caller is answered.
+    pub(super) fn when_committed(&mut self, hook: impl FnOnce(&Directory) + Send + 'static) {
+        self.when_committed.push(Box::new(hook));
+    }
+}
+
+/// The newest ts ever given in each inbox, so that the next is later, also after a restart.
+struct NewestTimes {
+    of: HashMap<AgentId, i64>,
+    unsaved: HashSet<AgentId>,
+}
+
+/// A change with its own outcome type hidden.
+trait Change: Send {
+    /// Makes the change inside the shared transaction.
+    fn make(
+        &mut self,
+        connection: &Connection,
+        now_ms: i64,
+        newest: &mut NewestTimes,
+    ) -> rusqlite::Result<()>;
+    /// Tells the caller: committed, or why not.
+    fn settle(self: Box<Self>, committed: Result<&Directory, StoreError>);
+}
+
+struct Pending<T, F> {
+    make: Option<F>,
+    outcome: Option<T>,
+    when_committed: Vec<Hook>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl<T, F> Change for Pending<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Changes<'_>) -> rusqlite::Result<T> + Send,
+{
+    fn make(
+        &mut self,
+        connection: &Connection,
+        now_ms: i64,
+        newest: &mut NewestTimes,
+    ) -> rusqlite::Result<()> {
+        if let Some(make) = self.make.take() {
+            self.outcome = Some(make(&mut Changes {
+                connection,
+                now_ms,
+                newest,
+                when_committed: &mut self.when_committed,
+            })?);
+        }
+        Ok(())
+    }
+
+    fn settle(self: Box<Self>, committed: Result<&Directory, StoreError>) {
+        let Self {
+            outcome,
+            when_committed,
+            answer,
+            ..
+        } = *self;
+        let outcome = committed.and_then(|directory| {
+            for hook in when_committed {
+                hook(directory);
+            }
+            outcome.ok_or(StoreError::Closed)
+        });
+        // Nobody listens when the caller has gone away.
+        let _ = answer.send(outcome);
+    }
+}
+
+struct WriterThread {
+    connection: Connection,
+    clock: Arc<dyn Clock>,
+    directory: Arc<Directory>,
+    newest: NewestTimes,
+    waiting: Receiver<Message>,
+    slots: Arc<Semaphore>,
+    /// How many changes were under way when the last commit ended: the callers just answered are
+    /// likely to come back at once.
+    expected: usize,
+    /// How long to wait for them: less than the commit that waiting saves.
+    gathering: Duration,
+}
+
+impl WriterThread {
+    fn run(&mut self) {
+        while let Ok(Message::Change(first)) = self.waiting.recv() {
+            let closed = self.commit_batch(first);
+            if closed {
+                break;
+            }
+        }
+    }
+
+    /// Commits `first` and whatever else waits; `true` when asked to close meanwhile.
+    fn commit_batch(&mut self, first: Box<dyn Change>) -> bool {
+        if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+            first.settle(Err(error.into()));
+            return false;
+        }
+        let gather_until = Instant::now() + self.gathering;
+        let mut made = Vec::new();
+        let mut closed = false;
+        let mut next = Some(first);
+        while let Some(mut change) = next {
+            match self.make(change.as_mut()) {
+                Ok(()) => made.push(change),
+                Err(error) => {
+                    change.settle(Err(error.into()));
+                    // A full disk can end the whole transaction.
+                    if self.connection.is_autocommit() {
+                        settle_all(made, || Err(StoreError::RolledBack));
+                        return false;
+                    }
+                }
+            }
+            next = match self.next(made.len(), gather_until) {
+                Some(Message::Change(change)) => Some(change),
+                Some(Message::Close) => {
+                    closed = true;
+                    None
+                }
+                None => None,
+            };
+        }
+        let began = Instant::now();
+        let committed = self
+            .save_newest_times()
+            .and_then(|()| self.connection.execute_batch("COMMIT"));
+        self.gathering = (began.elapsed() / 2).min(MAX_GATHERING);
+        self.expected = MAX_QUEUED.saturating_sub(self.slots.available_permits());
+        match committed {
+            Ok(()) => {
+                self.newest.unsaved.clear();
+                let directory = Arc::clone(&self.directory);
+                settle_all(made, || Ok(&directory));
+            }
+            Err(error) => {
+                // Fails only when the transaction has ended already.
+                let _ = self.connection.execute_batch("ROLLBACK");
+                let error = StoreError::from(error);
+                settle_all(made, || Err(error.clone()));
+            }
+        }
+        closed
+    }
+
+    fn make(&mut self, change: &mut dyn Change) -> rusqlite::Result<()> {
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
+        run("SAVEPOINT change")?;
+        let made = change.make(&self.connection, self.clock.now_ms(), &mut self.newest);
+        if made.is_err() && !self.connection.is_autocommit() {
+            run("ROLLBACK TO change")?;
+        }
+        if !self.connection.is_autocommit() {
+            run("RELEASE change")?;
+        }
+        made
+    }
+
+    /// The next change for this batch, waiting for it while one is likely to come.
+    fn next(&self, made: usize, gather_until: Instant) -> Option<Message> {
+        if made >= MAX_BATCH {
+            return None;
+        }
+        match self.waiting.try_recv() {
+            Ok(message) => Some(message),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) if made >= self.expected => None,
+            Err(TryRecvError::Empty) => {
+                let left = gather_until.saturating_duration_since(Instant::now());
+                self.waiting.recv_timeout(left).ok()
+            }
+        }
+    }
+
+    fn save_newest_times(&self) -> rusqlite::Result<()> {
+        if self.newest.unsaved.is_empty() {
+            return Ok(());
+        }
+        let mut save = self
+            .connection
+            .prepare_cached("UPDATE activity SET newest_ts = ?2 WHERE agent = ?1")?;
+        for inbox in &self.newest.unsaved {
+            save.execute(params![inbox, self.newest.of.get(inbox)])?;
+        }
+        Ok(())
+    }
+}
+
+fn settle_all<'d>(
+    changes: Vec<Box<dyn Change>>,
+    committed: impl Fn() -> Result<&'d Directory, StoreError>,
+) {
+    for change in changes {
+        change.settle(committed());
+    }
+}

@@ -1,0 +1,317 @@
+//! A relay in process, for tests of programs that talk to one.
+//!
+//! [`TestRelay`] runs on a thread of its own, on a free port of 127.0.0.1, in a temporary folder,
+//! and stops when dropped. Its methods work from plain and from async code. They panic when they
+//! cannot do what they promise: a test could not go on.
+//!
+//! ```
+//! use ctalk_relay::testing::TestRelay;
+//!
+//! let relay = TestRelay::start_blocking();
+//! assert!(relay.url().starts_with("http://127.0.0.1:"));
+//! ```
+#![expect(
+    clippy::expect_used,
+    reason = "only tests use this module, and they cannot go on without their relay"
+)]
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::runtime::{Builder as RuntimeBuilder, Handle};
+use tokio::sync::oneshot;
+
+use crate::auth::{KeyHash, new_api_key};
+use crate::config::Paging;
+use crate::http::App;
+use crate::store::{Agent, Filter, Inbox, NewAgent, Registration, Store};
+use crate::{AdminKey, Clock, Config, Error, RateLimit, Server, SystemClock};
+
+/// How long injected messages are kept: 30 days.
+const INJECTED_LIFE_MS: i64 = 30 * 86_400_000;
+
+/// Settings of a [`TestRelay`].
+pub struct Builder {
+    admin_key: String,
+    rate_limit: RateLimit,
+    clock: Arc<dyn Clock>,
+    paging: Paging,
+}
+
+impl Builder {
+    /// The admin key; `test-admin-key` unless changed.
+    #[must_use]
+    pub fn admin_key(mut self, key: impl Into<String>) -> Self {
+        self.admin_key = key.into();
+        self
+    }
+
+    /// The rate limit; off unless changed.
+    #[must_use]
+    pub fn rate_limit(mut self, limit: RateLimit) -> Self {
+        self.rate_limit = limit;
+        self
+    }
+
+    /// Where time comes from; the system's clock unless changed.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Whether `GET /messages` behaves as the reference relay's snapshot: newest first, `sort`,
+    /// `after` and `channel` ignored, nothing but `messages` and `cursor` in the answer.
+    #[must_use]
+    pub fn reference_paging(mut self, on: bool) -> Self {
+        self.paging = if on { Paging::Reference } else { Paging::Full };
+        self
+    }
+
+    /// Starts the relay.
+    pub async fn start(self) -> TestRelay {
+        tokio::task::spawn_blocking(|| self.start_blocking())
+            .await
+            .expect("the test relay starts")
+    }
+
+    /// Starts the relay and waits until it listens.
+    #[must_use]
+    pub fn start_blocking(self) -> TestRelay {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let running = Running::start(self.config(any_port, folder.path()));
+        TestRelay {
+            address: running.address,
+            settings: self,
+            running: Some(running),
+            folder,
+        }
+    }
+
+    fn config(&self, listen: SocketAddr, folder: &Path) -> Config {
+        let admin_key = AdminKey::new(self.admin_key.as_str()).expect("a usable admin key");
+        let mut config = Config::new(listen, folder, admin_key);
+        config.rate_limit = self.rate_limit;
+        config.clock = Arc::clone(&self.clock);
+        config.paging = self.paging;
+        config
+    }
+}
+
+/// A relay that runs while this value lives.
+pub struct TestRelay {
+    settings: Builder,
+    address: SocketAddr,
+    running: Option<Running>,
+    folder: TempDir,
+}
+
+impl TestRelay {
+    /// Starts a relay with the settings of [`TestRelay::builder`].
+    pub async fn start() -> Self {
+        Self::builder().start().await
+    }
+
+    /// Starts a relay with the settings of [`TestRelay::builder`] and waits until it listens.
+    #[must_use]
+    pub fn start_blocking() -> Self {
+        Self::builder().start_blocking()
+    }
+
+    /// Settings to change before the start.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder {
+            admin_key: "test-admin-key".to_owned(),
+            rate_limit: RateLimit::OFF,
+            clock: Arc::new(SystemClock),
+            paging: Paging::Full,
+        }
+    }
+
+    /// The base URL, such as `http://127.0.0.1:40123`; it stays the same over a restart.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The key that admits the operator.
+    #[must_use]
+    pub fn admin_key(&self) -> &str {
+        &self.settings.admin_key
+    }
+
+    /// The relay's clock.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.settings.clock
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Cuts all connections and stops, keeping address and data for [`TestRelay::restart`].
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Stops if it runs, then starts again with the same address, data and settings.
+    pub fn restart(&mut self) {
+        self.stop();
+        let config = self.settings.config(self.address, self.folder.path());
+        self.running = Some(Running::start(config));
+    }
+
+    /// Registers an agent with any texts as its keys and returns its API key.
+    #[must_use]
+    pub fn register(&self, name: &str, public_key: &str, signing_key: &str) -> String {
+        let api_key = new_api_key().expect("the system has randomness");
+        let agent = NewAgent {
+            name: name.to_owned(),
+            owner: "test".to_owned(),
+            public_key: public_key.to_owned(),
+            signing_key: signing_key.to_owned(),
+            capabilities: None,
+            webhook_url: None,
+            key_hash: KeyHash::of(&api_key),
+        };
+        let outcome = self.with_store(async |store| store.register(agent, None).await);
+        let outcome = outcome.expect("the agent is stored");
+        assert_eq!(outcome, Registration::Done, "registering {name}");
+        api_key
+    }
+
+    /// Replaces the keys that the directory shows for `name` by any texts.
+    pub fn set_agent_keys(&self, name: &str, public_key: &str, signing_key: &str) {
+        let id = self.agent(name).id;
+        let (public_key, signing_key) = (public_key.to_owned(), signing_key.to_owned());
+        self.with_store(async move |store| store.set_raw_keys(id, public_key, signing_key).await)
+            .expect("the keys are stored");
+    }
+
+    /// Puts `raw` into the inbox of `to`, to be delivered as it is: any text that `GET /messages`
+    /// shall list. Its `id`, when it has one, is the id under which it can be deleted.
+    pub fn inject(&self, to: &str, raw: &str) {
+        let inbox = self.agent(to).id;
+        let id = serde_json::from_str(raw)
+            .ok()
+            .and_then(|item: serde_json::Value| Some(item.get("id")?.as_str()?.to_owned()))
+            .unwrap_or_default();
+        let raw = raw.to_owned();
+        let insert =
+            async move |store: Arc<Store>| store.insert_raw(inbox, id, raw, INJECTED_LIFE_MS).await;
+        self.with_store(insert).expect("the message is stored");
+    }
+
+    /// Every copy of every live message as it would be delivered, oldest first.
+    #[must_use]
+    pub fn stored(&self) -> Vec<String> {
+        let everything = Filter {
+            after_ms: None,
+            topic: None,
+            oldest_first: true,
+            limit: u32::MAX,
+        };
+        let page = self.with_store(async |store| store.page(Inbox::Everyone, everything).await);
+        page.expect("the messages are read").envelopes
+    }
+
+    /// Fails every write that needs more room, like a full disk, until [`TestRelay::empty_disk`].
+    pub fn fill_disk(&self) {
+        self.with_store(async |store| store.set_full(true).await)
+            .expect("the size is limited");
+    }
+
+    /// Ends what [`TestRelay::fill_disk`] began.
+    pub fn empty_disk(&self) {
+        self.with_store(async |store| store.set_full(false).await)
+            .expect("the size is unlimited");
+    }
+
+    fn agent(&self, name: &str) -> Arc<Agent> {
+        let agent = self.running().app.store.directory().by_name(name);
+        agent.expect("the agent is registered")
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("the relay runs")
+    }
+
+    /// Runs `work` on the relay's own runtime and waits for it, whatever thread this is.
+    fn with_store<T, F>(&self, work: impl FnOnce(Arc<Store>) -> F) -> T
+    where
+        T: Send + 'static,
+        F: Future<Output = T> + Send + 'static,
+    {
+        let running = self.running();
+        let work = work(Arc::clone(&running.app.store));
+        let (done, outcome) = mpsc::channel();
+        running.runtime.spawn(async move { done.send(work.await) });
+        outcome.recv().expect("the relay runs")
+    }
+}
+
+/// A server on its thread.
+struct Running {
+    address: SocketAddr,
+    app: Arc<App>,
+    runtime: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start(config: Config) -> Self {
+        let (ready, started) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serve = async move |ready: mpsc::Sender<Result<_, Error>>| {
+            let server = match Server::bind(config).await {
+                Ok(server) => server,
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return;
+                }
+            };
+            let _ = ready.send(Ok((server.local_addr(), server.app(), Handle::current())));
+            // A dropped sender means stop, too.
+            let shutdown = async { drop(stopped.await) };
+            let _ = server.run_with_grace(shutdown, Duration::ZERO).await;
+        };
+        let thread = std::thread::spawn(move || {
+            RuntimeBuilder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime")
+                .block_on(serve(ready));
+        });
+        let (address, app, runtime) = started
+            .recv()
+            .expect("the relay's thread lives")
+            .expect("the relay starts");
+        Self {
+            address,
+            app,
+            runtime,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of the relay was printed by its own thread.
+            let _ = thread.join();
+        }
+    }
+}

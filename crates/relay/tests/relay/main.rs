@@ -1,0 +1,11 @@
+//! The relay over real HTTP on real ports.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod conformance;
+mod support;
