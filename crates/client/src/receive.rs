@@ -15,12 +15,15 @@ use crate::{
     error::Error,
     message::{Content, Format, Reason, Received, SetAside, Trust, hex},
     relay::Delivery,
-    store::{Contact, Entry, SeenBefore},
+    store::{Contact, Entry, SeenBefore, StoreError},
 };
 
 /// How long a handled message is remembered, in milliseconds: 90 days, the longest that a relay
 /// keeps one.
 const REMEMBERED: i64 = 90 * 24 * 60 * 60 * 1000;
+
+/// Longest name of a sender, in bytes; relays allow 32 characters or do not say.
+const MAX_NAME: usize = 128;
 
 /// Which messages are wanted. What does not match stays in the inbox.
 #[derive(Clone, Debug, Default)]
@@ -212,8 +215,13 @@ impl<'c> Receiver<'c> {
             (Sender::Offered(_), Pinning::Never) => (from, Trust::Unknown),
             (Sender::Offered(keys), Pinning::FirstUse) => {
                 let now = self.client.clock.now();
-                directory::pin(&mut self.client.store, &from, keys, "first-use", now)?;
-                pinned_now = true;
+                match directory::pin(&mut self.client.store, &from, keys, "first-use", now) {
+                    Ok(()) => pinned_now = true,
+                    Err(error @ Error::Store(StoreError::NameTaken { .. })) => {
+                        return Err(Refusal::new(Reason::KeyConflict, error));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
                 (from, Trust::Pinned)
             }
         };
@@ -282,6 +290,12 @@ impl<'c> Receiver<'c> {
 
     /// The keys to hold a message against: the pinned ones, else those of the directory.
     async fn sender(&mut self, from: &str) -> Result<Sender, Refusal> {
+        if from.len() > MAX_NAME || from.chars().any(crate::text::is_unsafe) {
+            return Err(Refusal::new(
+                Reason::Malformed,
+                "the sender's name is over-long or holds control characters",
+            ));
+        }
         if let Some(contact) = self.client.store.contact_at(from)? {
             return Ok(Sender::Pinned(Box::new(contact)));
         }

@@ -93,7 +93,7 @@ fn with_entry<T: Send + 'static>(
     let user = id.user();
     within(ANSWER_LIMIT, || match Entry::store_status() {
         Ok(()) => Ok(()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(reason(error)),
     })
     .unwrap_or_else(|| Err("it did not answer in time".into()))
     .map_err(|reason| KeystoreError::KeyringUnavailable { reason })?;
@@ -105,10 +105,20 @@ fn with_entry<T: Send + 'static>(
 }
 
 fn refused(error: keyring::Error) -> KeystoreError {
-    let reason = error.to_string();
+    let reason = reason(&error);
     match error {
         keyring::Error::NoStorageAccess(_) => KeystoreError::KeyringLocked { reason },
         _ => KeystoreError::KeyringUnavailable { reason },
+    }
+}
+
+/// What the platform itself said, where it said anything.
+fn reason(error: &keyring::Error) -> String {
+    match error {
+        keyring::Error::PlatformFailure(cause) | keyring::Error::NoStorageAccess(cause) => {
+            cause.to_string()
+        }
+        other => other.to_string(),
     }
 }
 
@@ -122,4 +132,23 @@ fn within<T: Send + 'static>(
         .spawn(move || sender.send(call()))
         .ok()?;
     receiver.recv_timeout(limit).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_never_returns_is_given_up() {
+        let (_never, receiver) = mpsc::channel::<()>();
+        assert_eq!(
+            within(Duration::from_millis(1), move || receiver.recv()),
+            None
+        );
+    }
+
+    #[test]
+    fn a_call_that_returns_hands_over_its_value() {
+        assert_eq!(within(UNLOCK_LIMIT, || 7), Some(7));
+    }
 }

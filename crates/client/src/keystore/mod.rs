@@ -260,10 +260,11 @@ impl Keystore {
     }
 
     fn write_new(&self, folder: &Path, secrets: &Secrets) -> Result<(), KeystoreError> {
+        let bytes = self.encode(secrets)?;
         folder::create(folder)?;
         let _lock = folder::lock(folder)?;
         refuse_existing(folder)?;
-        folder::replace(folder, &self.path, &self.encode(secrets)?)
+        folder::replace(folder, &self.path, &bytes)
     }
 
     fn encode(&self, secrets: &Secrets) -> Result<zeroize::Zeroizing<Vec<u8>>, KeystoreError> {

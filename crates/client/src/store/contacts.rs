@@ -90,36 +90,41 @@ impl Store {
         })
     }
 
-    /// Pins a new contact.
+    /// Pins a new contact, or adds the address to the contact of that name if it has these keys.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`], [`StoreError::Failed`].
+    /// [`StoreError::NameTaken`] by a contact with other keys, [`StoreError::Failed`].
     pub fn pin(&mut self, new: NewContact<'_>, now: i64) -> Result<(), StoreError> {
+        let known = self.contact(new.name)?;
+        if known
+            .as_ref()
+            .is_some_and(|contact| contact.keys != *new.keys)
+        {
+            return Err(StoreError::NameTaken {
+                name: new.name.to_owned(),
+            });
+        }
         let relay = self.relay;
-        let pinned = self.write(|transaction| {
-            let row = transaction
-                .query_row(
-                    "INSERT INTO contacts (name, standing, learned, since)
-                     VALUES (?1, 'pinned', ?2, ?3) ON CONFLICT (name) DO NOTHING RETURNING id",
-                    params![new.name, new.learned, now],
-                    |row| row.get::<_, i64>(0),
-                )
-                .optional()?;
-            let Some(id) = row else { return Ok(false) };
+        self.write(|transaction| {
+            let id = match known {
+                Some(contact) => contact.id,
+                None => {
+                    let id = transaction.query_row(
+                        "INSERT INTO contacts (name, standing, learned, since)
+                         VALUES (?1, 'pinned', ?2, ?3) RETURNING id",
+                        params![new.name, new.learned, now],
+                        |row| row.get(0),
+                    )?;
+                    insert_keys(transaction, id, new.keys, now)?;
+                    id
+                }
+            };
             transaction.execute(
                 "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)",
                 params![relay, new.address, id],
             )?;
-            insert_keys(transaction, id, new.keys, now)?;
-            Ok(true)
-        })?;
-        if pinned {
             Ok(())
-        } else {
-            Err(StoreError::NameTaken {
-                name: new.name.to_owned(),
-            })
-        }
+        })
     }
 
     /// Replaces a contact's keys; the former ones are kept as retired.

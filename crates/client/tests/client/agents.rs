@@ -1,0 +1,171 @@
+//! Agents at a real relay, each with a store of its own.
+
+use std::{sync::Arc, time::Duration};
+
+use ctalk::{
+    Client, Content, Draft, Filter, Handover, Next, Received, SetAside,
+    clock::{Clock, SystemClock},
+    core::Identity,
+    relay::clawtalk::{BearerKey, ClawTalk},
+    store::Store,
+    wire::MessageType,
+};
+use ctalk_relay::testing::TestRelay;
+use tempfile::TempDir;
+
+/// A registered agent.
+pub(crate) struct Agent {
+    pub(crate) client: Client,
+    pub(crate) identity: Identity,
+    pub(crate) api_key: String,
+    pub(crate) folder: TempDir,
+}
+
+impl Agent {
+    pub(crate) fn register(relay: &TestRelay, name: &str) -> Self {
+        Self::register_with(relay, name, Arc::new(SystemClock))
+    }
+
+    pub(crate) fn register_with(relay: &TestRelay, name: &str, clock: Arc<dyn Clock>) -> Self {
+        let identity = new_identity();
+        let keys = identity.public_keys();
+        let api_key = relay.register(
+            name,
+            &keys.encryption().to_base64(),
+            &keys.verifying().to_base64(),
+        );
+        let folder = TempDir::new().unwrap();
+        let client = connect(&relay.url(), name, &identity, &api_key, &folder, clock);
+        Self {
+            client,
+            identity,
+            api_key,
+            folder,
+        }
+    }
+
+    /// The same agent in a new process: nothing is left but what is on disk.
+    pub(crate) fn restart(self, url: &str, name: &str) -> Self {
+        let Self {
+            client,
+            identity,
+            api_key,
+            folder,
+        } = self;
+        drop(client);
+        let client = connect(
+            url,
+            name,
+            &identity,
+            &api_key,
+            &folder,
+            Arc::new(SystemClock),
+        );
+        Self {
+            client,
+            identity,
+            api_key,
+            folder,
+        }
+    }
+
+    /// Sends one message and expects it to leave.
+    pub(crate) async fn say(&mut self, to: &str, text: &str) -> ctalk::Sent {
+        self.try_say(to, text).await.unwrap()
+    }
+
+    pub(crate) async fn try_say(
+        &mut self,
+        to: &str,
+        text: &str,
+    ) -> Result<ctalk::Sent, ctalk::Error> {
+        let mut outcomes = self
+            .client
+            .send(&[to.to_owned()], &text_draft(text))
+            .await?;
+        outcomes.remove(0)
+    }
+
+    /// Fetches and goes through the inbox, committing every message.
+    pub(crate) async fn receive_all(&mut self) -> (Vec<Received>, Vec<SetAside>) {
+        self.client.fetch(Duration::ZERO).await.unwrap();
+        let mut receiver = self.client.receive(Filter::default());
+        let (mut messages, mut set_aside) = (Vec::new(), Vec::new());
+        while let Some(next) = receiver.next().await.unwrap() {
+            match next {
+                Next::Message(handover) => {
+                    messages.push(handover.message.clone());
+                    receiver.commit(*handover).unwrap();
+                }
+                Next::SetAside(item) => set_aside.push(item),
+            }
+        }
+        (messages, set_aside)
+    }
+
+    /// The next message, not committed.
+    pub(crate) async fn peek_next(&mut self) -> Option<Handover> {
+        let mut receiver = self.client.receive(Filter::default());
+        match receiver.next().await.unwrap() {
+            Some(Next::Message(handover)) => Some(*handover),
+            Some(Next::SetAside(item)) => panic!("set aside: {item:?}"),
+            None => None,
+        }
+    }
+
+    /// What waits for this agent at the relay.
+    pub(crate) async fn waiting(&mut self) -> usize {
+        self.client
+            .peek(Filter::default())
+            .await
+            .unwrap()
+            .messages
+            .len()
+    }
+}
+
+pub(crate) fn connect(
+    url: &str,
+    name: &str,
+    identity: &Identity,
+    api_key: &str,
+    folder: &TempDir,
+    clock: Arc<dyn Clock>,
+) -> Client {
+    let relay = ClawTalk::new(url, Some(BearerKey::new(api_key)), Arc::clone(&clock)).unwrap();
+    let store = Store::open(&folder.path().join("store.sqlite"), Some(url)).unwrap();
+    let identity = Identity::from_keygen_json(&identity.to_keygen_json()).unwrap();
+    Client::new(name, identity, relay, store, clock)
+}
+
+pub(crate) fn new_identity() -> Identity {
+    Identity::generate(&mut rng())
+}
+
+pub(crate) fn rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
+    rand_core::UnwrapErr(getrandom::SysRng)
+}
+
+pub(crate) fn draft(content: Content) -> Draft {
+    Draft {
+        content,
+        message_type: MessageType::Request,
+        topic: None,
+        correlation_id: None,
+        reply_to: None,
+        ttl: None,
+    }
+}
+
+pub(crate) fn text_draft(text: &str) -> Draft {
+    draft(Content::Text(text.to_owned()))
+}
+
+/// The text of a message, or its JSON.
+pub(crate) fn body(message: &Received) -> String {
+    match &message.payload {
+        Content::Text(text) => text.clone(),
+        Content::Json(json) => json.get().to_owned(),
+        other => panic!("unexpected content {other:?}"),
+    }
+}

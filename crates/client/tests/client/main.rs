@@ -1,0 +1,14 @@
+//! The client against real relays, honest and hostile.
+
+// Tests may panic.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing
+)]
+
+mod agents;
+mod delivery;
+mod hostile_inbox;
+mod hostile_relay;
