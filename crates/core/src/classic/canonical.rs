@@ -95,3 +95,139 @@ fn push_character(json: &mut String, character: char) {
         _ => json.push(character),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::Serialize;
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+
+    const PLAIN: Metadata<'_> = Metadata {
+        to: "Bob",
+        message_type: "request",
+        topic: None,
+        correlation_id: None,
+    };
+
+    #[test]
+    fn the_reference_strings_have_their_lengths_and_digests() {
+        let payload =
+            "XKglXFZ61KqN41Lkd7FjSZNa+6DnLghHlUtlMBEhdqk38L2pBnD+dW+eTSswhqhaydLIZDy5c24=";
+        let nonce = "gIGCg4SFhoeIiYqLjI2Oj5CRkpOUlZaX";
+        let tricky = "t\u{1}\u{7f}\u{2028}/\"\\\n\u{e9}";
+        for (metadata, length, digest) in [
+            (
+                PLAIN,
+                178,
+                "7050ed11eada83a4abb00631e19ca2e9f4001dbeae86fb243e498b8868b3ad86",
+            ),
+            (
+                Metadata {
+                    topic: Some("sync"),
+                    ..PLAIN
+                },
+                193,
+                "9e65a8b66019b249158d5e29e397b787d06af5953b97c1b0e6c6c32670d93a8c",
+            ),
+            (
+                Metadata {
+                    topic: Some(tricky),
+                    correlation_id: Some(""),
+                    ..PLAIN
+                },
+                228,
+                "0a40b420bf0fc228653bed56653a42addbf88fd4c5c4f7ff79c2e1bb5238d326",
+            ),
+        ] {
+            let text = canonical(&metadata, payload, nonce);
+            assert_eq!(text.len(), length);
+            assert_eq!(hex::encode(Sha256::digest(&text)), digest);
+        }
+    }
+
+    #[test]
+    fn the_string_has_the_members_in_order_and_no_white_space() {
+        let metadata = Metadata {
+            to: "Bob",
+            message_type: "response",
+            topic: Some("sync"),
+            correlation_id: Some("7"),
+        };
+        assert_eq!(
+            canonical(&metadata, "cGF5", "bm9u"),
+            r#"{"to":"Bob","type":"response","topic":"sync","correlationId":"7","encrypted":true,"payload":"cGF5","nonce":"bm9u"}"#
+        );
+    }
+
+    /// Expected values printed by `JSON.stringify` of Node.
+    #[test]
+    fn strings_are_escaped_as_javascript_does() {
+        for (text, expected) in [
+            ("", r#""""#),
+            ("\"\\/", r#""\"\\/""#),
+            ("\u{8}\u{c}\n\r\t", r#""\b\f\n\r\t""#),
+            (
+                "\u{0}\u{1}\u{b}\u{e}\u{1f} ",
+                r#""\u0000\u0001\u000b\u000e\u001f ""#,
+            ),
+            (
+                "\u{7f}\u{80}\u{a0}\u{2028}\u{2029}\u{feff}",
+                "\"\u{7f}\u{80}\u{a0}\u{2028}\u{2029}\u{feff}\"",
+            ),
+            ("\u{e9}\u{1f600}\u{10ffff}", "\"\u{e9}\u{1f600}\u{10ffff}\""),
+            ("</script>&'", r#""</script>&'""#),
+        ] {
+            let mut json = String::new();
+            push_string(&mut json, text);
+            assert_eq!(json, expected, "{text:?}");
+        }
+    }
+
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Members<'a> {
+        to: &'a str,
+        r#type: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        topic: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        correlation_id: Option<&'a str>,
+        encrypted: bool,
+        payload: &'a str,
+        nonce: &'a str,
+    }
+
+    proptest! {
+        #[test]
+        fn a_json_library_agrees_for_any_text(
+            to: String,
+            message_type: String,
+            topic: Option<String>,
+            correlation_id: Option<String>,
+            payload: String,
+            nonce in "[\\x00-\\x7f\u{2028}\"\\\\]{0,40}",
+        ) {
+            let metadata = Metadata {
+                to: &to,
+                message_type: &message_type,
+                topic: topic.as_deref(),
+                correlation_id: correlation_id.as_deref(),
+            };
+            let members = Members {
+                to: &to,
+                r#type: &message_type,
+                topic: topic.as_deref(),
+                correlation_id: correlation_id.as_deref(),
+                encrypted: true,
+                payload: &payload,
+                nonce: &nonce,
+            };
+            prop_assert_eq!(
+                canonical(&metadata, &payload, &nonce),
+                serde_json::to_string(&members).unwrap()
+            );
+        }
+    }
+}
