@@ -1,6 +1,6 @@
 //! One agent: its identity, its store and its relay.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ctalk_core::{Fingerprint, Identity, PublicKeys, classic::BoxKeys};
 
@@ -14,6 +14,10 @@ use crate::{
     send,
     store::{Contact, Store},
 };
+
+/// Most messages that one call of [`Client::fetch`] takes, so that a relay which never runs dry
+/// cannot keep it busy for ever.
+const MAX_TAKEN: usize = 100_000;
 
 /// One agent at one relay.
 ///
@@ -129,15 +133,18 @@ impl Client {
     }
 
     /// Brings everything that waits at the relay into the inbox: fetched, stored, acknowledged,
-    /// page by page, until nothing is left. When nothing waits at all, waits up to `wait` for
+    /// page by page, until nothing is left or
+    /// 100,000 were taken. When nothing waits at all, waits up to `wait` for
     /// something. Returns how many messages are new.
     ///
     /// # Errors
     /// [`Error::Relay`] and [`Error::Store`]; what was stored before stays.
-    pub async fn fetch(&mut self, wait: std::time::Duration) -> Result<usize, Error> {
+    pub async fn fetch(&mut self, wait: Duration) -> Result<usize, Error> {
         let mut fresh = 0;
+        let mut taken = 0;
         let mut deliveries = self.relay.fetch(wait).await?;
-        while !deliveries.is_empty() {
+        while !deliveries.is_empty() && taken < MAX_TAKEN {
+            taken += deliveries.len();
             let stored = self.store.admit(&deliveries, self.clock.now())?;
             fresh += stored.fresh();
             let is_new = stored.fresh() > 0;
@@ -146,7 +153,7 @@ impl Client {
                 // The relay shows messages that it will not let go; asking again is pointless.
                 break;
             }
-            deliveries = self.relay.fetch(std::time::Duration::ZERO).await?;
+            deliveries = self.relay.fetch(Duration::ZERO).await?;
         }
         Ok(fresh)
     }

@@ -29,6 +29,8 @@ const MAX_RATE_WAIT: Duration = Duration::from_secs(300);
 /// Time to connect, and longest silence within an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most messages that looking without taking holds in memory.
+const MAX_PEEKED: usize = 10_000;
 /// Longest message id that is put into a path.
 const MAX_ID: usize = 128;
 
@@ -90,6 +92,10 @@ impl ClawTalk {
         if url.starts_with("http:") {
             // Reading the system's TLS roots takes longer than a whole send over loopback.
             builder = builder.tls_certs_only([]);
+        }
+        if is_loopback(&url) {
+            // A proxy could not reach this machine's own relay.
+            builder = builder.no_proxy();
         }
         let http = builder.build().map_err(|error| RelayError::Unreachable {
             url: url.clone(),
@@ -380,6 +386,10 @@ impl Relay for ClawTalk {
         let mut last = seen.len();
         let mut truncated = false;
         while last == PAGE {
+            if seen.len() >= MAX_PEEKED {
+                truncated = true;
+                break;
+            }
             let Some(newest) = seen.iter().filter_map(|delivery| delivery.sent_at).max() else {
                 truncated = true;
                 break;
@@ -513,6 +523,15 @@ fn normalise_url(text: &str) -> Result<String, RelayError> {
         return Err(bad("it must not carry a query or fragment"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
+}
+
+fn is_loopback(url: &str) -> bool {
+    match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
 }
 
 fn percent_encoded(segment: &str) -> String {

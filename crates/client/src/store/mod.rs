@@ -11,7 +11,7 @@ mod contacts;
 mod inbox;
 mod schema;
 
-use std::{path::Path, time::Duration};
+use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
 
@@ -71,9 +71,11 @@ impl Store {
             path: shown.clone(),
             why: error.to_string(),
         };
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-            | OpenFlags::SQLITE_OPEN_CREATE
-            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        create_private(path).map_err(|error| StoreError::Failed {
+            path: shown.clone(),
+            why: error.to_string(),
+        })?;
         let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
         db.busy_timeout(BUSY).map_err(failed)?;
         db.pragma_update(None, "journal_mode", "WAL")
@@ -137,5 +139,18 @@ impl Store {
             path: self.db.path().unwrap_or("in memory").to_owned(),
             why: error.to_string(),
         }
+    }
+}
+
+/// Makes the file with mode 0600 if there is none; SQLite gives its side files the same mode.
+fn create_private(path: &Path) -> io::Result<()> {
+    match OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+    {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
     }
 }
