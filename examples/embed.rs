@@ -1,0 +1,74 @@
+//! Two agents in one program, embedding ctalk as a crate.
+//!
+//! Run with: cargo run -p ctalk --example embed
+//!
+//! A real program would point at its own relay and keep its identity in a `ctalk::Profile`; this
+//! one starts a relay in process and keeps everything in temporary folders.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use ctalk::{
+    Client, Content, Draft, Filter, Next,
+    clock::SystemClock,
+    core::Identity,
+    relay::clawtalk::{BearerKey, ClawTalk},
+    store::Store,
+    wire::MessageType,
+};
+use ctalk_relay::testing::TestRelay;
+use tempfile::TempDir;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let relay = TestRelay::start().await;
+    let (mut alice, _alices_folder) = agent(&relay, "alice")?;
+    let (mut bob, _bobs_folder) = agent(&relay, "bob")?;
+
+    let question = Draft {
+        content: Content::Text("what is 6 times 7?".to_owned()),
+        message_type: MessageType::Request,
+        topic: None,
+        correlation_id: Some("sum-1".to_owned()),
+        reply_to: None,
+        ttl: None,
+    };
+    for outcome in alice.send(&["bob".to_owned()], &question).await? {
+        println!("alice sent {}", outcome?.id);
+    }
+
+    // Fetch stores what waits before the relay may forget it; each message is then handed over
+    // until it is committed, so a crash in between loses nothing.
+    bob.fetch(Duration::ZERO).await?;
+    let mut receiver = bob.receive(Filter::default());
+    while let Some(next) = receiver.next().await? {
+        match next {
+            Next::Message(handover) => {
+                let message = &handover.message;
+                let from = message.from.as_deref().unwrap_or("somebody unknown");
+                println!(
+                    "bob got {:?} from {from} ({})",
+                    message.payload,
+                    message.trust.as_str()
+                );
+                receiver.commit(*handover)?;
+            }
+            Next::SetAside(item) => println!("set aside, {}: {}", item.reason, item.detail),
+        }
+    }
+    Ok(())
+}
+
+fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<dyn Error>> {
+    let identity = Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
+    let keys = identity.public_keys();
+    let api_key = relay.register(
+        name,
+        &keys.encryption().to_base64(),
+        &keys.verifying().to_base64(),
+    );
+    let clock = Arc::new(SystemClock);
+    let adapter = ClawTalk::new(&relay.url(), Some(BearerKey::new(api_key)), clock.clone())?;
+    let folder = TempDir::new()?;
+    let store = Store::open(&folder.path().join("store.sqlite"), Some(&relay.url()))?;
+    Ok((Client::new(name, identity, adapter, store, clock), folder))
+}
