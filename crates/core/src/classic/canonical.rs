@@ -185,6 +185,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn each_character_is_escaped_on_its_own() {
+        for character in '\0'..='\u{7f}' {
+            let text = character.to_string();
+            let mut json = String::new();
+            push_string(&mut json, &text);
+            assert_eq!(json, serde_json::to_string(&text).unwrap());
+        }
+    }
+
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Members<'a> {

@@ -51,3 +51,36 @@ impl SeenKey {
         Self(hash.finalize().into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Keys are kept for months, so their making is fixed. Expected values computed with Python's
+    /// hashlib.
+    #[test]
+    fn seen_keys_are_made_as_they_always_were() {
+        let sender = PublicKeys::from_base64(
+            "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=",
+            "rcFAEfgtHFbZVqpPnXPYhYNhpgYEhSXg0Ixjjcdd2Mc=",
+        )
+        .unwrap();
+        let nonce = core::array::from_fn(|place| 0x80 + u8::try_from(place).unwrap());
+        for (key, expected) in [
+            (
+                SeenKey::of_box(&sender, &nonce, b"sealed"),
+                "591755c05e365bcb5807447c61af138f17ff78f666573f9b06e2b491c12b4419",
+            ),
+            (
+                SeenKey::plain("alice", Some("m-1"), "\"hi\""),
+                "4cf7f9c2ad63f27b7d4aa979fb96929efd4ddd7ed709ff03c60e467302e6397b",
+            ),
+            (
+                SeenKey::plain("alice", None, "\"hi\""),
+                "6d70fe105961273d9122c9513170a30f3df362715a21fa996bf33dfb0d595f93",
+            ),
+        ] {
+            assert_eq!(hex::encode(key.as_bytes()), expected);
+        }
+    }
+}
