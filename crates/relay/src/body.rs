@@ -17,8 +17,6 @@ use crate::http::App;
 const MAX_BYTES: usize = 196_608;
 /// The most UTF-16 code units in a body.
 const MAX_UTF16_UNITS: usize = 65_536;
-/// The most bytes that are read and thrown away so that a sender of too much gets an answer.
-const MAX_DISCARDED: usize = 4 << 20;
 /// How long a body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -45,24 +43,16 @@ impl FromRequest<Arc<App>> for Text {
 
 async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
-    let mut discarded = 0;
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|_| ApiError::bad_request("the body ended before it was complete"))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if discarded == 0 && bytes.len() + data.len() <= MAX_BYTES {
-            bytes.extend_from_slice(&data);
-        } else {
-            discarded += data.len();
-            if discarded > MAX_DISCARDED {
-                break;
-            }
+        if bytes.len() + data.len() > MAX_BYTES {
+            return Err(too_large());
         }
-    }
-    if discarded > 0 {
-        return Err(too_large());
+        bytes.extend_from_slice(&data);
     }
     Ok(bytes)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -16,7 +17,7 @@ use percent_encoding::percent_decode_str;
 use crate::api_error::ApiError;
 use crate::config::Paging;
 use crate::store::Store;
-use crate::{AdminKey, Clock, RateLimit, routes};
+use crate::{AdminKey, Clock, RateLimit, drain, routes};
 
 /// What the routes work with.
 pub(crate) struct App {
@@ -52,7 +53,7 @@ async fn finish(request: Request, next: Next) -> Response {
     let mut response = if request.method() == Method::HEAD {
         unknown().await.into_response()
     } else {
-        next.run(request).await
+        answer(request, next).await
     };
     let headers = response.headers_mut();
     add_cors(headers);
@@ -61,6 +62,17 @@ async fn finish(request: Request, next: Next) -> Response {
         HeaderValue::from_static("no-store, no-cache, must-revalidate"),
     );
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    response
+}
+
+async fn answer(request: Request, next: Next) -> Response {
+    if request.body().is_end_stream() {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    let (body, rest) = drain::lend(body);
+    let response = next.run(Request::from_parts(parts, body)).await;
+    rest.discard().await;
     response
 }
 

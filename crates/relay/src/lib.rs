@@ -17,6 +17,7 @@ mod auth;
 mod body;
 mod clock;
 mod config;
+mod drain;
 mod error;
 mod http;
 mod rate_limit;

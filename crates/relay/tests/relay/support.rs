@@ -142,20 +142,12 @@ impl Api {
     }
 
     /// Sends `payload` to `to` and returns the message's id and ts.
-    #[track_caller]
-    pub(crate) fn send(
-        &self,
-        key: &str,
-        to: &str,
-        payload: Value,
-    ) -> impl Future<Output = (String, String)> {
-        let body = message(to, payload);
-        let sending = self.clone();
-        let key = key.to_owned();
-        async move {
-            let sent = sending.post("/messages", &key, body).await.ok(201);
-            (text(&sent["id"]), text(&sent["ts"]))
-        }
+    pub(crate) async fn send(&self, key: &str, to: &str, payload: Value) -> (String, String) {
+        let sent = self
+            .post("/messages", key, message(to, payload))
+            .await
+            .ok(201);
+        (text(&sent["id"]), text(&sent["ts"]))
     }
 
     /// The messages of a page.

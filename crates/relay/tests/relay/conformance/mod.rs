@@ -1,3 +1,8 @@
 //! The conformance checklist of the ClawTalk HTTP API: one test per item.
 
+mod agents;
+mod auth;
+mod invites;
+mod reading;
 mod sending;
+mod transport;
