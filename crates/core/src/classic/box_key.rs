@@ -1,7 +1,7 @@
 //! The symmetric key between two X25519 keys, and a cache of them.
 
 use core::{fmt, hint};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use crypto_box::{SalsaBox, SecretKey, aead::AeadInPlace};
 
@@ -71,13 +71,15 @@ pub(crate) struct BoxError;
 /// When full it starts afresh, which costs each peer one scalar multiplication.
 #[derive(Default)]
 pub struct BoxKeys {
-    keys: HashMap<(EncryptionKey, EncryptionKey), BoxKey>,
+    /// By our own and the peer's X25519 public key.
+    keys: BTreeMap<([u8; 32], [u8; 32]), BoxKey>,
 }
 
 impl BoxKeys {
     /// The key between `identity` and `peer`, computed at the first call.
     pub fn get(&mut self, identity: &Identity, peer: &EncryptionKey) -> &BoxKey {
-        let pair = (*identity.public_keys().encryption(), *peer);
+        let own = identity.public_keys().encryption();
+        let pair = (*own.as_bytes(), *peer.as_bytes());
         if self.keys.len() >= MAX_BOX_KEYS && !self.keys.contains_key(&pair) {
             self.keys.clear();
         }
