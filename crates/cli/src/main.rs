@@ -1,2 +1,28 @@
-//! The ctalk command line.
-fn main() {}
+//! The `ctalk` command line: arguments in, terminal text or JSON out. What it does is done by the
+//! crates `ctalk` and `ctalk-relay`.
+
+mod args;
+mod commands;
+mod context;
+mod environment;
+mod exit;
+mod input;
+mod output;
+mod runtime;
+mod secrets;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return args::refuse(&error),
+    };
+    let output = output::Output::new(&cli.global);
+    match commands::run(cli, &output) {
+        Ok(code) => code,
+        Err(error) => output.failure(error),
+    }
+}

@@ -79,6 +79,27 @@ impl Class {
             Self::Interrupted => 130,
         }
     }
+
+    /// The word for it in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unexpected => "unexpected",
+            Self::Usage => "usage",
+            Self::NotVerified => "not-verified",
+            Self::CannotOpen => "cannot-open",
+            Self::NotTrusted => "not-trusted",
+            Self::RelayUnreachable => "relay-unreachable",
+            Self::RelayRefused => "relay-refused",
+            Self::LocalStore => "local-store",
+            Self::SetAside => "set-aside",
+            Self::Malformed => "malformed",
+            Self::RemoteFailed => "remote-failed",
+            Self::TimedOut => "timed-out",
+            Self::Refused => "refused",
+            Self::Interrupted => "interrupted",
+        }
+    }
 }
 
 /// Why a client did not do what it was asked.
@@ -288,6 +309,12 @@ mod tests {
         for class in Class::ALL {
             assert_eq!(class as u8, class.code());
         }
+    }
+
+    #[test]
+    fn every_class_has_its_own_word() {
+        let words: BTreeSet<&str> = Class::ALL.iter().map(|class| class.as_str()).collect();
+        assert_eq!(words.len(), Class::ALL.len());
     }
 
     #[test]

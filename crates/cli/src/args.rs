@@ -1,0 +1,114 @@
+//! The command line's grammar.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
+use ctalk::Class;
+
+use crate::{
+    commands::{
+        ack, agents, channels, completions, contact, demo, health, inbox, keygen, man, recv,
+        register, relay, send, verify, whoami,
+    },
+    exit,
+    output::Output,
+};
+
+/// End-to-end encrypted, signed messages between programs, over relays nobody has to trust.
+#[derive(Parser)]
+#[command(
+    name = "ctalk",
+    version,
+    max_term_width = 100,
+    disable_help_subcommand = true,
+    after_help = "Secrets are given as @FILE or in an environment variable, never as they are: \
+                  other users of a machine can read the arguments of its processes."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Args)]
+pub(crate) struct Global {
+    /// Which of your identities to use
+    #[arg(long, global = true, value_name = "NAME", default_value = "default", value_parser = profile)]
+    pub(crate) profile: String,
+    /// Print JSON: one object, or one per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Say nothing on stderr but errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Say more on stderr
+    #[arg(short, long, global = true)]
+    pub(crate) verbose: bool,
+    /// Read the key store's passphrase from this file [env: CTALK_PASSPHRASE_FILE]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+}
+
+/// Which relay a command talks to.
+#[derive(Args)]
+pub(crate) struct RelayArg {
+    /// The relay's address [default: the one the profile is registered at] [env: CLAWTALK_URL]
+    #[arg(long = "relay", value_name = "URL")]
+    pub(crate) url: Option<String>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    Relay(relay::Args),
+    Keygen(keygen::Args),
+    Register(register::Args),
+    Agents(agents::Args),
+    Channels(channels::Args),
+    Health(health::Args),
+    Whoami(whoami::Args),
+    #[command(subcommand)]
+    Contact(contact::Command),
+    Send(send::Args),
+    Recv(recv::Args),
+    #[command(subcommand)]
+    Inbox(inbox::Command),
+    Verify(verify::Args),
+    Ack(ack::Args),
+    Demo(demo::Args),
+    Completions(completions::Args),
+    #[command(hide = true)]
+    Man(man::Args),
+}
+
+fn profile(text: &str) -> Result<String, ctalk::ProfileError> {
+    ctalk::check_name(text)?;
+    Ok(text.to_owned())
+}
+
+/// Ends a run whose arguments are wrong, or only asked for help or the version.
+pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
+    let asked_for = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    );
+    let wants_json = std::env::args_os()
+        .take_while(|arg| arg != "--")
+        .any(|arg| arg == "--json");
+    if wants_json && !asked_for {
+        let text = error.to_string();
+        let text = text.strip_prefix("error: ").unwrap_or(&text);
+        let complaint = text.split("\n\n").next().unwrap_or(text);
+        return Output::json_failure(&exit::Failure {
+            class: Class::Usage,
+            text: complaint.to_owned(),
+            hint: Some("`ctalk --help` shows the usage".to_owned()),
+        });
+    }
+    match error.print() {
+        Ok(()) if asked_for => ExitCode::SUCCESS,
+        Ok(()) => exit::code(Class::Usage),
+        Err(_) => exit::code(Class::Unexpected),
+    }
+}

@@ -1,0 +1,194 @@
+//! `ctalk inbox`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use ctalk::{
+    Error, Reason,
+    core::classic::Message,
+    store::{Entry, EntryState, Store},
+    text::escaped,
+};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::{args::RelayArg, context::Context, output::Output};
+
+/// Look after messages that were set aside
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// List what is in the local inbox, with the reasons for what was set aside
+    List,
+    /// Show a message as it was received, still sealed
+    Show {
+        /// Its number in the inbox, or the relay's id
+        id: String,
+    },
+    /// Let the next `recv` try messages again
+    Retry {
+        /// Their numbers in the inbox, or the relay's ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Delete messages for good
+    Drop {
+        /// Their numbers in the inbox, or the relay's ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+}
+
+/// An inbox entry as shown.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    number: i64,
+    relay_id: Option<&'a str>,
+    relay_from: Option<String>,
+    ts: String,
+    state: &'static str,
+    reason: Option<Reason>,
+    detail: Option<&'a str>,
+    /// The message as received.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<Box<RawValue>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done<'a> {
+    number: i64,
+    relay_id: Option<&'a str>,
+    done: &'static str,
+}
+
+pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
+    let output = context.output;
+    let profile = context.profile()?;
+    let mut store = context.store(&profile, RelayArg { url: None })?;
+    match command {
+        Command::List => list(&store, output)?,
+        Command::Show { id } => {
+            for entry in named(&store, &id)? {
+                show(&entry, output)?;
+            }
+        }
+        Command::Retry { ids } => {
+            for entry in all_named(&store, &ids)? {
+                store.retry(entry.number)?;
+                done(&entry, "retry", output)?;
+            }
+        }
+        Command::Drop { ids } => {
+            for entry in all_named(&store, &ids)? {
+                store.drop_entry(entry.number)?;
+                done(&entry, "dropped", output)?;
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn named(store: &Store, id: &str) -> Result<Vec<Entry>> {
+    let entries = store.entries_named(id)?;
+    if entries.is_empty() {
+        return Err(Error::UnknownMessage { id: id.to_owned() }.into());
+    }
+    Ok(entries)
+}
+
+/// All of them, or an error before anything is changed.
+fn all_named(store: &Store, ids: &[String]) -> Result<Vec<Entry>> {
+    let mut entries = Vec::new();
+    for id in ids {
+        entries.extend(named(store, id)?);
+    }
+    entries.sort_by_key(|entry| entry.number);
+    entries.dedup_by_key(|entry| entry.number);
+    Ok(entries)
+}
+
+fn list(store: &Store, output: &Output) -> Result<()> {
+    let mut entries = store.entries(EntryState::Quarantined)?;
+    entries.extend(store.entries(EntryState::New)?);
+    entries.sort_by_key(|entry| (entry.sent_at, entry.number));
+    if output.is_json() {
+        return entries
+            .iter()
+            .try_for_each(|entry| output.object(&Shown::new(entry)));
+    }
+    let heading = ["NUMBER", "ID", "FROM", "REASON", "DETAIL"].map(str::to_owned);
+    let rows = entries.iter().map(|entry| {
+        let shown = Shown::new(entry);
+        let text = |text: Option<&str>| escaped(text.unwrap_or("-")).into_owned();
+        [
+            shown.number.to_string(),
+            text(shown.relay_id),
+            text(shown.relay_from.as_deref()),
+            shown.reason.map_or(shown.state, Reason::as_str).to_owned(),
+            text(shown.detail),
+        ]
+    });
+    let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
+    output.table(&rows)
+}
+
+fn show(entry: &Entry, output: &Output) -> Result<()> {
+    let mut shown = Shown::new(entry);
+    let text = String::from_utf8_lossy(&entry.raw);
+    if output.is_json() {
+        // What came is JSON, with line ends between its tokens at most.
+        let line = text.replace(['\n', '\r'], " ");
+        shown.message = RawValue::from_string(line).ok();
+        return output.object(&shown);
+    }
+    let row = |label: &str, value: Option<&str>| {
+        [label.to_owned(), escaped(value.unwrap_or("-")).into_owned()]
+    };
+    output.table(&[
+        row("number", Some(&shown.number.to_string())),
+        row("id", shown.relay_id),
+        row("from", shown.relay_from.as_deref()),
+        row("time", Some(&shown.ts)),
+        row("state", Some(shown.state)),
+        row("reason", shown.reason.map(Reason::as_str)),
+        row("detail", shown.detail),
+    ])?;
+    if output.is_terminal() {
+        output.line(&escaped(&text))
+    } else {
+        output.line(&text)
+    }
+}
+
+fn done(entry: &Entry, what: &'static str, output: &Output) -> Result<()> {
+    let relay_id = entry.relay_id.as_deref();
+    if output.is_json() {
+        return output.object(&Done {
+            number: entry.number,
+            relay_id,
+            done: what,
+        });
+    }
+    output.line(&format!(
+        "{what} {}  {}",
+        entry.number,
+        escaped(relay_id.unwrap_or("-"))
+    ))
+}
+
+impl<'a> Shown<'a> {
+    fn new(entry: &'a Entry) -> Self {
+        let message = Message::parse(&entry.raw).ok();
+        Self {
+            number: entry.number,
+            relay_id: entry.relay_id.as_deref(),
+            relay_from: message.map(|message| message.claims().from.clone()),
+            ts: super::time(entry.sent_at),
+            state: entry.state.as_str(),
+            reason: entry.reason,
+            detail: entry.detail.as_deref(),
+            message: None,
+        }
+    }
+}

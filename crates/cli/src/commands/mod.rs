@@ -1,0 +1,58 @@
+//! The commands, one file each.
+
+pub(crate) mod ack;
+pub(crate) mod agents;
+pub(crate) mod channels;
+pub(crate) mod completions;
+pub(crate) mod contact;
+pub(crate) mod demo;
+pub(crate) mod health;
+pub(crate) mod inbox;
+pub(crate) mod keygen;
+pub(crate) mod man;
+pub(crate) mod recv;
+pub(crate) mod register;
+pub(crate) mod relay;
+pub(crate) mod send;
+pub(crate) mod verify;
+pub(crate) mod whoami;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::{
+    args::{Cli, Command},
+    context::Context,
+    output::Output,
+};
+
+/// Runs the command; the exit code is not that of success when parts of the work failed and were
+/// reported.
+pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
+    let context = Context::new(cli.global, output);
+    match cli.command {
+        Command::Relay(args) => relay::run(args, output),
+        Command::Keygen(args) => keygen::run(args, &context),
+        Command::Register(args) => register::run(args, &context),
+        Command::Agents(args) => agents::run(args, &context),
+        Command::Channels(args) => channels::run(args, &context),
+        Command::Health(args) => health::run(args, &context),
+        Command::Whoami(args) => whoami::run(args, &context),
+        Command::Contact(command) => contact::run(command, &context),
+        Command::Send(args) => send::run(args, &context),
+        Command::Recv(args) => recv::run(args, &context),
+        Command::Inbox(command) => inbox::run(command, &context),
+        Command::Verify(args) => verify::run(args, &context),
+        Command::Ack(args) => ack::run(args, &context),
+        Command::Demo(args) => demo::run(args, output),
+        Command::Completions(args) => completions::run(args, output),
+        Command::Man(args) => man::run(args),
+    }
+}
+
+/// Milliseconds since the Unix epoch as people and relays write times.
+fn time(milliseconds: i64) -> String {
+    jiff::Timestamp::from_millisecond(milliseconds)
+        .map_or_else(|_| "-".to_owned(), |time| format!("{time:.3}"))
+}

@@ -1,0 +1,146 @@
+//! `ctalk register`.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Result;
+use ctalk::{Admission, Class, clock::SystemClock, core::Fingerprint, relay::clawtalk::BearerKey};
+use serde::Serialize;
+use url::{Host, Url};
+
+use crate::{
+    args::RelayArg, context::Context, environment, exit::Complaint, output::Output, secrets,
+};
+
+/// Register the profile's name and keys at a relay
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    relay: RelayArg,
+    /// The relay's admin key [env: ADMIN_KEY]
+    #[arg(long, value_name = "@FILE")]
+    admin_key: Option<secrets::SecretArg>,
+    /// An invite code [env: CLAWTALK_INVITE]
+    #[arg(long, value_name = "@FILE", conflicts_with = "admin_key")]
+    invite: Option<secrets::SecretArg>,
+    /// Who answers for the agent [default: the agent's name]
+    #[arg(long)]
+    owner: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Registered<'a> {
+    name: &'a str,
+    relay: Option<&'a str>,
+    #[serde(serialize_with = "super::whoami::hex")]
+    fingerprint: Fingerprint,
+}
+
+pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
+    let output = context.output;
+    let mut profile = context.profile()?;
+    let url = context.relay_url(args.relay, Some(&profile))?;
+    let admission = admission(args.admin_key, args.invite, output)?;
+    if travels_in_the_clear(&url) {
+        output.warning(
+            "the API key and everything else but payloads travels in the clear; use https://",
+        );
+    }
+    let (keystore, secrets) = context.keystore(&profile)?;
+    let owner = args.owner.unwrap_or_else(|| profile.name().to_owned());
+    let clock = Arc::new(SystemClock::default());
+    crate::runtime::run(async {
+        ctalk::register(
+            &mut profile,
+            &keystore,
+            &secrets,
+            &url,
+            admission,
+            &owner,
+            clock,
+        )
+        .await?;
+        Ok(())
+    })?;
+    let identity = ctalk::core::Identity::from_keygen_json(secrets.identity())?;
+    let registered = Registered {
+        name: profile.name(),
+        relay: profile.relay(),
+        fingerprint: identity.public_keys().fingerprint(),
+    };
+    if output.is_json() {
+        output.object(&registered)?;
+    } else {
+        let relay = registered.relay.unwrap_or_default();
+        output.line(&format!("registered {} at {relay}", registered.name))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn admission(
+    admin_key: Option<secrets::SecretArg>,
+    invite: Option<secrets::SecretArg>,
+    output: &Output,
+) -> Result<Admission> {
+    use environment::{ADMIN_KEY, INVITE};
+    let with_admin_key =
+        |key: zeroize::Zeroizing<String>| Admission::AdminKey(BearerKey::new(key.as_str()));
+    if let Some(given) = admin_key {
+        let key = secrets::from_option("--admin-key", ADMIN_KEY, given, output)?;
+        return Ok(with_admin_key(key));
+    }
+    if let Some(given) = invite {
+        let code = secrets::from_option("--invite", INVITE, given, output)?;
+        return Ok(Admission::Invite(code));
+    }
+    if let Some(key) = secrets::from_environment(ADMIN_KEY)? {
+        return Ok(with_admin_key(key));
+    }
+    match secrets::from_environment(INVITE)? {
+        Some(code) => Ok(Admission::Invite(code)),
+        None => Err(Complaint::new(
+            Class::Usage,
+            "a relay lets nobody in without a key or an invite",
+        )
+        .hint("give --admin-key @FILE or --invite @FILE, or set ADMIN_KEY or CLAWTALK_INVITE")
+        .into()),
+    }
+}
+
+/// Whether the URL leads over a network without TLS.
+fn travels_in_the_clear(url: &str) -> bool {
+    let Ok(url) = Url::parse(url) else {
+        return false;
+    };
+    let stays_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => true,
+    };
+    url.scheme() == "http" && !stays_here
+}
+
+#[cfg(test)]
+mod tests {
+    use super::travels_in_the_clear;
+
+    #[test]
+    fn only_http_to_other_machines_travels_in_the_clear() {
+        for url in [
+            "http://relay.example",
+            "http://192.0.2.1:8787",
+            "http://[2001:db8::1]",
+        ] {
+            assert!(travels_in_the_clear(url), "{url}");
+        }
+        for url in [
+            "https://relay.example",
+            "http://127.0.0.1:8787",
+            "http://[::1]",
+            "http://localhost",
+        ] {
+            assert!(!travels_in_the_clear(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! `ctalk send`.
+
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Result;
+use clap::{
+    builder::{PossibleValuesParser, TypedValueParser},
+    value_parser,
+};
+use ctalk::{Class, Content, Draft, Error, Sent, text::escaped, wire::MessageType};
+use serde::Serialize;
+
+use crate::{
+    args::RelayArg,
+    context::Context,
+    exit::{Complaint, Failure},
+    input,
+    output::{ErrorLine, Output},
+};
+
+/// Largest content read, in bytes. A relay takes less; this only bounds what is held in memory.
+const MAX_CONTENT: usize = 1 << 20;
+
+/// Seal, sign and send a message
+#[derive(clap::Args)]
+#[command(override_usage = "ctalk send [OPTIONS] TO [TEXT or -]\n       \
+                            ctalk send [OPTIONS] --broadcast [TEXT or -]")]
+pub(crate) struct Args {
+    /// The recipient; with --broadcast the text
+    #[arg(value_name = "TO", required_unless_present = "broadcast")]
+    first: Option<String>,
+    /// The text, or `-` for stdin; without it and --data and --file, stdin is read
+    #[arg(value_name = "TEXT")]
+    second: Option<String>,
+    /// Another recipient; may be given several times
+    #[arg(long, value_name = "NAME", conflicts_with = "broadcast")]
+    to: Vec<String>,
+    /// Send to every other agent of the relay
+    #[arg(long)]
+    broadcast: bool,
+    /// Send this JSON, or that in a file for @FILE
+    #[arg(long, value_name = "JSON")]
+    data: Option<String>,
+    /// Send this file's content, which must be UTF-8 text
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    file: Option<PathBuf>,
+    /// What the message is for
+    #[arg(
+        long = "type",
+        value_name = "TYPE",
+        default_value = "request",
+        value_parser = PossibleValuesParser::new(["request", "response", "notification"]).map(message_type)
+    )]
+    message_type: MessageType,
+    /// Conversation label; the relay sees it
+    #[arg(long)]
+    topic: Option<String>,
+    /// Pairs a response with its request; the relay sees it
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// The id of the message that this one answers; the relay sees it and could change it
+    #[arg(long, value_name = "ID")]
+    reply_to: Option<String>,
+    /// How long the relay may keep the message
+    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..))]
+    ttl: Option<u64>,
+    /// Neither encrypt nor sign: everybody on the way can read and change the message
+    #[arg(long)]
+    plaintext: bool,
+    #[command(flatten)]
+    relay: RelayArg,
+}
+
+/// What became of the message for a recipient who did not get it.
+#[derive(Serialize)]
+struct NotSent<'a> {
+    to: &'a str,
+    #[serde(flatten)]
+    error: ErrorLine<'a>,
+}
+
+pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
+    let (recipients, text) = if args.broadcast {
+        if args.second.is_some() {
+            return Err(
+                Complaint::new(Class::Usage, "--broadcast takes a text and no recipient").into(),
+            );
+        }
+        (Vec::new(), args.first)
+    } else {
+        let mut recipients = Vec::with_capacity(1 + args.to.len());
+        for name in args.first.into_iter().chain(args.to) {
+            if !recipients.contains(&name) {
+                recipients.push(name);
+            }
+        }
+        (recipients, args.second)
+    };
+    let profile = context.profile()?;
+    let draft = Draft {
+        content: content(text, args.data, args.file)?,
+        message_type: args.message_type,
+        topic: args.topic,
+        correlation_id: args.correlation_id,
+        reply_to: args.reply_to,
+        ttl: args.ttl,
+    };
+    let mut client = context.client(&profile, args.relay)?;
+    let (recipients, outcomes) = crate::runtime::run(async {
+        if args.broadcast && args.plaintext {
+            let sent = client.broadcast_plaintext(&draft).await?;
+            return Ok((vec![sent.to.clone()], vec![Ok(sent)]));
+        }
+        let recipients = if args.broadcast {
+            client.everyone_else().await?
+        } else {
+            recipients
+        };
+        let outcomes = if args.plaintext {
+            client.send_plaintext(&recipients, &draft).await?
+        } else {
+            client.send(&recipients, &draft).await?
+        };
+        Ok((recipients, outcomes))
+    })?;
+    if outcomes.is_empty() {
+        return Err(Complaint::new(Class::RelayRefused, "the relay has no other agents").into());
+    }
+    report(recipients, outcomes, context.output)
+}
+
+/// Prints every outcome; the first failure decides the exit code.
+fn report(
+    recipients: Vec<String>,
+    outcomes: Vec<Result<Sent, Error>>,
+    output: &Output,
+) -> Result<ExitCode> {
+    let is_only_one = outcomes.len() == 1;
+    let mut code = None;
+    for (to, outcome) in recipients.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(sent) => print_sent(&sent, output)?,
+            Err(error) => {
+                let mut failure = Failure::from(error);
+                if output.is_json() {
+                    output.object(&NotSent {
+                        to: &to,
+                        error: ErrorLine::from(&failure),
+                    })?;
+                }
+                if !is_only_one {
+                    failure.text = format!("{to}: {}", failure.text);
+                }
+                let failed = output.failure(failure);
+                code = code.or(Some(failed));
+            }
+        }
+    }
+    Ok(code.unwrap_or(ExitCode::SUCCESS))
+}
+
+fn print_sent(sent: &Sent, output: &Output) -> Result<()> {
+    if let (true, Some(fingerprint)) = (sent.pinned, &sent.fingerprint) {
+        output.pinned(&sent.to, fingerprint);
+    }
+    if output.is_json() {
+        output.object(sent)
+    } else {
+        let [to, id, ts] = [&sent.to, &sent.id, &sent.ts].map(|text| escaped(text));
+        output.line(&format!("{to}  {id}  {ts}"))
+    }
+}
+
+fn content(text: Option<String>, data: Option<String>, file: Option<PathBuf>) -> Result<Content> {
+    match (text, data, file) {
+        (Some(text), None, None) if text == "-" => from_bytes(Path::new("-")),
+        (Some(text), None, None) => Ok(Content::Text(text)),
+        (None, Some(data), None) => from_json(data),
+        (None, None, Some(file)) => from_bytes(&file),
+        (None, None, None) if io::stdin().is_terminal() => {
+            Err(Complaint::new(Class::Usage, "there is nothing to send")
+                .hint("give a TEXT, --data JSON or --file FILE, or `-` to type it here")
+                .into())
+        }
+        (None, None, None) => from_bytes(Path::new("-")),
+        _ => Err(Complaint::new(
+            Class::Usage,
+            "a message has one content: a TEXT, --data or --file",
+        )
+        .into()),
+    }
+}
+
+fn from_json(data: String) -> Result<Content> {
+    let text = match data.strip_prefix('@') {
+        Some(file) => read_text(Path::new(file))?,
+        None => data,
+    };
+    Content::from_json(text).map_err(|error| {
+        Complaint::new(Class::Malformed, format!("the data is not JSON: {error}")).into()
+    })
+}
+
+fn from_bytes(source: &Path) -> Result<Content> {
+    read_text(source).map(Content::Text)
+}
+
+fn read_text(source: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    input::read(source, MAX_CONTENT, &mut bytes)?;
+    Ok(String::from_utf8(bytes).map_err(|_| Error::NotText)?)
+}
+
+fn message_type(word: String) -> MessageType {
+    match word.as_str() {
+        "response" => MessageType::Response,
+        "notification" => MessageType::Notification,
+        _ => MessageType::Request,
+    }
+}

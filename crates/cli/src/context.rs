@@ -1,0 +1,177 @@
+//! Where a command finds its profile, its secrets and its relay.
+
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use anyhow::Result;
+use ctalk::{
+    Class, Client, Profile,
+    clock::SystemClock,
+    keystore::{Keystore, KeystoreError, Kind, Passphrase, PassphraseSource, Prompt, Secrets},
+    relay::{
+        Relay,
+        clawtalk::{BearerKey, ClawTalk},
+    },
+    store::Store,
+};
+use zeroize::Zeroizing;
+
+use crate::{
+    args::{Global, RelayArg},
+    environment,
+    exit::Complaint,
+    output::Output,
+    secrets,
+};
+
+/// What every command is given.
+pub(crate) struct Context<'a> {
+    pub(crate) output: &'a Output,
+    pub(crate) profile_name: String,
+    passphrase_file: Option<PathBuf>,
+}
+
+impl<'a> Context<'a> {
+    pub(crate) fn new(global: Global, output: &'a Output) -> Self {
+        Self {
+            output,
+            profile_name: global.profile,
+            passphrase_file: global
+                .passphrase_file
+                .or_else(|| environment::value(environment::PASSPHRASE_FILE).map(PathBuf::from)),
+        }
+    }
+
+    /// The profile's folder, which may not exist.
+    pub(crate) fn folder(&self) -> Result<PathBuf> {
+        let home = match environment::value(environment::HOME) {
+            Some(home) => PathBuf::from(home),
+            None => directories::BaseDirs::new()
+                .ok_or_else(|| {
+                    Complaint::new(Class::Usage, "there is no home folder to keep profiles in")
+                        .hint("set CTALK_HOME to a folder")
+                })?
+                .data_dir()
+                .join("ctalk"),
+        };
+        let folder = home.join(&self.profile_name);
+        self.output
+            .detail(&format!("profile folder: {}", folder.display()));
+        Ok(folder)
+    }
+
+    /// The profile, which must exist.
+    pub(crate) fn profile(&self) -> Result<Profile> {
+        Ok(Profile::open(&self.folder()?)?)
+    }
+
+    /// Opens the profile's key store.
+    pub(crate) fn keystore(&self, profile: &Profile) -> Result<(Keystore, Secrets)> {
+        let kind = profile.key_store();
+        self.output.detail(&format!("key store: {kind}"));
+        let opened = self.with_passphrase(kind, |passphrase| {
+            Keystore::open(profile.folder(), kind, passphrase)
+        })?;
+        Ok(opened)
+    }
+
+    /// Runs `work` with what opens or seals a key store of this kind.
+    pub(crate) fn with_passphrase<T>(
+        &self,
+        kind: Kind,
+        work: impl FnOnce(PassphraseSource<'_>) -> Result<T, KeystoreError>,
+    ) -> Result<T, KeystoreError> {
+        match &self.passphrase_file {
+            Some(file) if kind == Kind::File => {
+                work(PassphraseSource::Given(Passphrase::read_file(file)?))
+            }
+            None if io::stderr().is_terminal() => work(PassphraseSource::Ask(&mut ask)),
+            _ => work(PassphraseSource::None),
+        }
+    }
+
+    /// The relay's address, which must be known.
+    pub(crate) fn relay_url(&self, given: RelayArg, profile: Option<&Profile>) -> Result<String> {
+        self.known_relay_url(given, profile)?.ok_or_else(|| {
+            Complaint::new(Class::Usage, "no relay is known")
+                .hint("name one with --relay URL, or register: ctalk register --relay URL")
+                .into()
+        })
+    }
+
+    /// The relay's address: as given, else of the environment, else of the profile.
+    fn known_relay_url(
+        &self,
+        given: RelayArg,
+        profile: Option<&Profile>,
+    ) -> Result<Option<String>> {
+        let url = match given.url {
+            Some(url) => Some(url),
+            None => environment::text(environment::RELAY_URL)?
+                .or_else(|| profile?.relay().map(str::to_owned)),
+        };
+        if let Some(url) = &url {
+            self.output.detail(&format!("relay: {url}"));
+        }
+        Ok(url)
+    }
+
+    /// The profile's client.
+    pub(crate) fn client(&self, profile: &Profile, relay: RelayArg) -> Result<Client> {
+        let url = self.relay_url(relay, Some(profile))?;
+        let (_, secrets) = self.keystore(profile)?;
+        let clock = Arc::new(SystemClock::default());
+        Ok(ctalk::client(profile, &secrets, &url, api_key()?, clock)?)
+    }
+
+    /// A connection to the relay in the profile's name, for what needs no identity.
+    pub(crate) fn connection(&self, profile: &Profile, relay: RelayArg) -> Result<ClawTalk> {
+        let url = self.relay_url(relay, Some(profile))?;
+        let clock = Arc::new(SystemClock::default());
+        if let Some(key) = api_key()? {
+            return Ok(ClawTalk::new(&url, Some(key), clock)?);
+        }
+        let (_, secrets) = self.keystore(profile)?;
+        let stored = |url: &str| secrets.api_key(url).map(BearerKey::new);
+        Ok(ClawTalk::connect(&url, clock, stored)?)
+    }
+
+    /// The profile's contacts and messages, as seen from the relay.
+    pub(crate) fn store(&self, profile: &Profile, relay: RelayArg) -> Result<Store> {
+        // Without a relay there are contacts nevertheless, only no addresses.
+        let url = self
+            .known_relay_url(relay, Some(profile))?
+            .map(|url| ClawTalk::new(&url, None, Arc::new(SystemClock::default())))
+            .transpose()?
+            .map(|relay| relay.url().to_owned());
+        Ok(Store::open(&profile.store_path(), url.as_deref())?)
+    }
+}
+
+fn api_key() -> Result<Option<BearerKey>> {
+    let key = secrets::from_environment(environment::API_KEY)?;
+    Ok(key.map(|key| BearerKey::new(key.as_str())))
+}
+
+/// Asks at the terminal, which is not stdin, so that messages can be piped in meanwhile.
+fn ask(prompt: Prompt) -> Result<Passphrase, KeystoreError> {
+    let read = |question: &str| {
+        rpassword::prompt_password(question)
+            .map(Zeroizing::new)
+            .map_err(|source| KeystoreError::Prompt { source })
+    };
+    match prompt {
+        Prompt::Existing => Passphrase::new(read("Passphrase of the key store: ")?),
+        Prompt::New => loop {
+            let first = read("New passphrase for the key store: ")?;
+            if *first == *read("The same passphrase again: ")? {
+                return Passphrase::new(first);
+            }
+            // Nobody hears this who does not also see the questions.
+            let _ = io::Write::write_all(&mut io::stderr(), b"They differ, once more.\n");
+        },
+    }
+}

@@ -1,0 +1,28 @@
+//! Environment variables. One that is set to nothing counts as not set.
+
+use std::{env, ffi::OsString};
+
+use anyhow::Result;
+use ctalk::Class;
+
+use crate::exit::Complaint;
+
+pub(crate) const HOME: &str = "CTALK_HOME";
+pub(crate) const PASSPHRASE_FILE: &str = "CTALK_PASSPHRASE_FILE";
+pub(crate) const RELAY_URL: &str = "CLAWTALK_URL";
+pub(crate) const API_KEY: &str = "CLAWTALK_API_KEY";
+pub(crate) const ADMIN_KEY: &str = "ADMIN_KEY";
+pub(crate) const INVITE: &str = "CLAWTALK_INVITE";
+
+/// The variable's value.
+pub(crate) fn value(name: &str) -> Option<OsString> {
+    env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// The variable's value, which must be UTF-8.
+pub(crate) fn text(name: &str) -> Result<Option<String>> {
+    value(name)
+        .map(OsString::into_string)
+        .transpose()
+        .map_err(|_| Complaint::new(Class::Usage, format!("{name} is not UTF-8 text")).into())
+}

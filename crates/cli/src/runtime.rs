@@ -1,0 +1,24 @@
+//! Running what waits for the network.
+
+use anyhow::Result;
+use ctalk::Class;
+use tokio::runtime::Builder;
+
+use crate::exit::Complaint;
+
+/// Runs `work` on this thread to its end, or until Ctrl-C.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = work => outcome,
+            signal = tokio::signal::ctrl_c() => {
+                signal?;
+                Err(Complaint::new(Class::Interrupted, "interrupted").into())
+            }
+        }
+    });
+    // A name that is still being looked up must not hold up the exit.
+    runtime.shutdown_background();
+    outcome
+}

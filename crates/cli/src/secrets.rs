@@ -1,0 +1,68 @@
+//! Secrets from the command line: a file's content, an environment variable, or, against better
+//! advice, the argument itself.
+
+use std::{convert::Infallible, path::Path, str::FromStr};
+
+use anyhow::Result;
+use ctalk::Class;
+use zeroize::Zeroizing;
+
+use crate::{environment, exit::Complaint, input, output::Output};
+
+/// Largest secret, in bytes; every one of them travels in a header or a small JSON body.
+const MAX: usize = 4096;
+
+/// The value of an option that takes a secret. Any text is one, so that no parser ever repeats it.
+#[derive(Clone)]
+pub(crate) struct SecretArg(Zeroizing<String>);
+
+impl FromStr for SecretArg {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(Zeroizing::new(text.to_owned())))
+    }
+}
+
+/// The secret behind `option`, whose value `given` is.
+pub(crate) fn from_option(
+    option: &str,
+    variable: &str,
+    given: SecretArg,
+    output: &Output,
+) -> Result<Zeroizing<String>> {
+    let SecretArg(text) = given;
+    let Some(file) = text.strip_prefix('@') else {
+        output.hint(&format!(
+            "other users can read arguments: give {option} as @FILE, or set {variable}"
+        ));
+        return checked(text, option);
+    };
+    // Room for a line end of two bytes, and for the byte that shows that there are too many.
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX + 3));
+    input::read(Path::new(file), MAX + 2, &mut bytes)?;
+    let text = str::from_utf8(&bytes).unwrap_or_default();
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    checked(Zeroizing::new(line.to_owned()), file)
+}
+
+/// The secret in an environment variable.
+pub(crate) fn from_environment(variable: &str) -> Result<Option<Zeroizing<String>>> {
+    environment::text(variable)?
+        .map(|text| checked(Zeroizing::new(text), variable))
+        .transpose()
+}
+
+fn checked(secret: Zeroizing<String>, source: &str) -> Result<Zeroizing<String>> {
+    let fits = (1..=MAX).contains(&secret.len());
+    if fits && secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Ok(secret)
+    } else {
+        let text = format!(
+            "{source} holds no usable secret: it must be 1 to {MAX} visible ASCII characters on \
+             one line"
+        );
+        Err(Complaint::new(Class::Usage, text).into())
+    }
+}
