@@ -35,7 +35,8 @@ EXIT_SET_ASIDE = 9
 BURST = 101
 
 UNICODE = (
-    "\u00e9 e\u0301 \u4f60\u597d \U0001f469\u200d\U0001f680 \U00010348 \u0646\u0635 \u2028 \u2029 \u007f \u00ad \ufeff \ufffd \uffff \U0010ffff"
+    "\u00e9 e\u0301 \u4f60\u597d \u0646\u0635 \U0001f469\u200d\U0001f680 \U00010348 \U0010ffff"
+    " \u2028 \u2029 \u007f \u00ad \ufeff \ufffd \uffff"
 )
 ESCAPES = '"double" \'single\' back\\slash /slash <tag> &amp; \\u0041 \b\f\n\r\t'
 CONTROLS = "".join(chr(code) for code in range(0x01, 0x20))
@@ -167,10 +168,11 @@ class ScriptAgent:
         return clawtalk.Client(self.relay.url, self.api_key_file.read_text("utf-8").strip())
 
     def send(self, to, payload, options, form="signed"):
+        """Send one message; returns what the relay answered, its `id` and `ts`."""
         [sent] = self._call(
             "send", f"--to={to}", f"--payload={clawtalk.stringify(payload)}", f"--form={form}", *given_options(options)
         )
-        return sent["id"]
+        return sent
 
     def receive(self):
         """Everything that waits, as (id, message), and removes it from the relay."""
@@ -202,7 +204,7 @@ class CtalkAgent:
             "send", to, f"--data={clawtalk.stringify(payload)}", "--json", *plaintext, *given_options(options)
         )
         [sent] = json_lines(out)
-        return sent["id"]
+        return sent
 
     def receive(self, expected_code=0):
         """Everything that waits, as (id, message), and removes it from the relay."""
@@ -220,7 +222,7 @@ class CtalkAgent:
             for name in ("from", "type", "topic", "correlationId", "replyTo")
             if line.get(name) is not None
         }
-        authentic = {"pinned": "signed", "unsigned": "unsigned", "plaintext": "unsigned"}.get(line["trust"], line["trust"])
+        authentic = "signed" if line["trust"] == "pinned" else line["trust"]
         return line["relayId"], {**members, "payload": payload, "authentic": authentic}
 
 
@@ -276,7 +278,8 @@ def exchange(claims, sender, receiver, cases, form="signed", authentic="signed")
     sent = []
     for claim, payload, options in cases:
         with claims.attempt(f"{title}: {claim}"):
-            sent.append((sender.send(receiver.name, payload, options, form), claim, payload, options))
+            message_id = sender.send(receiver.name, payload, options, form)["id"]
+            sent.append((message_id, claim, payload, options))
     received = []
     with claims.attempt(f"{title}: receiving"):
         received = receiver.receive()
@@ -297,24 +300,60 @@ def vectors(claims, commands):
             claims.equal(claim, out.count("ok V"), 20)
 
 
-def unauthenticated(claims, ctalk, scripts):
-    """Plain and unsigned messages arrive, but are never shown as signed."""
-    payload, options = {"text": "from anyone"}, {"topic": "open"}
+def shown(claims, ctalk, scripts):
+    """What ctalk says of a message, member by member, and how far it trusts it."""
+    payload = {"text": "from anyone"}
+    options = {"type": "response", "topic": "open", "correlationId": "c-2", "replyTo": "r-2"}
+    forms = {
+        "signed": {"format": "classic", "encrypted": True, "trust": "pinned"},
+        "unsigned": {"format": "classic", "encrypted": True, "trust": "unsigned"},
+        "plaintext": {"format": "plain", "encrypted": False, "trust": "plaintext"},
+    }
     for script in scripts:
-        for form, trust in (("unsigned", "unsigned"), ("plaintext", "plaintext")):
-            claim = f"{script.name} to ctalk: ctalk shows trust {trust}"
+        for form, judged in forms.items():
+            claim = f"{script.name} to ctalk: a message sent {form} is shown as such, with every member"
             with claims.attempt(claim):
-                script.send(ctalk.name, payload, options, form)
+                sent = script.send(ctalk.name, payload, {**options, "ttl": 3600}, form)
                 [line] = json_lines(ctalk.call("recv", "--json")[1])
-                shown = {name: line[name] for name in ("relayFrom", "trust", "encrypted", "contentType", "payload")}
-                claims.equal(claim, shown, {
-                    "relayFrom": script.name, "trust": trust, "encrypted": form == "unsigned",
+                # Who it is from is said only where a signature proved it.
+                proven = form == "signed"
+                claims.equal(claim, (line.pop("fingerprint", None) is not None, line), (proven, {
+                    **options, **judged, "id": sent["id"], "relayId": sent["id"], "ts": sent["ts"],
+                    "from": script.name if proven else None, "relayFrom": script.name, "to": ctalk.name,
                     "contentType": "text/plain", "payload": "from anyone",
-                })
-        exchange(claims, ctalk, script, [("a plaintext message", payload, options)], "plaintext", "unsigned")
-    for sender, receiver in (scripts, reversed(scripts)):
-        for form in ("unsigned", "plaintext"):
-            exchange(claims, sender, receiver, [(f"form {form}", payload, options)], form, "unsigned")
+                }))
+
+
+def unauthenticated(claims, ctalk, scripts):
+    """Plain and unsigned messages arrive, but never as signed ones."""
+    python, node = scripts
+    for sender, receiver, form in (
+        (ctalk, python, "plaintext"),
+        (ctalk, node, "plaintext"),
+        (python, node, "unsigned"),
+        (python, node, "plaintext"),
+        (node, python, "unsigned"),
+        (node, python, "plaintext"),
+    ):
+        case = (f"sent {form}", {"text": "from anyone"}, {"topic": "open"})
+        exchange(claims, sender, receiver, [case], form, "unsigned")
+
+
+def several_recipients(claims, ctalk, scripts):
+    """ctalk seals and signs for each recipient alone, so that each can verify."""
+    python, node = scripts
+    for claim, arguments in (
+        ("named recipients", [python.name, f"--to={node.name}"]),
+        ("a broadcast", ["--broadcast"]),
+    ):
+        with claims.attempt(f"ctalk to all: {claim}"):
+            ctalk.call("send", *arguments, "--data=[1]", "--topic=all")
+            for script in scripts:
+                claims.equal(
+                    f"ctalk to all: {claim}: {script.name} verifies and reads it",
+                    [received for _, received in script.receive()],
+                    [message(ctalk.name, [1], {"topic": "all"}, "signed")],
+                )
 
 
 def refused(claims, ctalk, scripts):
@@ -327,16 +366,16 @@ def refused(claims, ctalk, scripts):
         for claim, payload, options, form in bad:
             claim = f"{script.name} to ctalk: {claim} is set aside, its neighbours arrive"
             with claims.attempt(claim):
-                before = script.send(ctalk.name, 1, {})
-                aside = script.send(ctalk.name, payload, options, form)
-                after = script.send(ctalk.name, 2, {})
+                before = script.send(ctalk.name, 1, {})["id"]
+                aside = script.send(ctalk.name, payload, options, form)["id"]
+                after = script.send(ctalk.name, 2, {})["id"]
                 received = [message_id for message_id, _ in ctalk.receive(EXIT_SET_ASIDE)]
                 listed = [line["relayId"] for line in json_lines(ctalk.call("inbox", "list", "--json")[1])]
                 claims.equal(claim, [received, listed[-1:]], [[before, after], [aside]])
     for sender, receiver in (scripts, reversed(scripts)):
-        exchange(
-            claims, sender, receiver, [("a signature over ttl does not verify", 1, {"ttl": 3600})], "signed-ttl", "forged"
-        )
+        exchange(claims, sender, receiver, [
+            ("a signature over ttl does not verify", 1, {"ttl": 3600}),
+        ], "signed-ttl", "forged")
         exchange(claims, sender, receiver, [
             ("lone surrogates in the payload", {"text": "\ud800 \udfff", "\udc00": 1}, {}),
         ])
@@ -434,6 +473,8 @@ def main():
                 if sender is not receiver:
                     exchange(claims, sender, receiver, CASES)
         texts(claims, ctalk, scripts)
+        shown(claims, ctalk, scripts)
+        several_recipients(claims, ctalk, scripts)
         spellings(claims, agents)
         keys_across(claims, ctalk, relay, commands)
         bursts(claims, scripts[0], agents)
