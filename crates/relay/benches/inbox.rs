@@ -1,1 +1,135 @@
-fn main() {}
+//! What a page of 50 costs from an inbox of 100 and from one of 1,000,000 messages.
+//!
+//! `cargo bench -p ctalk-relay --bench inbox`
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a benchmark that fails has nothing to report"
+)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::time::Instant;
+
+use support::{Connection, Relay, asked_for, folder, quantile, request, sealed_message};
+
+const SMALL: i64 = 100;
+const LARGE: i64 = 1_000_000;
+const ROUNDS: usize = 2_000;
+
+fn main() {
+    if !asked_for() {
+        return;
+    }
+    let folder = folder();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let relay = Relay::start(folder.path());
+    let keys = runtime.block_on(async {
+        let mut keys = Vec::new();
+        for name in ["small", "large"] {
+            let key = relay.register(name).await;
+            let send = request("POST", "/messages", &key, &sealed_message(name));
+            let mut connection = Connection::open(relay.address).await;
+            let (status, body) = connection.call(&send).await;
+            assert_eq!(status, 201, "{body}");
+            keys.push(key);
+        }
+        keys
+    });
+    drop(relay);
+    let middle = fill(folder.path());
+
+    let relay = Relay::start(folder.path());
+    println!(
+        "{:<32} {:>8} {:>8} {:>6}",
+        "page of 50, p50 in ms", SMALL, LARGE, "ratio"
+    );
+    for (what, small, large) in [
+        ("newest", "?".to_owned(), "?".to_owned()),
+        (
+            "oldest first",
+            "?sort=asc".to_owned(),
+            "?sort=asc".to_owned(),
+        ),
+        (
+            "from the middle on",
+            format!("?sort=asc&after={}", middle[0]),
+            format!("?sort=asc&after={}", middle[1]),
+        ),
+        (
+            "newest of a topic",
+            "?topic=bench".to_owned(),
+            "?topic=bench".to_owned(),
+        ),
+    ] {
+        let pages = [(&keys[0], small), (&keys[1], large)]
+            .map(|(key, query)| request("GET", &format!("/messages{query}"), key, ""));
+        let [small, large] = runtime.block_on(measure(&relay, &pages));
+        println!(
+            "{what:<32} {small:>8.3} {large:>8.3} {:>6.2}",
+            large / small
+        );
+    }
+}
+
+/// Multiplies the one message of each inbox, with new ids and later times. Returns the time in the
+/// middle of each.
+fn fill(folder: &Path) -> Vec<String> {
+    let mut database = rusqlite::Connection::open(folder.join("relay.db")).unwrap();
+    let transaction = database.transaction().unwrap();
+    for (name, count) in [("small", SMALL), ("large", LARGE)] {
+        transaction
+            .execute_batch(&format!(
+                "CREATE TEMP TABLE sample AS
+                    SELECT m.*, c.inbox, c.tail FROM messages m JOIN copies c ON c.message = m.seq
+                    WHERE c.inbox = (SELECT id FROM agents WHERE name = '{name}');
+                 CREATE TEMP TABLE numbers AS
+                    WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {count})
+                    SELECT i, (SELECT max(seq) FROM messages) + i AS seq FROM n;
+                 INSERT INTO messages (seq, id, sender, ts, expires, topic, head)
+                    SELECT numbers.seq, lower(hex(randomblob(18))), sender, ts + i, expires, topic, head
+                    FROM sample, numbers;
+                 INSERT INTO copies (inbox, ts, message, topic, tail)
+                    SELECT inbox, ts + i, numbers.seq, topic, tail FROM sample, numbers;
+                 DROP TABLE sample;
+                 DROP TABLE numbers;"
+            ))
+            .unwrap();
+    }
+    let middle = ["small", "large"].map(|name| {
+        let sql =
+            "SELECT strftime('%Y-%m-%dT%H:%M:%fZ', ((min(ts) + max(ts)) / 2) / 1000.0, 'unixepoch')
+                   FROM copies WHERE inbox = (SELECT id FROM agents WHERE name = ?1)";
+        transaction
+            .query_row(sql, [name], |row| row.get(0))
+            .unwrap()
+    });
+    transaction.commit().unwrap();
+    middle.into()
+}
+
+/// The median times of both pages, taken in turns so that both see the same machine.
+async fn measure(relay: &Relay, pages: &[Vec<u8>; 2]) -> [f64; 2] {
+    let mut times = [Vec::new(), Vec::new()];
+    let mut connection = Connection::open(relay.address).await;
+    for round in 0..ROUNDS {
+        for (page, times) in pages.iter().zip(&mut times) {
+            let began = Instant::now();
+            let (status, body) = connection.call(page).await;
+            // The first rounds warm the caches of both.
+            if round >= ROUNDS / 10 {
+                times.push(began.elapsed());
+            }
+            assert_eq!(status, 200);
+            assert!(body.ends_with("\"count\":50}"), "{body}");
+        }
+    }
+    times.map(|mut times| quantile(&mut times, 0.5))
+}

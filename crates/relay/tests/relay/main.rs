@@ -8,4 +8,7 @@
 )]
 
 mod conformance;
+mod dependencies;
+mod durability;
+mod hostile;
 mod support;

@@ -1,0 +1,320 @@
+//! A 201 means that the message is on disk, whatever happens next.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use ctalk_relay::testing::TestRelay;
+use ctalk_relay::{AdminKey, Config, Error, RateLimit, Server};
+use serde_json::json;
+
+use crate::support::{Api, KEY, OTHER_KEY, message, register, text};
+
+/// Tells this test binary, started once more, to be a relay on the folder named by it.
+const SERVE: &str = "CTALK_RELAY_TEST_SERVE";
+const ADMIN_KEY: &str = "test-admin-key";
+const SENDS: usize = 1000;
+const SENDERS: usize = 8;
+const CRASHES: usize = 10;
+
+fn config(folder: &Path) -> Config {
+    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let mut config = Config::new(any_port, folder, AdminKey::new(ADMIN_KEY).unwrap());
+    config.rate_limit = RateLimit::OFF;
+    config
+}
+
+/// No test of its own: the relay process of the crash test below.
+#[test]
+fn relay_process() {
+    let Some(folder) = std::env::var_os(SERVE) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let server = Server::bind(config(Path::new(&folder))).await.unwrap();
+        // On standard error, which the test harness leaves alone.
+        eprintln!("listening on {}", server.url());
+        server.run(std::future::pending()).await.unwrap();
+    });
+}
+
+/// A relay in a process of its own, killed when dropped.
+struct RelayProcess {
+    process: Child,
+    url: String,
+}
+
+impl RelayProcess {
+    fn start(folder: &Path) -> Self {
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "durability::relay_process", "--nocapture"])
+            .env(SERVE, folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let url = lines
+            .map(Result::unwrap)
+            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        match url {
+            Some(url) => Self { process, url },
+            None => panic!("the relay ended: {:?}", process.wait()),
+        }
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+}
+
+impl Drop for RelayProcess {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Every message id in the inbox, asserting that ts rises strictly.
+async fn read_all(api: &Api, key: &str) -> HashSet<String> {
+    let mut ids = HashSet::new();
+    let mut after = String::new();
+    loop {
+        let path = format!("/messages?sort=asc&limit=100&after={after}");
+        for message in api.messages(&path, key).await {
+            let ts = text(&message["ts"]);
+            assert!(ts > after, "{ts} after {after}");
+            after = ts;
+            assert!(ids.insert(text(&message["id"])), "listed twice: {message}");
+        }
+        if ids.len() % 100 != 0
+            || api
+                .messages(&format!("{path}{after}"), key)
+                .await
+                .is_empty()
+        {
+            return ids;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_acknowledged_message_survives_kill_9_in_the_middle_of_1000_sends_ten_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut relay = RelayProcess::start(folder.path());
+    let api = Api::new(&relay.url);
+    let mut keys = Vec::new();
+    for name in ["alice", "bob"] {
+        let body = json!({"name": name, "owner": "o", "publicKey": KEY, "signingKey": OTHER_KEY});
+        keys.push(text(
+            &api.post("/agents", ADMIN_KEY, body).await.ok(201)["apiKey"],
+        ));
+    }
+    let [alice, bob] = keys.try_into().unwrap();
+    let mut acknowledged = HashSet::new();
+    for crash in 0..CRASHES {
+        // Each time at another point of the thousand, always with sends under way.
+        let kill_after = SENDS * (crash + 1) / (CRASHES + 2);
+        let (ids, killed) = send_and_kill(&mut relay, &alice, kill_after).await;
+        assert!(killed, "the kill came in the middle");
+        assert!(ids.len() >= kill_after && ids.len() < SENDS);
+        acknowledged.extend(ids);
+        relay = RelayProcess::start(folder.path());
+        let stored = read_all(&Api::new(&relay.url), &bob).await;
+        let lost: Vec<_> = acknowledged.difference(&stored).collect();
+        assert!(lost.is_empty(), "lost after crash {crash}: {lost:?}");
+    }
+    relay.kill();
+    let connection = rusqlite::Connection::open(folder.path().join("relay.db")).unwrap();
+    let check: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(check, "ok");
+    let broken: Option<i64> = connection
+        .query_row("SELECT count(*) FROM pragma_foreign_key_check", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(broken, Some(0));
+}
+
+/// Sends up to 1,000 messages over 8 connections and kills the relay once `kill_after` of them
+/// are acknowledged. Returns the acknowledged ids and whether some sends failed.
+async fn send_and_kill(
+    relay: &mut RelayProcess,
+    key: &str,
+    kill_after: usize,
+) -> (Vec<String>, bool) {
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let (reached, enough) = tokio::sync::oneshot::channel();
+    let reached = Arc::new(std::sync::Mutex::new(Some(reached)));
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|_| {
+            let api = Api::new(&relay.url);
+            let header = format!("Bearer {key}");
+            let (acknowledged, reached) = (Arc::clone(&acknowledged), Arc::clone(&reached));
+            tokio::spawn(async move {
+                let mut ids = Vec::new();
+                for number in 0..SENDS / SENDERS {
+                    let body = message("bob", json!(number)).to_string();
+                    let sent = api
+                        .try_call("POST", "/messages", Some(&header), Some(body))
+                        .await;
+                    let Ok(answer) = sent else {
+                        return (ids, true);
+                    };
+                    ids.push(text(&answer.ok(201)["id"]));
+                    if acknowledged.fetch_add(1, Ordering::Relaxed) + 1 == kill_after {
+                        let _ = reached.lock().unwrap().take().unwrap().send(());
+                    }
+                }
+                (ids, false)
+            })
+        })
+        .collect();
+    enough.await.unwrap();
+    relay.kill();
+    let mut all = Vec::new();
+    let mut killed = false;
+    for sender in senders {
+        let (ids, failed) = sender.await.unwrap();
+        all.extend(ids);
+        killed |= failed;
+    }
+    (all, killed)
+}
+
+#[tokio::test]
+async fn a_full_disk_acknowledges_nothing_and_is_survived() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
+    let large = message("bob", json!("x".repeat(60_000)));
+    api.post("/messages", &alice, large.clone()).await.ok(201);
+    relay.fill_disk();
+    for _ in 0..5 {
+        let refused = api.post("/messages", &alice, large.clone()).await;
+        refused.error(500, "INTERNAL_ERROR");
+        assert!(!refused.text.to_lowercase().contains("sql"), "{refused:?}");
+    }
+    let kept = api.messages("/messages", &bob).await;
+    assert_eq!(kept.len(), 1, "reading goes on");
+    assert_eq!(api.get("/health", "").await.ok(200)["status"], "ok");
+    relay.empty_disk();
+    api.post("/messages", &alice, large).await.ok(201);
+    assert_eq!(api.messages("/messages", &bob).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_fails_on_a_full_disk_takes_no_neighbour_with_it() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
+    for _ in 0..20 {
+        api.send(&alice, "bob", json!(1)).await;
+    }
+    let waiting = api.messages("/messages", &bob).await;
+    relay.fill_disk();
+    // Deletions need no room and share commits with sends that fail.
+    let calls: Vec<_> = waiting
+        .into_iter()
+        .map(|message| {
+            let (api, alice, bob) = (api.clone(), alice.clone(), bob.clone());
+            tokio::spawn(async move {
+                let path = format!("/messages/{}", text(&message["id"]));
+                let large = crate::support::message("bob", json!("x".repeat(60_000)));
+                let (sent, deleted) = tokio::join!(
+                    api.post("/messages", &alice, large),
+                    api.delete(&path, &bob)
+                );
+                (sent.status, deleted.status)
+            })
+        })
+        .collect();
+    let mut deleted = 0;
+    for call in calls {
+        let (sent, gone) = call.await.unwrap();
+        assert_eq!(sent, 500);
+        assert!(gone == 204 || gone == 500, "{gone}");
+        deleted += usize::from(gone == 204);
+    }
+    let left = api.messages("/messages", &bob).await.len();
+    assert_eq!(left, 20 - deleted, "exactly what was acknowledged is gone");
+}
+
+#[tokio::test]
+async fn a_graceful_stop_keeps_everything_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::bind(config(folder.path())).await.unwrap();
+    let (url, address) = (server.url(), server.local_addr());
+    assert_eq!(url, format!("http://{address}"));
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let running = tokio::spawn(server.run(async move { drop(stopped.await) }));
+    let api = Api::new(&url);
+    let body = json!({"name": "alice", "owner": "o", "publicKey": KEY, "signingKey": OTHER_KEY});
+    let alice = text(&api.post("/agents", ADMIN_KEY, body).await.ok(201)["apiKey"]);
+    for number in 0..10 {
+        api.send(&alice, "alice", json!(number)).await;
+    }
+    stop.send(()).unwrap();
+    running.await.unwrap().unwrap();
+    assert!(
+        std::net::TcpStream::connect(address).is_err(),
+        "it listens no more"
+    );
+
+    let server = Server::bind(config(folder.path())).await.unwrap();
+    let api = Api::new(server.url());
+    let running = tokio::spawn(server.run(std::future::pending()));
+    assert_eq!(api.messages("/messages", &alice).await.len(), 10);
+    running.abort();
+}
+
+#[tokio::test]
+async fn one_folder_serves_one_relay() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Server::bind(config(folder.path())).await.unwrap();
+    let second = Server::bind(config(folder.path())).await;
+    assert!(matches!(second, Err(Error::InUse { .. })));
+    drop(first);
+    Server::bind(config(folder.path())).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_an_error_that_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let mut config = config(folder.path());
+    config.listen = taken.local_addr().unwrap();
+    let error = Server::bind(config).await.err().unwrap();
+    assert!(
+        error
+            .to_string()
+            .contains(&taken.local_addr().unwrap().to_string()),
+        "{error}"
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn data_is_private_to_its_owner() {
+    use std::os::unix::fs::PermissionsExt;
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("new").join("data");
+    let server = Server::bind(config(&folder)).await.unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&folder), 0o700);
+    for file in fs::read_dir(&folder).unwrap() {
+        let path = file.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+    drop(server);
+}
