@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 use crate::auth::{KeyHash, new_api_key};
 use crate::config::Paging;
 use crate::http::App;
-use crate::store::{Agent, Filter, Inbox, NewAgent, Registration, Store};
+use crate::store::{Agent, Filter, Inbox, NewAgent, Registration, Store, StoreError};
 use crate::{AdminKey, Clock, Config, Error, RateLimit, Server, SystemClock};
 
 /// How long injected messages are kept: 30 days.
@@ -220,8 +220,17 @@ impl TestRelay {
             oldest_first: true,
             limit: u32::MAX,
         };
-        let page = self.with_store(async |store| store.page(Inbox::Everyone, everything).await);
-        page.expect("the messages are read").envelopes
+        let read = async |store: Arc<Store>| {
+            let mut page = store.page(Inbox::Everyone, everything).await?;
+            let mut all = page.envelopes;
+            while !page.rest.is_empty() {
+                page = store.rest(page.rest).await?;
+                all.append(&mut page.envelopes);
+            }
+            Ok::<_, StoreError>(all)
+        };
+        let all = self.with_store(read).expect("the messages are read");
+        all.into_iter().map(|envelope| envelope.json).collect()
     }
 
     /// Fails every write that needs more room, like a full disk, until [`TestRelay::empty_disk`].

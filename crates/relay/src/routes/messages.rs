@@ -6,9 +6,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
-use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use ctalk_wire::{MessageType, Recipients, Sent};
 
 use crate::api_error::ApiError;
@@ -17,8 +16,10 @@ use crate::body::{Members, Text};
 use crate::clock::{iso, parse_iso};
 use crate::config::Paging;
 use crate::http::{App, last_segment};
-use crate::store::{Agent, Filter, Inbox, NewMessage, StoredPage};
+use crate::store::{Agent, Filter, Inbox, NewMessage};
 use crate::validate;
+
+use super::page;
 
 /// How long a message is kept unless its sender says otherwise, in seconds: 30 days.
 const DEFAULT_TTL: f64 = 30.0 * 86_400.0;
@@ -172,9 +173,9 @@ pub(super) async fn list(
         }
     };
     let filter = filter(query.as_deref().unwrap_or_default(), app.paging);
+    let paging = app.paging;
     let page = app.store.page(inbox, filter).await?;
-    let json = page_json(&page, app.paging);
-    Ok(([(CONTENT_TYPE, "application/json")], json).into_response())
+    Ok(page::respond(Arc::clone(&app.store), page, paging))
 }
 
 /// Reads the query. Of parameters with one name the first counts; what cannot be read is ignored.
@@ -204,24 +205,6 @@ fn parse_limit(text: &str) -> u32 {
         Err(error) if *error.kind() == NegOverflow => 0,
         Err(_) => DEFAULT_LIMIT,
     }
-}
-
-fn page_json(page: &StoredPage, paging: Paging) -> String {
-    let mut json = format!("{{\"messages\":[{}]", page.envelopes.join(","));
-    let oldest = iso(page.oldest_ms);
-    if !page.envelopes.is_empty() {
-        // Writing to a string cannot fail.
-        let _ = write!(json, ",\"cursor\":\"{oldest}\"");
-    }
-    if paging == Paging::Full {
-        if !page.envelopes.is_empty() {
-            let newest = iso(page.newest_ms);
-            let _ = write!(json, ",\"oldestTs\":\"{oldest}\",\"newestTs\":\"{newest}\"");
-        }
-        let _ = write!(json, ",\"count\":{}", page.envelopes.len());
-    }
-    json.push('}');
-    json
 }
 
 pub(super) async fn remove(

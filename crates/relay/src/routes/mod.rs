@@ -5,6 +5,7 @@ mod channels;
 mod health;
 mod invites;
 mod messages;
+mod page;
 
 use std::sync::Arc;
 

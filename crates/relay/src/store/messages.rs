@@ -13,7 +13,9 @@ use crate::clock::iso;
 /// Expired messages deleted in one go, so that sends need not wait long.
 const SWEEP: i64 = 500;
 /// Topics that one `GET /channels` lists at most.
-const MAX_CHANNELS: i64 = 10_000;
+const MAX_CHANNELS: i64 = 1000;
+/// About how many bytes of envelopes are read at a time.
+const PART: usize = 256 * 1024;
 
 /// A message to store, already validated.
 pub(crate) struct NewMessage {
@@ -46,13 +48,28 @@ pub(crate) struct Filter {
     pub(crate) limit: u32,
 }
 
-/// Messages as read. Times are in milliseconds since the epoch.
+/// Messages as read, or the first part of them when they are large.
 #[derive(Debug, Default)]
 pub(crate) struct StoredPage {
-    /// The envelopes' JSON texts.
-    pub(crate) envelopes: Vec<String>,
-    pub(crate) oldest_ms: i64,
-    pub(crate) newest_ms: i64,
+    pub(crate) envelopes: Vec<StoredEnvelope>,
+    /// What [`Store::rest`] reads on from: memory holds one part at a time.
+    pub(crate) rest: Vec<CopyKey>,
+}
+
+/// One copy as it is delivered.
+#[derive(Debug)]
+pub(crate) struct StoredEnvelope {
+    /// In milliseconds since the epoch.
+    pub(crate) ts: i64,
+    pub(crate) json: String,
+}
+
+/// A copy whose envelope was not read yet.
+#[derive(Debug)]
+pub(crate) struct CopyKey {
+    ts: i64,
+    message: i64,
+    tail: String,
 }
 
 impl Store {
@@ -80,7 +97,7 @@ impl Store {
         self.writer.change(store).await
     }
 
-    /// One page of live messages.
+    /// One page of live messages, or its first part.
     pub(crate) async fn page(
         &self,
         inbox: Inbox,
@@ -92,6 +109,13 @@ impl Store {
         let now_ms = self.clock.now_ms();
         self.readers
             .read(move |connection| read_page(connection, inbox, &filter, now_ms))
+            .await
+    }
+
+    /// The next part of a page.
+    pub(crate) async fn rest(&self, keys: Vec<CopyKey>) -> Result<StoredPage, StoreError> {
+        self.readers
+            .read(|connection| read_rest(connection, keys))
             .await
     }
 
@@ -267,12 +291,7 @@ fn insert_copy(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>>
     )
 }
 
-fn read_page(
-    connection: &Connection,
-    inbox: Inbox,
-    filter: &Filter,
-    now_ms: i64,
-) -> rusqlite::Result<StoredPage> {
+fn page_sql(inbox: Inbox, filter: &Filter) -> String {
     let direction = if filter.oldest_first { "ASC" } else { "DESC" };
     // CROSS JOIN fixes the order of the tables: the first one's index gives the order of the page.
     let (from, scope, order) = match inbox {
@@ -291,28 +310,99 @@ fn read_page(
         Some(_) => "c.topic = ?4",
         None => "?4 IS NULL",
     };
-    let sql = format!(
-        "SELECT c.ts, m.head, c.tail FROM {from}
+    format!(
+        "SELECT c.ts, m.seq, c.tail, m.head FROM {from}
          WHERE {scope} AND m.expires > ?3 AND {topic} ORDER BY {order} LIMIT ?5"
-    );
+    )
+}
+
+fn read_page(
+    connection: &Connection,
+    inbox: Inbox,
+    filter: &Filter,
+    now_ms: i64,
+) -> rusqlite::Result<StoredPage> {
     let of = match inbox {
         Inbox::Of(agent) => Some(agent),
         Inbox::Everyone => None,
     };
     let after_ms = filter.after_ms.unwrap_or(i64::MIN);
-    let mut select = connection.prepare_cached(&sql)?;
+    let mut select = connection.prepare_cached(&page_sql(inbox, filter))?;
     let mut rows = select.query(params![of, after_ms, now_ms, filter.topic, filter.limit])?;
     let mut page = StoredPage::default();
+    let mut bytes = 0;
     while let Some(row) = rows.next()? {
-        let ts: i64 = row.get(0)?;
-        if page.envelopes.is_empty() {
-            page.oldest_ms = ts;
-            page.newest_ms = ts;
+        let ts = row.get(0)?;
+        if bytes < PART {
+            let parts = [row.get_ref(3)?.as_str()?, row.get_ref(2)?.as_str()?];
+            let json = parts.concat();
+            bytes += json.len();
+            page.envelopes.push(StoredEnvelope { ts, json });
+        } else {
+            page.rest.push(CopyKey {
+                ts,
+                message: row.get(1)?,
+                tail: row.get(2)?,
+            });
         }
-        let parts = [row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_str()?];
-        page.envelopes.push(parts.concat());
-        page.oldest_ms = page.oldest_ms.min(ts);
-        page.newest_ms = page.newest_ms.max(ts);
     }
     Ok(page)
+}
+
+/// Reads on; what was deleted since is left out.
+fn read_rest(connection: &Connection, keys: Vec<CopyKey>) -> rusqlite::Result<StoredPage> {
+    let mut select = connection.prepare_cached("SELECT head FROM messages WHERE seq = ?1")?;
+    let mut page = StoredPage::default();
+    let mut bytes = 0;
+    for key in keys {
+        if bytes >= PART {
+            page.rest.push(key);
+            continue;
+        }
+        let head: Option<String> = select
+            .query_row([key.message], |row| row.get(0))
+            .optional()?;
+        if let Some(mut json) = head {
+            json.push_str(&key.tail);
+            bytes += json.len();
+            page.envelopes.push(StoredEnvelope { ts: key.ts, json });
+        }
+    }
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::schema::open_writer;
+
+    #[test]
+    fn every_page_is_read_from_an_index_in_its_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = open_writer(&folder.path().join("relay.db")).unwrap();
+        for inbox in [Inbox::Everyone, Inbox::Of(AgentId(1))] {
+            for topic in [None, Some("t".to_owned())] {
+                for oldest_first in [false, true] {
+                    let filter = Filter {
+                        after_ms: None,
+                        topic: topic.clone(),
+                        oldest_first,
+                        limit: 50,
+                    };
+                    let sql = format!("EXPLAIN QUERY PLAN {}", page_sql(inbox, &filter));
+                    let plan: Vec<String> = connection
+                        .prepare(&sql)
+                        .unwrap()
+                        .query_map(params![1, 0, 0, topic, 50], |row| row.get(3))
+                        .unwrap()
+                        .collect::<rusqlite::Result<_>>()
+                        .unwrap();
+                    assert!(!plan.is_empty());
+                    for step in plan {
+                        assert!(step.starts_with("SEARCH"), "{inbox:?} {filter:?}: {step}");
+                    }
+                }
+            }
+        }
+    }
 }

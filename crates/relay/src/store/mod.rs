@@ -17,7 +17,7 @@ use std::sync::Arc;
 pub(crate) use agents::{AgentPatch, NewAgent, Registration};
 pub(crate) use directory::{Agent, Directory};
 pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
-pub(crate) use messages::{Filter, Inbox, NewMessage, StoredPage};
+pub(crate) use messages::{CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage};
 
 use crate::config::{create_private_folder, private_file};
 use crate::{Clock, Error};

@@ -371,3 +371,32 @@ async fn item_38_channels_are_the_topics_of_own_live_messages() {
         assert_eq!(channels(&alice).await, expected);
     }
 }
+
+#[tokio::test]
+async fn item_33_a_page_of_the_largest_messages_is_whole() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let alice = register(&relay, "alice");
+    // 180 KB each, so the page is read in many parts.
+    let mut times = Vec::new();
+    let mut payloads = Vec::new();
+    for number in 0..30 {
+        let payload = format!("{number} {}", "\u{2028}".repeat(60_000));
+        times.push(api.send(&alice, "alice", json!(payload)).await.1);
+        payloads.push(payload);
+    }
+    for key in [&alice, relay.admin_key()] {
+        let page = api.get("/messages?sort=asc&limit=100", key).await.ok(200);
+        let got = page["messages"].as_array().unwrap();
+        let got: Vec<_> = got
+            .iter()
+            .map(|message| text(&message["payload"]))
+            .collect();
+        assert!(got == payloads, "{} messages", got.len());
+        assert_eq!(page["count"], 30);
+        assert_eq!(page["oldestTs"], times[0]);
+        assert_eq!(page["newestTs"], times[29]);
+        assert_eq!(page["cursor"], times[0]);
+    }
+    assert_eq!(relay.stored().len(), 30);
+}
