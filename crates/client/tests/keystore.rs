@@ -9,6 +9,7 @@
 )]
 
 use std::fs::{self, File, Permissions};
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -662,6 +663,22 @@ fn every_write_has_a_fresh_nonce_and_every_store_a_fresh_salt() {
     let (_dir, folder) = fresh();
     create(&folder, Kind::File).unwrap();
     assert_ne!(first[22..38], read(&folder)[22..38]);
+}
+
+#[test]
+fn an_update_replaces_the_file_and_never_writes_into_it() {
+    let (_dir, folder) = fresh();
+    let store = create(&folder, Kind::Plain).unwrap();
+    let path = folder.join("keys.plain.json");
+    let before = fs::read(&path).unwrap();
+    let mut reader = File::open(&path).unwrap();
+    store
+        .update(|secrets| secrets.set_api_key(RELAY, text("another")))
+        .unwrap();
+    let mut seen = Vec::new();
+    reader.read_to_end(&mut seen).unwrap();
+    assert_eq!(seen, before);
+    assert_ne!(fs::read(&path).unwrap(), before);
 }
 
 #[test]
