@@ -341,3 +341,90 @@ fn settle_all<'d>(
         change.settle(committed());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::SystemClock;
+    use crate::store::schema::open_writer;
+
+    fn count(connection: &Connection) -> rusqlite::Result<i64> {
+        connection.query_row("SELECT count(*) FROM invites", [], |row| row.get(0))
+    }
+
+    fn insert(changes: &Changes<'_>, code: &str) -> rusqlite::Result<usize> {
+        let sql = "INSERT INTO invites (code, created) VALUES (?1, 0)";
+        changes.connection.execute(sql, [code])
+    }
+
+    #[tokio::test]
+    async fn waiting_changes_share_a_commit_and_one_that_fails_is_undone_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let connection = open_writer(&path).unwrap();
+        let clock = Arc::new(SystemClock);
+        let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
+        // Holds the writer until all are queued, so that they meet in one batch.
+        let (release, released) = mpsc::channel::<()>();
+        let held = writer.change(move |_| {
+            let _ = released.recv();
+            Ok(())
+        });
+        let good = |code: &'static str| {
+            let outside = Connection::open(&path).unwrap();
+            writer.change(move |changes| {
+                insert(changes, code)?;
+                Ok((count(&outside)?, count(changes.connection)?))
+            })
+        };
+        let bad = writer.change(|changes| {
+            insert(changes, "undone")?;
+            insert(changes, "undone")
+        });
+        let queued = async {
+            while writer.slots.available_permits() > MAX_QUEUED - 4 {
+                tokio::task::yield_now().await;
+            }
+            release.send(()).unwrap();
+        };
+        let (held, first, bad, second, ()) =
+            tokio::join!(held, good("first"), bad, good("second"), queued);
+        held.unwrap();
+        // Neither sees the other's row from outside: nothing was committed in between.
+        assert_eq!(first.unwrap(), (0, 1));
+        assert_eq!(second.unwrap(), (0, 2));
+        assert!(matches!(bad, Err(StoreError::Sqlite(_))));
+        assert_eq!(count(&Connection::open(&path).unwrap()).unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn closing_commits_what_was_queued_and_refuses_what_comes_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let connection = open_writer(&path).unwrap();
+        let clock = Arc::new(SystemClock);
+        let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        let held = writer.change(move |_| {
+            let _ = released.recv();
+            Ok(())
+        });
+        let queued = writer.change(|changes| insert(changes, "queued"));
+        let close = async {
+            while writer.slots.available_permits() > MAX_QUEUED - 2 {
+                tokio::task::yield_now().await;
+            }
+            writer.queue.send(Message::Close).unwrap();
+            release.send(()).unwrap();
+        };
+        let (held, queued, ()) = tokio::join!(held, queued, close);
+        held.unwrap();
+        queued.unwrap();
+        writer.close().unwrap();
+        let late = writer.change(|changes| insert(changes, "late")).await;
+        assert!(matches!(late, Err(StoreError::Closed)));
+        assert_eq!(count(&Connection::open(&path).unwrap()).unwrap(), 1);
+    }
+}
