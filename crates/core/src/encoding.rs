@@ -1,4 +1,4 @@
-//! Base64 as ClawTalk writes it: the standard alphabet with padding.
+//! Base64: ClawTalk's with the standard alphabet and padding, and that of the one-line forms.
 
 use base64::{
     Engine, alphabet,
@@ -10,6 +10,11 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     general_purpose::PAD.with_decode_allow_trailing_bits(true),
 );
+
+/// Base64url without padding, as the one-line forms of cards and envelopes use it: one text per
+/// value.
+const BASE64_URL: GeneralPurpose =
+    GeneralPurpose::new(&alphabet::URL_SAFE, general_purpose::NO_PAD);
 
 /// Why a text is not the base64 that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +61,28 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
 /// Appends padded standard base64.
 pub(crate) fn encode_onto(bytes: &[u8], text: &mut String) {
     BASE64.encode_string(bytes, text);
+}
+
+/// Writes `prefix`, then base64url without padding.
+pub(crate) fn encode_line(prefix: &str, bytes: &[u8]) -> String {
+    let mut line = prefix.to_owned();
+    BASE64_URL.encode_string(bytes, &mut line);
+    line
+}
+
+/// Reads what [`encode_line`] writes and nothing else; the caller has bounded the text.
+pub(crate) fn decode_line(prefix: &str, line: &str) -> Result<Vec<u8>, LineError> {
+    let text = line.strip_prefix(prefix).ok_or(LineError::Prefix)?;
+    BASE64_URL.decode(text).map_err(|_| LineError::Alphabet)
+}
+
+/// Why a text is not the one-line form that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LineError {
+    /// Another beginning.
+    Prefix,
+    /// A character outside the URL-safe alphabet, padding, or unused bits that are not zero.
+    Alphabet,
 }
 
 #[cfg(test)]

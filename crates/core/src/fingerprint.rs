@@ -4,7 +4,10 @@ use core::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use crate::{keys::PublicKeys, label};
+use crate::{
+    keys::{PublicKeys, VerifyingKey},
+    label,
+};
 
 /// A labelled SHA-256 of an agent's keys, compared whole.
 ///
@@ -19,6 +22,17 @@ impl Fingerprint {
             .chain_update(label::FINGERPRINT_CLASSIC)
             .chain_update(keys.verifying().as_bytes())
             .chain_update(keys.encryption().as_bytes())
+            .finalize();
+        Self(digest.into())
+    }
+
+    /// SHA-256 of label and signing key: the fingerprint of an identity that has a key card, which
+    /// stays the same while its other keys are replaced.
+    #[must_use]
+    pub fn native(signing_key: &VerifyingKey) -> Self {
+        let digest = Sha256::new()
+            .chain_update(label::FINGERPRINT_NATIVE)
+            .chain_update(signing_key.as_bytes())
             .finalize();
         Self(digest.into())
     }

@@ -7,12 +7,15 @@ use rand_core::CryptoRng;
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
-use crate::keys::{EncryptionKey, PublicKeys, VerifyingKey};
+use crate::{
+    keys::{EncryptionKey, PublicKeys, VerifyingKey},
+    xwing::{XWingKey, XWingSecret},
+};
 
 /// An agent's secret keys with their public halves.
 ///
-/// The secrets live on the heap in one place, are wiped when the identity is dropped, and appear in
-/// no output but [`Identity::to_keygen_json`]. The two keys are independent of each other.
+/// The secrets live on the heap, are wiped when the identity is dropped, and appear in no output but
+/// [`Identity::to_keygen_json`], which has the two lasting ones. All are independent of each other.
 pub struct Identity {
     secrets: Box<Secrets>,
     public_keys: PublicKeys,
@@ -21,10 +24,13 @@ pub struct Identity {
 struct Secrets {
     encryption: StaticSecret,
     signing: ed25519_dalek::SigningKey,
+    /// Current and retired ones.
+    xwing: Vec<XWingSecret>,
 }
 
 impl Identity {
-    /// Makes a new identity from 64 bytes of `rng`, which must be fit for long-lived keys.
+    /// Makes a new identity from 64 bytes of `rng`, which must be fit for long-lived keys. It has no
+    /// X-Wing key yet, so it can send envelopes and receive none; see [`Self::with_xwing`].
     #[must_use]
     pub fn generate(rng: &mut impl CryptoRng) -> Self {
         let mut encryption = Zeroizing::new([0; 32]);
@@ -39,6 +45,7 @@ impl Identity {
         let secrets = Box::new(Secrets {
             encryption: StaticSecret::from(*encryption),
             signing: ed25519_dalek::SigningKey::from_bytes(signing),
+            xwing: Vec::new(),
         });
         let public_keys = PublicKeys::new(
             EncryptionKey::of(&secrets.encryption),
@@ -50,7 +57,19 @@ impl Identity {
         }
     }
 
-    /// What others need to write to this identity and to verify what it wrote.
+    /// Adds a key that envelopes may be sealed to, current or retired.
+    #[must_use]
+    pub fn with_xwing(mut self, secret: XWingSecret) -> Self {
+        self.secrets.xwing.push(secret);
+        self
+    }
+
+    /// The public halves of the X-Wing keys, in the order they were added.
+    pub fn xwing_keys(&self) -> impl Iterator<Item = &XWingKey> {
+        self.secrets.xwing.iter().map(XWingSecret::public_key)
+    }
+
+    /// What others need to write to this identity in the ClawTalk format and to verify what it wrote.
     #[must_use]
     pub const fn public_keys(&self) -> &PublicKeys {
         &self.public_keys
@@ -64,6 +83,11 @@ impl Identity {
     /// The Ed25519 seed.
     pub(crate) fn signing_seed(&self) -> &[u8; 32] {
         self.secrets.signing.as_bytes()
+    }
+
+    /// The X-Wing keys, in the order they were added.
+    pub(crate) fn xwing_secrets(&self) -> &[XWingSecret] {
+        &self.secrets.xwing
     }
 
     /// Ed25519 over exactly `message`.

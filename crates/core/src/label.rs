@@ -6,6 +6,33 @@
 /// [`Fingerprint`](crate::Fingerprint) of a contact with classic keys only.
 pub(crate) const FINGERPRINT_CLASSIC: &[u8] = b"ctalk/fingerprint/classic/1";
 
+/// [`Fingerprint`](crate::Fingerprint) of an identity by its signing key.
+pub(crate) const FINGERPRINT_NATIVE: &[u8] = b"ctalk/fingerprint/native/2";
+
+/// Signature of a [`Card`](crate::Card).
+pub(crate) const CARD: &[u8] = b"ctalk/card/2";
+
+/// Hint at a recipient of an envelope.
+pub(crate) const HINT: &[u8] = b"ctalk/hint/2";
+
+/// HPKE `info` of a wrapped content key.
+pub(crate) const WRAP: &[u8] = b"ctalk/wrap/2";
+
+/// Commitment to a content key.
+pub(crate) const COMMITMENT: &[u8] = b"ctalk/commitment/2";
+
+/// Key of an envelope's body.
+pub(crate) const BODY: &[u8] = b"ctalk/body/2";
+
+/// Start of an envelope's running hash.
+pub(crate) const HEADER: &[u8] = b"ctalk/header/2";
+
+/// Step of an envelope's running hash.
+pub(crate) const CHAIN: &[u8] = b"ctalk/chain/2";
+
+/// Signature of a segment.
+pub(crate) const SEGMENT: &[u8] = b"ctalk/segment/2";
+
 /// [`SeenKey`](crate::classic::SeenKey) of a box, signed or not.
 pub(crate) const SEEN_BOX: &[u8] = b"ctalk/seen/box/1";
 
@@ -28,7 +55,13 @@ mod tests {
     #[test]
     fn every_label_is_found_in_the_file() {
         let found = declared();
-        for label in [FINGERPRINT_CLASSIC, SEEN_BOX, SEEN_PLAIN] {
+        for label in [
+            FINGERPRINT_CLASSIC,
+            FINGERPRINT_NATIVE,
+            CARD,
+            SEGMENT,
+            SEEN_PLAIN,
+        ] {
             assert!(found.iter().any(|text| text.as_bytes() == label));
         }
     }

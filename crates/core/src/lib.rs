@@ -1,12 +1,17 @@
-//! ctalk without I/O: identities, fingerprints, trust rules and the ClawTalk message format.
+//! ctalk without I/O: identities, key cards, trust rules, the native envelope and the ClawTalk
+//! message format.
 //!
 //! Bytes and plain values go in, bytes and plain values come out. Nothing here reads a disk, a
 //! network, a clock or the environment; randomness is an argument.
 //!
-//! A received message passes through types that each prove one more thing, and no step goes back:
-//! [`classic::Message`] is parsed and nothing else, [`classic::VerifiedMessage`] was signed by a
-//! known key, [`classic::Opened`] was also sealed for us and has a payload. What came unsigned or
-//! unencrypted ends as [`classic::Unauthenticated`], which never becomes one of the others.
+//! A received [`envelope`] passes through types that each prove one more thing, and no step goes
+//! back: [`envelope::Envelope`] is parsed and nothing else, [`envelope::Verified`] has a proven
+//! sender, [`envelope::Opened`] was also sealed for us and has a payload.
+//!
+//! A received [`classic`] message does the same: [`classic::Message`] is parsed and nothing else,
+//! [`classic::VerifiedMessage`] was signed by a known key, [`classic::Opened`] was also sealed for us
+//! and has a payload. What came unsigned or unencrypted ends as [`classic::Unauthenticated`], which
+//! never becomes one of the others.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,6 +47,7 @@
 //! # }
 //! ```
 
+mod card;
 mod encoding;
 mod fingerprint;
 mod identity;
@@ -49,11 +55,21 @@ mod json;
 mod keygen;
 mod keys;
 mod label;
+mod reader;
+mod timestamp;
+mod xwing;
 
 pub mod classic;
+pub mod envelope;
 pub mod trust;
 
+pub use card::{
+    CARD_PREFIX, Card, CardError, CardNotCurrent, CardStatement, MAX_CARD_ADDRESS_LEN,
+    MAX_CARD_ADDRESSES, MAX_CARD_LEN, MAX_CARD_NAME_LEN, MAX_CARD_TEXT_LEN,
+};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use identity::Identity;
 pub use keygen::{KeygenError, MAX_KEYGEN_JSON_LEN};
 pub use keys::{EncryptionKey, KeyDefect, KeyError, KeyName, PublicKeys, VerifyingKey};
+pub use timestamp::{CLOCK_SKEW, Timestamp};
+pub use xwing::{XWING_KEY_LEN, XWING_SEED_LEN, XWingKey, XWingSecret};

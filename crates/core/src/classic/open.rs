@@ -38,7 +38,11 @@ impl SignedMessage {
                 sender: sender.fingerprint(),
             });
         }
-        let seen_key = SeenKey::of_box(sender, &sealed.nonce_bytes, &sealed.payload_bytes);
+        let seen_key = SeenKey::of_box(
+            sender.encryption(),
+            &sealed.nonce_bytes,
+            &sealed.payload_bytes,
+        );
         Ok(VerifiedMessage {
             claims,
             sealed,
@@ -173,7 +177,11 @@ impl UnsignedMessage {
         keys: &mut BoxKeys,
     ) -> Result<Unauthenticated, CannotOpen> {
         let Self { claims, sealed } = self;
-        let seen_key = SeenKey::of_box(claimed_sender, &sealed.nonce_bytes, &sealed.payload_bytes);
+        let seen_key = SeenKey::of_box(
+            claimed_sender.encryption(),
+            &sealed.nonce_bytes,
+            &sealed.payload_bytes,
+        );
         let payload = open_box(sealed, keys.get(identity, claimed_sender.encryption()))?;
         Ok(Unauthenticated {
             claims,
