@@ -344,8 +344,6 @@ fn settle_all<'d>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc;
-
     use super::*;
     use crate::SystemClock;
     use crate::store::schema::open_writer;
@@ -367,7 +365,7 @@ mod tests {
         let clock = Arc::new(SystemClock);
         let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
         // Holds the writer until all are queued, so that they meet in one batch.
-        let (release, released) = mpsc::channel::<()>();
+        let (release, released) = channel::<()>();
         let held = writer.change(move |_| {
             let _ = released.recv();
             Ok(())
@@ -406,7 +404,7 @@ mod tests {
         let connection = open_writer(&path).unwrap();
         let clock = Arc::new(SystemClock);
         let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
-        let (release, released) = mpsc::channel::<()>();
+        let (release, released) = channel::<()>();
         let held = writer.change(move |_| {
             let _ = released.recv();
             Ok(())

@@ -180,6 +180,8 @@ async fn send_and_kill(
             })
         })
         .collect();
+    // The senders' own: when all of them have failed, the wait ends.
+    drop(reached);
     enough.await.unwrap();
     relay.kill();
     let mut all = Vec::new();
