@@ -32,7 +32,7 @@ impl FromRequest<Arc<App>> for Text {
             .map_err(|_| ApiError::bad_request("the body did not arrive within 30 seconds"))??;
         // A sequence that is no UTF-8 counts as one unit, like the character that stands for it.
         let text = String::from_utf8_lossy(&bytes);
-        if text.encode_utf16().count() > MAX_UTF16_UNITS {
+        if text.len() > MAX_UTF16_UNITS && text.encode_utf16().count() > MAX_UTF16_UNITS {
             return Err(too_large());
         }
         String::from_utf8(bytes)

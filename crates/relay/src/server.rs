@@ -18,8 +18,9 @@ use crate::{Config, Error};
 
 /// Connections at once; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
-/// How long a request's headers may take to arrive, which also ends idle connections.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a request's headers may take to arrive, which also ends idle connections. Longer than
+/// the 90 seconds for which common clients keep a connection for its next request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The most bytes of a request's headers.
 const MAX_HEADERS: usize = 32 * 1024;
 /// How long requests may take to end after shutdown was asked for.

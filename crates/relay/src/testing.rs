@@ -171,7 +171,6 @@ impl TestRelay {
     }
 
     /// Registers an agent with any texts as its keys and returns its API key.
-    #[must_use]
     pub fn register(&self, name: &str, public_key: &str, signing_key: &str) -> String {
         let api_key = new_api_key().expect("the system has randomness");
         let agent = NewAgent {

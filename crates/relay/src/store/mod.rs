@@ -127,3 +127,71 @@ fn lock(path: &Path) -> Result<File, Error> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::ManualClock;
+    use crate::auth::KeyHash;
+
+    fn new_agent(name: &str) -> NewAgent {
+        NewAgent {
+            name: name.to_owned(),
+            owner: "test".to_owned(),
+            public_key: String::new(),
+            signing_key: String::new(),
+            capabilities: None,
+            webhook_url: None,
+            key_hash: KeyHash::of(name),
+        }
+    }
+
+    #[tokio::test]
+    async fn expired_messages_are_deleted_with_all_their_copies() {
+        const SHORT: i64 = 1000;
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(0);
+        let store = Arc::new(Store::open(folder.path(), Arc::new(clock.clone())).unwrap());
+        for name in ["alice", "bob"] {
+            store.register(new_agent(name), None).await.unwrap();
+        }
+        let mut sends = JoinSet::new();
+        // More than one sweep deletes, and one message that lives longer.
+        for ttl_ms in core::iter::repeat_n(SHORT, 1100).chain([SHORT + 1]) {
+            let store = Arc::clone(&store);
+            sends.spawn(async move {
+                let everybody = store.directory().all();
+                let message = NewMessage {
+                    id: "id".to_owned(),
+                    sender: Arc::clone(&everybody[0]),
+                    recipients: everybody,
+                    topic: Some("t".to_owned()),
+                    ttl_ms,
+                    members: "\"payload\":1".to_owned(),
+                };
+                store.send(message).await.unwrap();
+            });
+        }
+        sends.join_all().await;
+        let count = async |table: &'static str| {
+            let sql = format!("SELECT count(*) FROM {table}");
+            let count = move |connection: &rusqlite::Connection| {
+                connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
+            };
+            store.readers.read(count).await.unwrap()
+        };
+        clock.advance(Duration::from_millis(999));
+        store.keep_house().await.unwrap();
+        assert_eq!(
+            (count("messages").await, count("copies").await),
+            (1101, 2202)
+        );
+        clock.advance(Duration::from_millis(1));
+        store.keep_house().await.unwrap();
+        assert_eq!((count("messages").await, count("copies").await), (1, 2));
+    }
+}

@@ -104,6 +104,7 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
 
 /// Opens `path` for reading only.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
+    // Readers of a write-ahead log share memory that they write to.
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch(
         "PRAGMA query_only = ON;

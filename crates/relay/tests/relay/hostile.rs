@@ -183,6 +183,23 @@ async fn reference_paging_offers_what_the_reference_snapshot_offers() {
     assert_eq!(api.messages(&path, &alice).await.len(), 1);
 }
 
+#[tokio::test]
+async fn a_broken_database_is_told_by_health_and_by_500() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let alice = register(&relay, "alice");
+    rusqlite::Connection::open(relay.folder().join("relay.db"))
+        .unwrap()
+        .execute_batch("ALTER TABLE agents RENAME TO elsewhere")
+        .unwrap();
+    let health = api.get("/health", "").await.ok(200);
+    assert_eq!(health["status"], "degraded");
+    assert!(health["agents"].is_string());
+    let answer = api.get("/agents", &alice).await;
+    answer.error(500, "INTERNAL_ERROR");
+    assert!(!answer.text.contains("elsewhere") && !answer.text.contains("agents"));
+}
+
 /// Any JSON value, small.
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

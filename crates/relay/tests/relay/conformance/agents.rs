@@ -21,7 +21,7 @@ async fn item_10_health_counts_agents_without_a_key() {
         assert_eq!(health["status"], "ok");
         assert_eq!(health["agents"], number);
         assert_iso(&health["ts"]);
-        let _ = register(&relay, &format!("agent-{number}"));
+        register(&relay, &format!("agent-{number}"));
     }
 }
 

@@ -105,7 +105,7 @@ async fn item_44_agents_register_themselves_and_errors_come_in_order() {
     let relay = TestRelay::start().await;
     let api = Api::of(&relay);
     let admin = relay.admin_key();
-    let _ = register(&relay, "taken");
+    register(&relay, "taken");
     let good = invite(&api, admin, json!({"maxUses": 1})).await;
     let expired = invite(&api, admin, json!({"expiresInHours": -1})).await;
     let used = invite(&api, admin, json!({"maxUses": 0})).await;
