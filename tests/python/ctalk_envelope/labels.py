@@ -1,0 +1,11 @@
+"""The labels of section 1.1."""
+
+FINGERPRINT = b"ctalk/fingerprint/native/2"
+CARD = b"ctalk/card/2"
+HINT = b"ctalk/hint/2"
+WRAP = b"ctalk/wrap/2"
+COMMITMENT = b"ctalk/commitment/2"
+BODY = b"ctalk/body/2"
+HEADER = b"ctalk/header/2"
+CHAIN = b"ctalk/chain/2"
+SEGMENT = b"ctalk/segment/2"
