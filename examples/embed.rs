@@ -12,7 +12,6 @@ use ctalk::{
     clock::SystemClock,
     core::Identity,
     relay::clawtalk::{BearerKey, ClawTalk},
-    store::Store,
     wire::MessageType,
 };
 use ctalk_relay::testing::TestRelay;
@@ -33,14 +32,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ttl: None,
     };
     for outcome in alice.send(&["bob".to_owned()], &question).await? {
-        println!("alice sent {}", outcome?.id);
+        println!("alice sent {}", outcome?.id.unwrap_or_default());
     }
 
     // Fetch stores what waits before the relay may forget it; each message is then handed over
     // until it is committed, so a crash in between loses nothing.
     bob.fetch(Duration::ZERO).await?;
-    let mut receiver = bob.receive(Filter::default());
-    while let Some(next) = receiver.next().await? {
+    let mut receiving = bob.receive(Filter::default())?;
+    while let Some(next) = bob.next(&mut receiving).await? {
         match next {
             Next::Message(handover) => {
                 let message = &handover.message;
@@ -50,7 +49,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
                     message.payload,
                     message.trust.as_str()
                 );
-                receiver.commit(*handover)?;
+                bob.commit(*handover)?;
+            }
+            Next::Unauthenticated(handover) => {
+                let claimed = &handover.message.relay_from;
+                println!("bob got something that nobody signed, said to be from {claimed}");
+                bob.commit(*handover)?;
             }
             Next::SetAside(item) => println!("set aside, {}: {}", item.reason, item.detail),
         }
@@ -69,6 +73,6 @@ fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<dyn Err
     let clock = Arc::new(SystemClock);
     let adapter = ClawTalk::new(&relay.url(), Some(BearerKey::new(api_key)), clock.clone())?;
     let folder = TempDir::new()?;
-    let store = Store::open(&folder.path().join("store.sqlite"), Some(&relay.url()))?;
-    Ok((Client::new(name, identity, adapter, store, clock), folder))
+    let store = folder.path().join("store.sqlite");
+    Ok((Client::new(name, identity, adapter, &store, clock)?, folder))
 }

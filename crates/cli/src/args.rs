@@ -33,6 +33,7 @@ pub(crate) struct Cli {
 
 /// Options of every command.
 #[derive(Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// Which of your identities to use
     #[arg(long, global = true, value_name = "NAME", default_value = "default", value_parser = profile)]

@@ -123,14 +123,14 @@ impl<'a> Context<'a> {
     pub(crate) fn client(&self, profile: &Profile, relay: RelayArg) -> Result<Client> {
         let url = self.relay_url(relay, Some(profile))?;
         let (_, secrets) = self.keystore(profile)?;
-        let clock = Arc::new(SystemClock::default());
+        let clock = Arc::new(SystemClock);
         Ok(ctalk::client(profile, &secrets, &url, api_key()?, clock)?)
     }
 
     /// A connection to the relay in the profile's name, for what needs no identity.
     pub(crate) fn connection(&self, profile: &Profile, relay: RelayArg) -> Result<ClawTalk> {
         let url = self.relay_url(relay, Some(profile))?;
-        let clock = Arc::new(SystemClock::default());
+        let clock = Arc::new(SystemClock);
         if let Some(key) = api_key()? {
             return Ok(ClawTalk::new(&url, Some(key), clock)?);
         }
@@ -144,7 +144,7 @@ impl<'a> Context<'a> {
         // Without a relay there are contacts nevertheless, only no addresses.
         let url = self
             .known_relay_url(relay, Some(profile))?
-            .map(|url| ClawTalk::new(&url, None, Arc::new(SystemClock::default())))
+            .map(|url| ClawTalk::new(&url, None, Arc::new(SystemClock)))
             .transpose()?
             .map(|relay| relay.url().to_owned());
         Ok(Store::open(&profile.store_path(), url.as_deref())?)

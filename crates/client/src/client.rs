@@ -1,6 +1,6 @@
 //! One agent: its identity, its store and its relay.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use ctalk_core::{Fingerprint, Identity, PublicKeys, classic::BoxKeys};
 
@@ -9,20 +9,20 @@ use crate::{
     directory::{self, Directory},
     error::Error,
     message::{Draft, Sent},
-    receive::{Filter, Receiver},
     relay::Relay,
     send,
-    store::{Contact, Store},
+    store::{Contact, Learned, Store},
 };
 
-/// Most messages that one call of [`Client::fetch`] takes, so that a relay which never runs dry
-/// cannot keep it busy for ever.
+/// Most messages that one call of [`Client::fetch`] takes, and most bytes of them, so that a relay
+/// which never runs dry cannot keep it busy for ever or fill the disk in one go.
 const MAX_TAKEN: usize = 100_000;
+const MAX_TAKEN_BYTES: usize = 1 << 30;
 
 /// One agent at one relay.
 ///
-/// Calls write to the local SQLite store, which takes a fraction of a millisecond to a few
-/// milliseconds of the calling thread.
+/// Calls write to the local SQLite store: a fraction of a millisecond to a few milliseconds of the
+/// calling thread, and up to ten seconds while another process holds the store's lock.
 pub struct Client {
     pub(crate) name: String,
     pub(crate) identity: Identity,
@@ -33,24 +33,26 @@ pub struct Client {
 }
 
 impl Client {
-    /// Puts an agent together: `name` is the one registered at `relay`, and `store` was opened for
-    /// that relay's URL.
-    #[must_use]
+    /// Puts an agent together: `name` is the one registered at `relay`, and `store` the file, in a
+    /// folder that only its owner may enter, where contacts and messages are kept.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
     pub fn new(
         name: &str,
         identity: Identity,
         relay: impl Relay + 'static,
-        store: Store,
+        store: &Path,
         clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self {
+    ) -> Result<Self, Error> {
+        Ok(Self {
             name: name.to_owned(),
             identity,
-            store,
+            store: Store::open(store, Some(relay.url()))?,
             relay: Box::new(relay),
             box_keys: BoxKeys::default(),
             clock,
-        }
+        })
     }
 
     /// The agent's public keys.
@@ -87,8 +89,9 @@ impl Client {
         let directory = Directory::fetch(&*self.relay).await?;
         let mut outcomes = Vec::with_capacity(recipients.len());
         for name in recipients {
-            outcomes.push(send::sealed(self, &directory, name, draft).await);
+            outcomes.push(send::sealed(self, directory.as_ref(), name, draft).await);
         }
+        self.store_buffered()?;
         Ok(outcomes)
     }
 
@@ -104,8 +107,9 @@ impl Client {
         let directory = Directory::fetch(&*self.relay).await?;
         let mut outcomes = Vec::with_capacity(recipients.len());
         for name in recipients {
-            outcomes.push(send::plaintext(self, &directory, name, draft).await);
+            outcomes.push(send::plaintext(self, directory.as_ref(), name, draft).await);
         }
+        self.store_buffered()?;
         Ok(outcomes)
     }
 
@@ -113,54 +117,54 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Relay`].
-    pub async fn broadcast_plaintext(&self, draft: &Draft) -> Result<Sent, Error> {
-        send::broadcast(self, draft).await
+    pub async fn broadcast_plaintext(&mut self, draft: &Draft) -> Result<Sent, Error> {
+        let outcome = send::broadcast(self, draft).await;
+        self.store_buffered()?;
+        outcome
     }
 
-    /// Names of all agents of the relay but this one, in the relay's order.
+    /// Names of all agents of the relay but this one, in the relay's order; none where the relay
+    /// has no directory.
     ///
     /// # Errors
     /// [`Error::Relay`].
-    pub async fn everyone_else(&self) -> Result<Vec<String>, Error> {
+    pub async fn everyone_else(&mut self) -> Result<Vec<String>, Error> {
         let directory = Directory::fetch(&*self.relay).await?;
-        let mut names: Vec<String> = Vec::new();
-        for entry in directory.entries() {
-            if entry.name != self.name && !names.contains(&entry.name) {
-                names.push(entry.name.clone());
-            }
-        }
-        Ok(names)
+        let names = directory.iter().flat_map(Directory::names);
+        Ok(names
+            .filter(|name| *name != self.name)
+            .map(str::to_owned)
+            .collect())
     }
 
     /// Brings everything that waits at the relay into the inbox: fetched, stored, acknowledged,
-    /// page by page, until nothing is left or
-    /// 100,000 were taken. When nothing waits at all, waits up to `wait` for
-    /// something. Returns how many messages are new.
+    /// page by page, until nothing is left or 100,000 messages or 1 GiB were taken. When nothing
+    /// waits at all, may take up to `wait` to say so. Returns how many messages are new.
     ///
     /// # Errors
     /// [`Error::Relay`] and [`Error::Store`]; what was stored before stays.
     pub async fn fetch(&mut self, wait: Duration) -> Result<usize, Error> {
-        let mut fresh = 0;
-        let mut taken = 0;
+        let (mut fresh, mut taken, mut bytes) = (0, 0, 0);
         let mut deliveries = self.relay.fetch(wait).await?;
-        while !deliveries.is_empty() && taken < MAX_TAKEN {
+        while !deliveries.is_empty() {
             taken += deliveries.len();
+            bytes += deliveries
+                .iter()
+                .map(|delivery| delivery.raw.len())
+                .sum::<usize>();
             let stored = self.store.admit(&deliveries, self.clock.now())?;
             fresh += stored.fresh();
-            let is_new = stored.fresh() > 0;
-            let dropped = self.relay.acknowledge(stored).await?;
-            if dropped == 0 && !is_new {
-                // The relay shows messages that it will not let go; asking again is pointless.
+            if self.relay.acknowledge(stored).await? == 0 {
+                // The relay lets none of them go; asking again would bring the same page.
+                break;
+            }
+            if taken >= MAX_TAKEN || bytes >= MAX_TAKEN_BYTES {
                 break;
             }
             deliveries = self.relay.fetch(Duration::ZERO).await?;
         }
+        self.store_buffered()?;
         Ok(fresh)
-    }
-
-    /// Opens what is in the inbox, oldest first.
-    pub fn receive(&mut self, filter: Filter) -> Receiver<'_> {
-        Receiver::new(self, filter)
     }
 
     /// Pins the keys that the relay shows for `name`, provided that their fingerprint is the given
@@ -169,18 +173,16 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::OtherFingerprint`], [`Error::UnknownRecipient`], [`Error::AmbiguousName`],
-    /// [`Error::BadKeys`], [`Error::KeyConflict`] when another contact or I hold a key.
+    /// [`Error::BadKeys`], [`Error::NameTaken`], and [`Error::KeyConflict`] when another contact or
+    /// I hold a key.
     pub async fn accept_key(&mut self, name: &str, given: Fingerprint) -> Result<(), Error> {
         let directory = Directory::fetch(&*self.relay).await?;
-        let pinned = self.store.contact(name)?;
-        let address = match &pinned {
-            Some(contact) => contact
-                .address
-                .clone()
-                .unwrap_or_else(|| contact.name.clone()),
-            None => name.to_owned(),
+        let pinned = self.contact_for(name)?;
+        let listing = match pinned.as_ref().map(|contact| &contact.address) {
+            Some(Some(address)) => directory.as_ref().map(|found| found.exact(address)),
+            _ => directory.as_ref().map(|found| found.resolve(name)),
         };
-        let entry = directory.resolve(&address).found(name)?;
+        let entry = listing.unwrap_or(directory::Listing::Absent).found(name)?;
         let keys = Directory::keys(entry)?;
         let offered = keys.fingerprint();
         if offered != given {
@@ -190,34 +192,16 @@ impl Client {
                 offered,
             });
         }
-        self.check_other_holders(&entry.name, &keys)?;
+        let holder = pinned.as_ref().map_or(&entry.name, |contact| &contact.name);
+        directory::check_holders(holder, &keys, &self.identity, &self.store)?;
         let now = self.clock.now();
         match pinned {
-            Some(contact) => self.store.replace_keys(&contact, &keys, now)?,
-            None => directory::pin(&mut self.store, &entry.name, &keys, "accepted", now)?,
+            Some(contact) if contact.address.is_some() => {
+                self.store.replace_keys(&contact, &keys, now)?;
+                Ok(())
+            }
+            _ => directory::pin(&mut self.store, &entry.name, &keys, Learned::Accepted, now),
         }
-        Ok(())
-    }
-
-    /// As [`Directory::check_holders`], but by what is pinned here alone: whoever names the
-    /// fingerprint has settled what the directory leaves open.
-    fn check_other_holders(&self, name: &str, keys: &PublicKeys) -> Result<(), Error> {
-        use ctalk_core::trust::{KeyHolder, conflict};
-        let contacts = self.store.holders(keys)?;
-        let others = contacts
-            .iter()
-            .filter(|contact| contact.name != name)
-            .map(|contact| (KeyHolder::Contact(&contact.name), &contact.keys));
-        let me = (KeyHolder::Me, self.identity.public_keys());
-        conflict(name, keys, std::iter::once(me).chain(others)).map_err(Error::KeyConflict)
-    }
-
-    /// What waits at the relay, opened as far as possible; changes nothing here or there.
-    ///
-    /// # Errors
-    /// [`Error::Relay`], [`Error::Store`].
-    pub async fn peek(&mut self, filter: Filter) -> Result<crate::receive::Peek, Error> {
-        crate::receive::peek(self, filter).await
     }
 
     pub(crate) fn contact_for(&self, name: &str) -> Result<Option<Contact>, Error> {
@@ -225,5 +209,15 @@ impl Client {
             Some(contact) => Some(contact),
             None => self.store.contact_at(name)?,
         })
+    }
+
+    /// Stores what the relay delivered unasked. It is not acknowledged: relays that push before
+    /// they are asked either forget by themselves or show it again.
+    fn store_buffered(&mut self) -> Result<(), Error> {
+        let deliveries = self.relay.take_buffered();
+        if !deliveries.is_empty() {
+            let _stored = self.store.admit(&deliveries, self.clock.now())?;
+        }
+        Ok(())
     }
 }

@@ -1,16 +1,27 @@
 //! The relay's directory, read once for a piece of work and never believed over a pinned key.
 
-use ctalk_core::{Identity, PublicKeys, trust};
+use std::collections::HashMap;
+
+use ctalk_core::{EncryptionKey, Identity, PublicKeys, VerifyingKey, trust};
 use ctalk_wire::DirectoryEntry;
 
 use crate::{
     error::Error,
     relay::{Relay, RelayError},
-    store::{Contact, NewContact, Store},
+    store::{Contact, Learned, NewContact, Store, StoreError},
 };
 
-/// A snapshot of the directory.
-pub(crate) struct Directory(Vec<DirectoryEntry>);
+/// A snapshot of the directory, indexed by everything that it is asked for.
+pub(crate) struct Directory {
+    entries: Vec<DirectoryEntry>,
+    by_name: HashMap<String, Vec<usize>>,
+    by_folded_name: HashMap<String, usize>,
+    by_key: HashMap<[u8; CERTAIN], Vec<usize>>,
+}
+
+/// A key of 32 bytes has 43 characters of base64 before its padding; the last of them holds bits
+/// that base64 leaves open, so only the others tell keys apart for certain.
+const CERTAIN: usize = 42;
 
 /// What the directory shows under one name.
 pub(crate) enum Listing<'d> {
@@ -38,21 +49,59 @@ impl<'d> Listing<'d> {
 }
 
 impl Directory {
-    pub(crate) async fn fetch(relay: &dyn Relay) -> Result<Self, RelayError> {
-        relay.directory().await.map(Self)
+    /// Asks the relay; `None` when it has no directory.
+    pub(crate) async fn fetch(relay: &dyn Relay) -> Result<Option<Self>, RelayError> {
+        match relay.directory().await {
+            Ok(entries) => Ok(Some(Self::new(entries))),
+            Err(RelayError::Unsupported { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
-    pub(crate) fn entries(&self) -> &[DirectoryEntry] {
-        &self.0
+    fn new(entries: Vec<DirectoryEntry>) -> Self {
+        let mut by_name: HashMap<_, Vec<_>> = HashMap::new();
+        let mut by_folded_name = HashMap::new();
+        let mut by_key: HashMap<_, Vec<_>> = HashMap::new();
+        for (place, entry) in entries.iter().enumerate() {
+            by_name.entry(entry.name.clone()).or_default().push(place);
+            by_folded_name
+                .entry(entry.name.to_lowercase())
+                .or_insert(place);
+            for text in [&entry.public_key, &entry.signing_key]
+                .into_iter()
+                .flatten()
+            {
+                if let Some(key) = certain(text) {
+                    by_key.entry(key).or_default().push(place);
+                }
+            }
+        }
+        Self {
+            entries,
+            by_name,
+            by_folded_name,
+            by_key,
+        }
+    }
+
+    /// Every name once, in the relay's order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries
+            .iter()
+            .enumerate()
+            .filter_map(|(place, entry)| {
+                let first = self.by_name.get(&entry.name)?.first()?;
+                (*first == place).then_some(entry.name.as_str())
+            })
     }
 
     /// Finds a name as relays resolve it: the exact spelling first, else the first in any case.
     pub(crate) fn resolve(&self, name: &str) -> Listing<'_> {
         match self.exact(name) {
             Listing::Absent => self
-                .0
-                .iter()
-                .find(|entry| entry.name.to_lowercase() == name.to_lowercase())
+                .by_folded_name
+                .get(&name.to_lowercase())
+                .and_then(|place| self.entries.get(*place))
                 .map_or(Listing::Absent, |entry| self.exact(&entry.name)),
             found => found,
         }
@@ -60,7 +109,12 @@ impl Directory {
 
     /// Finds a name in its exact spelling.
     pub(crate) fn exact(&self, name: &str) -> Listing<'_> {
-        let mut found = self.0.iter().filter(|entry| entry.name == name);
+        let places = self
+            .by_name
+            .get(name)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let mut found = places.iter().filter_map(|place| self.entries.get(*place));
         let Some(first) = found.next() else {
             return Listing::Absent;
         };
@@ -85,52 +139,86 @@ impl Directory {
         )
     }
 
-    /// Refuses keys that are mine, another contact's, or shown by the directory for another name.
-    ///
-    /// Without this an agent could register somebody else's encryption key under an own signing
-    /// key and pass that person's messages on as its own.
-    pub(crate) fn check_holders(
-        &self,
-        name: &str,
-        keys: &PublicKeys,
-        me: &Identity,
-        store: &Store,
-    ) -> Result<(), Error> {
-        let contacts = store.holders(keys)?;
-        let listed: Vec<(&str, PublicKeys)> = self
-            .0
+    /// Another entry that shows one of these keys.
+    fn other_holder(&self, name: &str, keys: &PublicKeys) -> Option<(&str, trust::KeyPart)> {
+        let same_encryption = |entry: &DirectoryEntry| {
+            let text = entry.public_key.as_deref().unwrap_or_default();
+            EncryptionKey::from_base64(text).is_ok_and(|key| key == *keys.encryption())
+        };
+        let same_signing = |entry: &DirectoryEntry| {
+            let text = entry.signing_key.as_deref().unwrap_or_default();
+            VerifyingKey::from_base64(text).is_ok_and(|key| key == *keys.verifying())
+        };
+        let texts = [keys.encryption().to_base64(), keys.verifying().to_base64()];
+        texts
             .iter()
-            .filter(|entry| entry.name != name && may_share_a_key(entry, keys))
-            .filter_map(|entry| Some((entry.name.as_str(), Self::keys(entry).ok()?)))
-            .collect();
-        let me = (trust::KeyHolder::Me, me.public_keys());
-        let contacts = contacts
-            .iter()
-            .map(|contact| (trust::KeyHolder::Contact(&contact.name), &contact.keys));
-        let listed = listed
-            .iter()
-            .map(|(name, keys)| (trust::KeyHolder::Contact(name), keys));
-        trust::conflict(
-            name,
-            keys,
-            std::iter::once(me).chain(contacts).chain(listed),
-        )
-        .map_err(Error::KeyConflict)
+            .filter_map(|text| self.by_key.get(&certain(text)?))
+            .flatten()
+            .filter_map(|place| self.entries.get(*place))
+            .filter(|entry| entry.name != name)
+            .find_map(
+                |entry| match (same_encryption(entry), same_signing(entry)) {
+                    (true, true) => Some((entry.name.as_str(), trust::KeyPart::Both)),
+                    (true, false) => Some((entry.name.as_str(), trust::KeyPart::Encryption)),
+                    (false, true) => Some((entry.name.as_str(), trust::KeyPart::Signing)),
+                    (false, false) => None,
+                },
+            )
     }
 }
 
-/// Whether an entry's texts can stand for one of these keys. Checking a key's group takes a tenth of
-/// a millisecond, which a directory of thousands would multiply.
-fn may_share_a_key(entry: &DirectoryEntry, keys: &PublicKeys) -> bool {
-    // The last two characters before the padding hold bits that base64 leaves open.
-    const CERTAIN: usize = 42;
-    let alike = |listed: &Option<String>, own: &str| {
-        listed
-            .as_ref()
-            .is_some_and(|listed| listed.get(..CERTAIN) == own.get(..CERTAIN))
-    };
-    alike(&entry.public_key, &keys.encryption().to_base64())
-        || alike(&entry.signing_key, &keys.verifying().to_base64())
+fn certain(text: &str) -> Option<[u8; CERTAIN]> {
+    text.as_bytes().first_chunk::<CERTAIN>().copied()
+}
+
+/// Refuses keys that are mine, or that another contact holds or held before.
+///
+/// Without this an agent could register somebody else's encryption key under an own signing key
+/// and pass that person's messages on as its own.
+pub(crate) fn check_holders(
+    name: &str,
+    keys: &PublicKeys,
+    me: &Identity,
+    store: &Store,
+) -> Result<(), Error> {
+    let me = (trust::KeyHolder::Me, me.public_keys());
+    trust::conflict(name, keys, [me]).map_err(Error::KeyConflict)?;
+    let others = store.holders(keys)?;
+    match others
+        .iter()
+        .find(|holder| !holder.name.eq_ignore_ascii_case(name))
+    {
+        None => Ok(()),
+        Some(holder) => Err(Error::KeyConflict(trust::KeyConflict {
+            offered_name: name.to_owned(),
+            holder: Some(holder.name.clone()),
+            part: if holder.is_encryption {
+                trust::KeyPart::Encryption
+            } else {
+                trust::KeyPart::Signing
+            },
+        })),
+    }
+}
+
+/// As [`check_holders`], and refuses keys that the directory shows for another name too: on a first
+/// contact nobody can say which of the two is their owner.
+pub(crate) fn check_first_contact(
+    directory: Option<&Directory>,
+    name: &str,
+    keys: &PublicKeys,
+    me: &Identity,
+    store: &Store,
+) -> Result<(), Error> {
+    check_holders(name, keys, me, store)?;
+    match directory.and_then(|directory| directory.other_holder(name, keys)) {
+        None => Ok(()),
+        Some((holder, part)) => Err(Error::KeyConflict(trust::KeyConflict {
+            offered_name: name.to_owned(),
+            holder: Some(holder.to_owned()),
+            part,
+        })),
+    }
 }
 
 /// Compares what the directory shows now with what is pinned.
@@ -141,30 +229,44 @@ pub(crate) fn check_pinned(contact: &Contact, offered: &PublicKeys) -> Result<()
     })
 }
 
-/// Pins somebody on first use, under the relay's name for them.
+/// Pins somebody under the relay's name for them, on first use or because the fingerprint was named.
 pub(crate) fn pin(
     store: &mut Store,
     address: &str,
     keys: &PublicKeys,
-    learned: &'static str,
+    learned: Learned,
     now: i64,
 ) -> Result<(), Error> {
-    store
-        .pin(
-            NewContact {
-                name: address,
-                address,
-                keys,
-                learned,
-            },
-            now,
-        )
-        .map_err(Error::from)
+    if learned == Learned::FirstUse && !is_plain_name(address) {
+        return Err(Error::UnusualName {
+            name: crate::text::escaped(address).into_owned(),
+        });
+    }
+    let new = NewContact {
+        name: address,
+        address,
+        keys,
+        learned,
+    };
+    store.pin(new, now).map_err(|error| match error {
+        StoreError::NameTaken { name } => Error::NameTaken { name },
+        other => Error::Store(other),
+    })
+}
+
+/// Whether a name can be told from others by eye, and be typed into a shell. Others are pinned only
+/// by somebody who names their fingerprint.
+fn is_plain_name(name: &str) -> bool {
+    (1..=64).contains(&name.len())
+        && !name.starts_with('-')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Directory, Listing};
+    use super::{Directory, Listing, is_plain_name};
 
     fn directory(entries: &[(&str, &str)]) -> Directory {
         let entry = |(name, key): &(&str, &str)| {
@@ -172,7 +274,7 @@ mod tests {
             let raw = serde_json::value::RawValue::from_string(json).unwrap();
             ctalk_wire::DirectoryEntry::from_raw(&raw).unwrap()
         };
-        Directory(entries.iter().map(entry).collect())
+        Directory::new(entries.iter().map(entry).collect())
     }
 
     #[test]
@@ -193,17 +295,30 @@ mod tests {
 
     #[test]
     fn a_name_listed_twice_with_other_keys_is_ambiguous() {
-        assert!(matches!(
-            directory(&[("a", "1"), ("a", "2")]).exact("a"),
-            Listing::Ambiguous
-        ));
-        assert!(matches!(
-            directory(&[("a", "1"), ("a", "1")]).exact("a"),
-            Listing::One(_)
-        ));
-        assert!(matches!(
-            directory(&[("A", "1"), ("A", "2")]).resolve("a"),
-            Listing::Ambiguous
-        ));
+        let (twice, same) = ([("a", "1"), ("a", "2")], [("a", "1"), ("a", "1")]);
+        assert!(matches!(directory(&twice).exact("a"), Listing::Ambiguous));
+        assert!(matches!(directory(&twice).resolve("A"), Listing::Ambiguous));
+        assert!(matches!(directory(&same).exact("a"), Listing::One(_)));
+        assert_eq!(directory(&twice).names().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn names_that_a_shell_or_an_eye_could_mistake_are_not_plain() {
+        for name in ["alice", "A_b-9", "x"] {
+            assert!(is_plain_name(name), "{name}");
+        }
+        for name in [
+            "",
+            "-rf",
+            "a b",
+            "x;$(reboot)",
+            "аlice",
+            "a\u{202e}b",
+            "@file",
+            "../x",
+        ] {
+            assert!(!is_plain_name(name), "{name}");
+        }
+        assert!(!is_plain_name(&"a".repeat(65)));
     }
 }

@@ -155,8 +155,17 @@ pub enum Error {
     /// Somebody else holds the key.
     #[error("{0}")]
     KeyConflict(trust::KeyConflict),
+    /// The name could be mistaken for another one, so it is not pinned by mere use.
+    #[error("`{name}` is no plain name, and is not pinned on first use")]
+    UnusualName {
+        /// The name, escaped.
+        name: String,
+    },
+    /// The message was committed before, by this receiver or another one.
+    #[error("this message was committed before")]
+    AlreadyCommitted,
     /// The local name belongs to a contact with other keys.
-    #[error("`{name}` is already the name of a contact at another address")]
+    #[error("`{name}` is already the name of another contact, with other keys")]
     NameTaken {
         /// The name.
         name: String,
@@ -203,9 +212,10 @@ impl Error {
         match self {
             Self::Profile(error) => error.class(),
             Self::Keystore(_)
-            | Self::Store(StoreError::Failed { .. } | StoreError::Newer { .. }) => {
-                Class::LocalStore
-            }
+            | Self::Store(
+                StoreError::Failed { .. } | StoreError::Newer { .. } | StoreError::AlreadyReceiving,
+            ) => Class::LocalStore,
+            Self::AlreadyCommitted => Class::Unexpected,
             Self::Relay(error) => error.class(),
             Self::Keygen(_) | Self::NotText | Self::Seal(_) => Class::Malformed,
             Self::UnknownRecipient { .. } => Class::RelayRefused,
@@ -215,6 +225,7 @@ impl Error {
             | Self::KeyChanged { .. }
             | Self::KeyConflict(_)
             | Self::NameTaken { .. }
+            | Self::UnusualName { .. }
             | Self::OtherFingerprint { .. } => Class::NotTrusted,
             Self::UnknownContact { .. } | Self::UnknownMessage { .. } => Class::Usage,
             Self::Message { reason, .. } => reason.class(),
@@ -228,6 +239,14 @@ impl Error {
             Self::Profile(error) => error.hint(),
             Self::Keystore(error) => error.hint(),
             Self::Relay(error) => error.hint(),
+            Self::Store(StoreError::Failed { hint, .. }) => hint.map(str::to_owned),
+            Self::Store(StoreError::AlreadyReceiving) => Some(
+                "end the other `ctalk recv` of this profile, or use another `--profile`".to_owned(),
+            ),
+            Self::UnusualName { .. } => Some(
+                "whoever knows its fingerprint can pin it: ctalk contact accept-key NAME FINGERPRINT"
+                    .to_owned(),
+            ),
             Self::Store(StoreError::Newer { .. }) => Some("use the newer ctalk".to_owned()),
             Self::UnknownRecipient { .. } => {
                 Some("`ctalk agents` lists the agents of the relay".to_owned())
@@ -263,12 +282,14 @@ impl RelayError {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::Unreachable { .. } | Self::TimedOut { .. } => Class::RelayUnreachable,
+            Self::Unreachable { .. } | Self::Interrupted { .. } | Self::TimedOut { .. } => {
+                Class::RelayUnreachable
+            }
             Self::Unauthorized { .. }
             | Self::Refused { .. }
             | Self::RateLimited { .. }
             | Self::BadAnswer { .. } => Class::RelayRefused,
-            Self::BadUrl { .. } | Self::Unsupported { .. } => Class::Usage,
+            Self::BadUrl { .. } | Self::BadKey | Self::Unsupported { .. } => Class::Usage,
         }
     }
 
@@ -279,9 +300,10 @@ impl RelayError {
             Self::Unreachable { url, .. } => Some(format!(
                 "is it running? `ctalk health --relay {url}` asks it"
             )),
-            Self::TimedOut { .. } => {
-                Some("the message may have arrived; ask before sending it again".to_owned())
-            }
+            Self::TimedOut { .. } | Self::Interrupted { .. } => Some(
+                "a message that was being sent may have arrived: ask before sending it again"
+                    .to_owned(),
+            ),
             Self::Unauthorized { .. } => Some(
                 "`ctalk register --relay URL` makes an API key; CLAWTALK_API_KEY overrides it"
                     .to_owned(),

@@ -1,13 +1,13 @@
 //! ctalk: end-to-end encrypted, signed messages between programs, over relays nobody has to trust.
 //!
 //! A [`Client`] is one agent: an identity, a local store and a relay. What it receives is stored
-//! before the relay may forget it, verified before it is opened, and handed over until it is
-//! committed; what it sends is sealed for exactly the named recipient. Peers' keys are pinned at
+//! before the relay may forget it, verified before it is opened (what nobody signed comes apart, as
+//! [`Next::Unauthenticated`]), and handed over until it is committed; what it sends is sealed for exactly the named recipient. Peers' keys are pinned at
 //! first use, and a relay that shows another key later is found out.
 //!
 //! - [`Profile`], [`register`], [`client`](fn@client), [`Client`], [`Error`], [`Class`]: the paved path
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
-//! - [`Filter`], [`Receiver`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
+//! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
@@ -36,5 +36,5 @@ pub use client::Client;
 pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
 pub use profile::{Profile, ProfileError, check_name};
-pub use receive::{Filter, Handover, Next, Peek, Receiver, VerifiedSender, verify};
+pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
 pub use registration::{Admission, client, register};

@@ -2,12 +2,11 @@
 
 use core::fmt;
 
-use ctalk_core::Fingerprint;
 use ctalk_wire::MessageType;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::error::Class;
+use crate::error::{Class, Error};
 
 /// What a message says.
 #[derive(Clone, Debug)]
@@ -38,9 +37,10 @@ impl Content {
     }
 
     /// The payload in ClawTalk's format: JSON as it is, text as `{"text": …}`.
-    pub(crate) fn to_classic(&self) -> Result<Box<RawValue>, serde_json::Error> {
+    pub(crate) fn to_classic(&self) -> Result<Box<RawValue>, Error> {
         match self {
-            Self::Text(text) => serde_json::value::to_raw_value(&TextPayload { text: text.into() }),
+            Self::Text(text) => serde_json::value::to_raw_value(&TextPayload { text: text.into() })
+                .map_err(|_| Error::NotText),
             Self::Json(json) => Ok(json.clone()),
         }
     }
@@ -101,10 +101,10 @@ pub struct Draft {
 pub struct Sent {
     /// The contact, or the relay's name for somebody who got plaintext.
     pub to: String,
-    /// The relay's id.
-    pub id: String,
-    /// The relay's time.
-    pub ts: String,
+    /// The relay's id, if it gave one.
+    pub id: Option<String>,
+    /// The relay's time, if it gave one.
+    pub ts: Option<String>,
     /// Whether it was sealed and signed.
     pub encrypted: bool,
     /// The recipient's fingerprint; absent for plaintext.
@@ -153,7 +153,8 @@ pub enum Format {
     Plain,
 }
 
-/// A message that was received.
+/// A message that was received. Whether it is to be believed stands in `trust`: only `from` and
+/// `fingerprint` name somebody whose key signed it, and they are absent where nobody's did.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Received {
@@ -281,11 +282,6 @@ pub struct SetAside {
     pub reason: Reason,
     /// The same in words.
     pub detail: String,
-}
-
-/// Writes a fingerprint the way JSON carries it.
-pub(crate) fn hex(fingerprint: &Fingerprint) -> String {
-    fingerprint.to_hex()
 }
 
 #[cfg(test)]

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -14,7 +13,6 @@ use crate::{error::Class, keystore::Kind};
 
 const SETTINGS: &str = "profile.toml";
 const STORE: &str = "store.sqlite";
-const RECEIVING: &str = "receiving.lock";
 /// Largest settings file that is read, in bytes.
 const MAX_SETTINGS: u64 = 64 << 10;
 
@@ -70,9 +68,6 @@ pub enum ProfileError {
         /// The name, escaped.
         name: String,
     },
-    /// Another process receives for this profile.
-    #[error("another process is receiving for this profile")]
-    AlreadyReceiving,
     /// The file system refused.
     #[error("{path}: {why}")]
     Io {
@@ -89,10 +84,7 @@ impl ProfileError {
     pub const fn class(&self) -> Class {
         match self {
             Self::BadName { .. } | Self::Exists { .. } => Class::Usage,
-            Self::Missing { .. }
-            | Self::Damaged { .. }
-            | Self::AlreadyReceiving
-            | Self::Io { .. } => Class::LocalStore,
+            Self::Missing { .. } | Self::Damaged { .. } | Self::Io { .. } => Class::LocalStore,
         }
     }
 
@@ -104,9 +96,6 @@ impl ProfileError {
             Self::Exists { .. } => {
                 Some("another identity needs another profile: --profile OTHER".to_owned())
             }
-            Self::AlreadyReceiving => Some(
-                "end the other `ctalk recv` of this profile, or use another `--profile`".to_owned(),
-            ),
             _ => None,
         }
     }
@@ -219,30 +208,6 @@ impl Profile {
     /// Records the relay that the agent is registered at; [`Profile::save`] makes it last.
     pub fn set_relay(&mut self, url: &str) {
         self.settings.relay = Some(url.to_owned());
-    }
-
-    /// Makes this process the one that receives for the profile, until the file is dropped.
-    ///
-    /// # Errors
-    /// [`ProfileError::AlreadyReceiving`], [`ProfileError::Io`].
-    pub fn lock_receiving(&self) -> Result<fs::File, ProfileError> {
-        let path = self.folder.join(RECEIVING);
-        let io = |error: io::Error| ProfileError::Io {
-            path: path.clone(),
-            why: error.to_string(),
-        };
-        let file = fs::OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(fs::TryLockError::WouldBlock) => Err(ProfileError::AlreadyReceiving),
-            Err(fs::TryLockError::Error(error)) => Err(io(error)),
-        }
     }
 
     /// The file that holds contacts and messages.

@@ -1,11 +1,16 @@
 //! Receiving: each stored message by itself goes through parse, verify, trust, open.
 //!
 //! A message that fails is set aside with its reason and hides none of its neighbours. What fails
-//! because the relay cannot be asked right now stays new and ends the run with the relay's error.
+//! because the relay cannot be asked right now stays new, and the relay's error is reported once
+//! all others were handed over.
+
+use std::{collections::HashSet, fs::File};
 
 use ctalk_core::{
     PublicKeys,
-    classic::{Claims, Message, SeenKey, SignedMessage, UnsignedMessage},
+    classic::{
+        Claims, Malformed, Message, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
+    },
 };
 use serde_json::value::RawValue;
 
@@ -13,15 +18,14 @@ use crate::{
     client::Client,
     directory::{self, Directory, Listing},
     error::Error,
-    message::{Content, Format, Reason, Received, SetAside, Trust, hex},
-    relay::Delivery,
-    store::{Contact, Entry, SeenBefore, StoreError},
+    message::{Content, Format, Reason, Received, SetAside, Trust},
+    relay::{Delivery, Incoming, RelayError},
+    store::{Contact, Entry, EntryState, Learned, SeenBefore, Store, StoreError},
 };
 
 /// How long a handled message is remembered, in milliseconds: 90 days, the longest that a relay
 /// keeps one.
 const REMEMBERED: i64 = 90 * 24 * 60 * 60 * 1000;
-
 /// Longest name of a sender, in bytes; relays allow 32 characters or do not say.
 const MAX_NAME: usize = 128;
 
@@ -35,47 +39,61 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn wants(&self, entry: &Entry) -> bool {
-        self.since.is_none_or(|since| entry.sent_at > since)
-            && self
-                .topic
-                .as_ref()
-                .is_none_or(|topic| match Message::parse(&entry.raw) {
-                    Ok(message) => message.claims().topic.as_ref() == Some(topic),
-                    // What cannot be read has no topic to filter by, and must not hide in the inbox.
-                    Err(_) => true,
-                })
+    fn wants(&self, sent_at: i64, message: &Result<Incoming, Malformed>) -> bool {
+        self.since.is_none_or(|since| sent_at > since)
+            && self.topic.as_ref().is_none_or(|topic| match message {
+                Ok(message) => message.claims().topic.as_ref() == Some(topic),
+                // What cannot be read has no topic to filter by, and must not hide in the inbox.
+                Err(_) => true,
+            })
     }
 }
 
-/// The next thing that a [`Receiver`] came to.
+/// The next thing that [`Client::next`] came to.
 #[derive(Debug)]
 #[must_use = "a message is handed over again until `commit` was called for it"]
 pub enum Next {
-    /// A message to handle, then to commit.
+    /// A message that a contact's pinned key signed, sealed for me. Handle it, then commit it.
     Message(Box<Handover>),
+    /// A message that nobody signed, or that was not even sealed: anybody on the way may have made
+    /// it. Handle it as such, then commit it.
+    Unauthenticated(Box<Handover>),
     /// A message was set aside.
     SetAside(SetAside),
 }
 
 /// A message in the caller's hands.
 #[derive(Debug)]
+#[must_use = "a message is handed over again until `commit` was called for it"]
 pub struct Handover {
     /// The message.
     pub message: Received,
     /// Whether the sender's keys were pinned just now.
     pub pinned_now: bool,
-    number: i64,
-    relay_id: Option<String>,
-    seen: SeenKey,
+    pub(crate) number: i64,
+    pub(crate) relay_id: Option<String>,
+    pub(crate) seen: SeenKey,
 }
 
-/// Goes through the inbox once, oldest first.
-pub struct Receiver<'c> {
-    client: &'c mut Client,
+/// A place in the inbox, from which [`Client::next`] goes on. While it lives nobody else receives
+/// with the same store.
+pub struct Receiving {
     filter: Filter,
-    directory: Option<Directory>,
     place: Option<(i64, i64)>,
+    directory: Snapshot,
+    /// What was handed over and is not committed yet: another copy of it is a repetition.
+    in_hand: HashSet<SeenKey>,
+    /// Why messages were left new in this run.
+    failure: Option<RelayError>,
+    _lock: Option<File>,
+}
+
+/// The directory, asked at most once in a run.
+enum Snapshot {
+    NotAsked,
+    None,
+    Taken(Box<Directory>),
+    Failed(RelayError),
 }
 
 /// What [`Client::peek`] found.
@@ -87,287 +105,378 @@ pub struct Peek {
     pub truncated: bool,
 }
 
-impl<'c> Receiver<'c> {
-    pub(crate) const fn new(client: &'c mut Client, filter: Filter) -> Self {
+impl Receiving {
+    fn new(filter: Filter, lock: Option<File>) -> Self {
         Self {
-            client,
             filter,
-            directory: None,
             place: None,
+            directory: Snapshot::NotAsked,
+            in_hand: HashSet::new(),
+            failure: None,
+            _lock: lock,
         }
+    }
+
+    /// Goes back to the oldest message, for another look at the inbox and at the directory.
+    pub fn rewind(&mut self) {
+        self.place = None;
+        self.directory = Snapshot::NotAsked;
+        self.failure = None;
+    }
+}
+
+impl Client {
+    /// Begins to go through the inbox, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyReceiving`], [`StoreError::Failed`].
+    pub fn receive(&self, filter: Filter) -> Result<Receiving, Error> {
+        Ok(Receiving::new(filter, Some(self.store.lock_receiving()?)))
     }
 
     /// Opens the next message, sets it aside, or returns `None` at the end of the inbox.
     ///
     /// # Errors
-    /// [`Error::Store`]; [`Error::Relay`] when the sender is unknown here and the relay cannot be
-    /// asked. The message stays new in both cases.
-    pub async fn next(&mut self) -> Result<Option<Next>, Error> {
-        while let Some(entry) = self.client.store.next_new(self.place)? {
-            self.place = Some((entry.sent_at, entry.number));
-            if !self.filter.wants(&entry) {
+    /// [`Error::Store`]. [`Error::Relay`] at the end, once, if there were messages of strangers and
+    /// the relay could not be asked about them; those stay new.
+    pub async fn next(&mut self, receiving: &mut Receiving) -> Result<Option<Next>, Error> {
+        while let Some(entry) = self.store.next_new(receiving.place)? {
+            receiving.place = Some((entry.sent_at, entry.number));
+            let message = self.relay.read(&entry.raw);
+            if !receiving.filter.wants(entry.sent_at, &message) {
                 continue;
             }
-            match self.judge(&entry, Pinning::FirstUse).await? {
-                Verdict::Deliver(message, seen, pinned_now) => {
-                    let relay_id = entry.relay_id;
-                    let number = entry.number;
-                    let handover = Handover {
-                        message: *message,
-                        pinned_now,
-                        number,
-                        relay_id,
-                        seen,
-                    };
-                    return Ok(Some(Next::Message(Box::new(handover))));
+            let mut judge = Judge {
+                client: self,
+                receiving,
+                entry: &entry,
+                may_pin: true,
+            };
+            match judge.judge(message).await {
+                Ok(Verdict::Deliver(delivered)) => {
+                    receiving.in_hand.insert(delivered.seen);
+                    let is_authenticated = delivered.message.from.is_some();
+                    let handover = Box::new(Handover {
+                        message: delivered.message,
+                        pinned_now: delivered.pinned_now,
+                        number: entry.number,
+                        relay_id: entry.relay_id,
+                        seen: delivered.seen,
+                    });
+                    return Ok(Some(if is_authenticated {
+                        Next::Message(handover)
+                    } else {
+                        Next::Unauthenticated(handover)
+                    }));
                 }
-                Verdict::HandledBefore => self.client.store.drop_entry(entry.number)?,
-                Verdict::Refuse(reason, detail) => {
-                    self.client.store.set_aside(entry.number, reason, &detail)?;
-                    return Ok(Some(Next::SetAside(set_aside(&entry, reason, detail))));
+                Ok(Verdict::HandledBefore) => {
+                    let expires = self.clock.now().saturating_add(REMEMBERED);
+                    self.store.end_repetition(entry.number, expires)?;
                 }
+                Err(Refusal::Message(reason, detail)) => {
+                    self.store.set_aside(entry.number, reason, &detail)?;
+                    let aside = self.set_aside(&entry, reason, detail);
+                    return Ok(Some(Next::SetAside(aside)));
+                }
+                Err(Refusal::Relay(error)) => receiving.failure = Some(error),
+                Err(Refusal::Local(error)) => return Err(error),
             }
         }
-        Ok(None)
+        match receiving.failure.take() {
+            Some(error) => Err(Error::Relay(error)),
+            None => Ok(None),
+        }
     }
 
-    /// Ends a message after it was handled: it is never handed over again, whoever delivers it.
+    /// Ends a message after it was handled: for 90 days it is not handed over again, whoever
+    /// delivers it.
     ///
     /// # Errors
-    /// [`Error::Store`]; then the message will be handed over again.
+    /// [`Error::AlreadyCommitted`]; [`Error::Store`], and then the message will be handed over
+    /// again.
     pub fn commit(&mut self, handover: Handover) -> Result<(), Error> {
-        let now = self.client.clock.now();
-        self.client.store.commit(
+        let now = self.clock.now();
+        let is_first = self.store.commit(
             handover.number,
             &handover.seen,
             handover.relay_id.as_deref(),
             now,
             now.saturating_add(REMEMBERED),
         )?;
-        Ok(())
-    }
-
-    async fn judge(&mut self, entry: &Entry, pinning: Pinning) -> Result<Verdict, Error> {
-        let outcome = match Message::parse(&entry.raw) {
-            Err(error) => Err(Refusal::new(Reason::Malformed, error)),
-            Ok(Message::Signed(message)) => self.signed(entry, message, pinning).await,
-            Ok(Message::Unsigned(message)) => self.unsigned(entry, message).await,
-            Ok(Message::Plain(message)) => {
-                let message = message.accept();
-                let seen = message.seen_key();
-                self.unseen(entry, &seen, |_| {
-                    let payload = message.payload().to_owned();
-                    received(entry, message.claims(), None, Trust::Plaintext, payload)
-                })
-            }
-        };
-        match outcome {
-            Ok(verdict) => Ok(verdict),
-            Err(Refusal::Message(reason, detail)) => Ok(Verdict::Refuse(reason, detail)),
-            Err(Refusal::Run(error)) => Err(error),
+        if is_first {
+            Ok(())
+        } else {
+            Err(Error::AlreadyCommitted)
         }
     }
 
-    async fn signed(
-        &mut self,
-        entry: &Entry,
-        message: SignedMessage,
-        pinning: Pinning,
-    ) -> Result<Verdict, Refusal> {
+    /// What waits at the relay, opened as far as possible; changes nothing here or there.
+    ///
+    /// # Errors
+    /// [`Error::Relay`], [`Error::Store`].
+    pub async fn peek(&mut self, filter: Filter) -> Result<Peek, Error> {
+        let peeked = self.relay.peek().await?;
+        let now = self.clock.now();
+        let mut receiving = Receiving::new(filter, None);
+        let mut messages = Vec::new();
+        for delivery in peeked.deliveries {
+            let entry = unstored(delivery, now);
+            let message = self.relay.read(&entry.raw);
+            if !receiving.filter.wants(entry.sent_at, &message) {
+                continue;
+            }
+            let mut judge = Judge {
+                client: self,
+                receiving: &mut receiving,
+                entry: &entry,
+                may_pin: false,
+            };
+            match judge.judge(message).await {
+                Ok(Verdict::Deliver(delivered)) => messages.push(Ok(delivered.message)),
+                Ok(Verdict::HandledBefore) => {}
+                Err(Refusal::Message(reason, detail)) => {
+                    messages.push(Err(self.set_aside(&entry, reason, detail)));
+                }
+                Err(Refusal::Relay(error)) => return Err(Error::Relay(error)),
+                Err(Refusal::Local(error)) => return Err(error),
+            }
+        }
+        Ok(Peek {
+            messages,
+            truncated: peeked.truncated,
+        })
+    }
+
+    fn set_aside(&self, entry: &Entry, reason: Reason, detail: String) -> SetAside {
+        let message = self.relay.read(&entry.raw).ok();
+        SetAside {
+            number: entry.number,
+            relay_id: entry.relay_id.clone(),
+            relay_from: message.map(|message| message.claims().from.clone()),
+            reason,
+            detail,
+        }
+    }
+}
+
+/// Judges one message.
+struct Judge<'a> {
+    client: &'a mut Client,
+    receiving: &'a mut Receiving,
+    entry: &'a Entry,
+    may_pin: bool,
+}
+
+impl Judge<'_> {
+    async fn judge(&mut self, message: Result<Incoming, Malformed>) -> Result<Verdict, Refusal> {
+        let message = message.map_err(|error| Refusal::message(Reason::Malformed, error))?;
+        let from = &message.claims().from;
+        if from.len() > MAX_NAME || from.chars().any(crate::text::is_unsafe) {
+            return Err(Refusal::message(
+                Reason::Malformed,
+                "the sender's name is over-long or holds control characters",
+            ));
+        }
+        match message {
+            Incoming::Classic(Message::Signed(message)) => self.signed(message).await,
+            Incoming::Classic(Message::Unsigned(message)) => self.unsigned(message).await,
+            Incoming::Classic(Message::Plain(message)) => self.unauthenticated(message.accept()),
+        }
+    }
+
+    async fn signed(&mut self, message: SignedMessage) -> Result<Verdict, Refusal> {
         let from = message.claims().from.clone();
         let sender = self.sender(&from).await?;
         let verified = match message.verify(sender.keys()) {
             Ok(verified) => verified,
             Err(error) => {
-                return Err(self
-                    .explain(&sender, Reason::NotVerified, &error.to_string())
-                    .await);
+                return Err(self.explain(&sender, Reason::NotVerified, error).await);
             }
         };
         if verified.claims().to != self.client.name {
-            let to = &verified.claims().to;
-            return Err(Refusal::new(
+            return Err(Refusal::message(
                 Reason::Misaddressed,
                 format!(
-                    "{from} sealed it for `{to}`, and I am `{}`",
+                    "{from} sealed it for another agent than `{}`",
                     self.client.name
                 ),
             ));
         }
         let seen = verified.seen_key();
-        if let Some(handled) = self.handled(entry, &seen)? {
-            return handled;
+        if self.was_handled(&seen)? {
+            return Ok(Verdict::HandledBefore);
         }
         if let Sender::Offered(keys) = &sender {
-            self.check_holders(&from, keys).await?;
+            self.check_first_contact(&from, keys).await?;
         }
         let opened = match verified.open(&self.client.identity, &mut self.client.box_keys) {
             Ok(opened) => opened,
             Err(error) => {
-                return Err(self
-                    .explain(&sender, Reason::CannotOpen, &error.to_string())
-                    .await);
+                return Err(self.explain(&sender, Reason::CannotOpen, error).await);
             }
         };
-        let mut pinned_now = false;
-        let (name, trust) = match (&sender, pinning) {
-            (Sender::Pinned(contact), _) => (contact.name.clone(), Trust::Pinned),
-            (Sender::Offered(_), Pinning::Never) => (from, Trust::Unknown),
-            (Sender::Offered(keys), Pinning::FirstUse) => {
-                let now = self.client.clock.now();
-                match directory::pin(&mut self.client.store, &from, keys, "first-use", now) {
-                    Ok(()) => pinned_now = true,
-                    Err(error @ Error::Store(StoreError::NameTaken { .. })) => {
-                        return Err(Refusal::new(Reason::KeyConflict, error));
-                    }
-                    Err(error) => return Err(error.into()),
-                }
-                (from, Trust::Pinned)
+        let (name, trust, pinned_now) = match &sender {
+            Sender::Pinned(contact) => (contact.name.clone(), Trust::Pinned, false),
+            Sender::Offered(_) if !self.may_pin => (from, Trust::Unknown, false),
+            Sender::Offered(keys) => {
+                self.pin(&from, keys)?;
+                (from, Trust::Pinned, true)
             }
         };
-        let by = (name, hex(&sender.keys().fingerprint()));
+        let by = (name, sender.keys().fingerprint().to_hex());
         let claims = opened.claims().clone();
-        let message = received(entry, &claims, Some(by), trust, opened.into_payload());
-        Ok(Verdict::Deliver(Box::new(message), seen, pinned_now))
+        Ok(Verdict::Deliver(Box::new(Delivered {
+            message: received(self.entry, claims, Some(by), trust, opened.into_payload()),
+            seen,
+            pinned_now,
+        })))
     }
 
-    async fn unsigned(
-        &mut self,
-        entry: &Entry,
-        message: UnsignedMessage,
-    ) -> Result<Verdict, Refusal> {
+    async fn unsigned(&mut self, message: UnsignedMessage) -> Result<Verdict, Refusal> {
         let from = message.claims().from.clone();
         let sender = self.sender(&from).await?;
-        let opened = message.open(
-            sender.keys(),
-            &self.client.identity,
-            &mut self.client.box_keys,
-        );
-        let message = match opened {
-            Ok(message) => message,
-            Err(error) => {
-                return Err(self
-                    .explain(&sender, Reason::CannotOpen, &error.to_string())
-                    .await);
-            }
-        };
-        let seen = message.seen_key();
-        self.unseen(entry, &seen, |_| {
-            let payload = message.payload().to_owned();
-            received(entry, message.claims(), None, Trust::Unsigned, payload)
-        })
-    }
-
-    fn unseen(
-        &self,
-        entry: &Entry,
-        seen: &SeenKey,
-        message: impl FnOnce(&Self) -> Received,
-    ) -> Result<Verdict, Refusal> {
-        match self.handled(entry, seen)? {
-            Some(handled) => handled,
-            None => Ok(Verdict::Deliver(Box::new(message(self)), *seen, false)),
+        if let Sender::Offered(keys) = &sender {
+            // Else somebody's box could be shown as from whoever lists that person's key.
+            self.check_first_contact(&from, keys).await?;
+        }
+        let (identity, box_keys) = (&self.client.identity, &mut self.client.box_keys);
+        match message.open(sender.keys(), identity, box_keys) {
+            Ok(message) => self.unauthenticated(message),
+            Err(error) => Err(self.explain(&sender, Reason::CannotOpen, error).await),
         }
     }
 
-    /// Whether this content was handled before, and what follows.
-    fn handled(
-        &self,
-        entry: &Entry,
-        seen: &SeenKey,
-    ) -> Result<Option<Result<Verdict, Refusal>>, Refusal> {
-        Ok(
-            match self.client.store.seen(seen, entry.relay_id.as_deref())? {
-                SeenBefore::Never => None,
-                SeenBefore::SameCopy => Some(Ok(Verdict::HandledBefore)),
-                SeenBefore::OtherCopy => Some(Err(Refusal::new(
-                    Reason::Replayed,
-                    "the same sealed bytes were handled before under another id",
-                ))),
-            },
-        )
+    fn unauthenticated(&self, message: Unauthenticated) -> Result<Verdict, Refusal> {
+        let seen = message.seen_key();
+        if self.was_handled(&seen)? {
+            return Ok(Verdict::HandledBefore);
+        }
+        let trust = if message.was_encrypted() {
+            Trust::Unsigned
+        } else {
+            Trust::Plaintext
+        };
+        let claims = message.claims().clone();
+        Ok(Verdict::Deliver(Box::new(Delivered {
+            message: received(self.entry, claims, None, trust, message.into_payload()),
+            seen,
+            pinned_now: false,
+        })))
+    }
+
+    /// Whether this very copy was handled before; another copy of something handled is refused.
+    fn was_handled(&self, seen: &SeenKey) -> Result<bool, Refusal> {
+        let relay_id = self.entry.relay_id.as_deref();
+        let before = if self.receiving.in_hand.contains(seen) {
+            SeenBefore::OtherCopy
+        } else {
+            self.client.store.seen(seen, relay_id)?
+        };
+        match before {
+            SeenBefore::Never => Ok(false),
+            SeenBefore::SameCopy => Ok(true),
+            SeenBefore::OtherCopy => Err(Refusal::message(
+                Reason::Replayed,
+                "the same message came before, under another id",
+            )),
+        }
     }
 
     /// The keys to hold a message against: the pinned ones, else those of the directory.
     async fn sender(&mut self, from: &str) -> Result<Sender, Refusal> {
-        if from.len() > MAX_NAME || from.chars().any(crate::text::is_unsafe) {
-            return Err(Refusal::new(
-                Reason::Malformed,
-                "the sender's name is over-long or holds control characters",
-            ));
-        }
         if let Some(contact) = self.client.store.contact_at(from)? {
             return Ok(Sender::Pinned(Box::new(contact)));
         }
-        match self.directory().await?.exact(from) {
+        let Some(directory) = self.directory().await? else {
+            return Err(Refusal::message(
+                Reason::UnknownSender,
+                format!("`{from}` is no contact, and this relay has no directory"),
+            ));
+        };
+        match directory.exact(from) {
             Listing::One(entry) => Directory::keys(entry)
-                .map(Sender::Offered)
-                .map_err(|error| Refusal::new(Reason::UnknownSender, error)),
-            Listing::Absent => Err(Refusal::new(
+                .map(|keys| Sender::Offered(Box::new(keys)))
+                .map_err(|error| Refusal::message(Reason::UnknownSender, error)),
+            Listing::Absent => Err(Refusal::message(
                 Reason::UnknownSender,
                 format!("the relay knows no agent `{from}`"),
             )),
-            Listing::Ambiguous => Err(Refusal::new(
+            Listing::Ambiguous => Err(Refusal::message(
                 Reason::KeyConflict,
                 format!("the relay lists `{from}` more than once, with different keys"),
             )),
         }
     }
 
-    async fn check_holders(&mut self, from: &str, keys: &PublicKeys) -> Result<(), Refusal> {
+    async fn check_first_contact(&mut self, from: &str, keys: &PublicKeys) -> Result<(), Refusal> {
         self.directory().await?;
-        let Some(directory) = &self.directory else {
-            return Ok(());
+        let directory = match &self.receiving.directory {
+            Snapshot::Taken(directory) => Some(&**directory),
+            _ => None,
         };
-        let client = &*self.client;
-        match directory.check_holders(from, keys, &client.identity, &client.store) {
-            Err(error @ Error::KeyConflict(_)) => Err(Refusal::new(Reason::KeyConflict, error)),
+        let (identity, store) = (&self.client.identity, &self.client.store);
+        match directory::check_first_contact(directory, from, keys, identity, store) {
+            Err(error @ Error::KeyConflict(_)) => Err(Refusal::message(Reason::KeyConflict, error)),
+            other => Ok(other?),
+        }
+    }
+
+    fn pin(&mut self, from: &str, keys: &PublicKeys) -> Result<(), Refusal> {
+        let now = self.client.clock.now();
+        match directory::pin(&mut self.client.store, from, keys, Learned::FirstUse, now) {
+            Err(error @ Error::NameTaken { .. }) => {
+                Err(Refusal::message(Reason::KeyConflict, error))
+            }
+            Err(error @ Error::UnusualName { .. }) => {
+                Err(Refusal::message(Reason::UnknownSender, error))
+            }
             other => Ok(other?),
         }
     }
 
     /// A pinned sender whose message fails may have other keys now: then that is the reason.
-    async fn explain(&mut self, sender: &Sender, reason: Reason, detail: &str) -> Refusal {
-        let Sender::Pinned(contact) = sender else {
-            return Refusal::Message(reason, detail.to_owned());
-        };
-        let address = contact.address.as_deref().unwrap_or(&contact.name);
-        let offered = match self.directory().await {
-            Ok(directory) => match directory.exact(address) {
-                Listing::One(entry) => Directory::keys(entry).ok(),
-                _ => None,
-            },
-            Err(refusal) => return refusal,
-        };
-        match offered.map(|keys| directory::check_pinned(contact, &keys)) {
-            Some(Err(error)) => Refusal::new(Reason::KeyChanged, error),
-            _ => Refusal::Message(reason, detail.to_owned()),
+    async fn explain(
+        &mut self,
+        sender: &Sender,
+        reason: Reason,
+        error: impl core::fmt::Display,
+    ) -> Refusal {
+        let detail = error.to_string();
+        if let Sender::Pinned(contact) = sender {
+            let address = contact.address.as_deref().unwrap_or(&contact.name);
+            // Without an answer of the directory the message is refused for what it is.
+            if let Ok(Some(directory)) = self.directory().await
+                && let Listing::One(entry) = directory.exact(address)
+                && let Ok(keys) = Directory::keys(entry)
+                && let Err(change) = directory::check_pinned(contact, &keys)
+            {
+                return Refusal::message(Reason::KeyChanged, change);
+            }
+        }
+        Refusal::Message(reason, detail)
+    }
+
+    /// The directory, asked at most once in the life of this run; `None` where there is none.
+    async fn directory(&mut self) -> Result<Option<&Directory>, Refusal> {
+        if let Snapshot::NotAsked = self.receiving.directory {
+            self.receiving.directory = match Directory::fetch(&*self.client.relay).await {
+                Ok(Some(directory)) => Snapshot::Taken(Box::new(directory)),
+                Ok(None) => Snapshot::None,
+                Err(error) => Snapshot::Failed(error),
+            };
+        }
+        match &self.receiving.directory {
+            Snapshot::Taken(directory) => Ok(Some(directory)),
+            Snapshot::None | Snapshot::NotAsked => Ok(None),
+            Snapshot::Failed(error) => Err(Refusal::Relay(error.clone())),
         }
     }
-
-    /// The directory, asked at most once in the life of this receiver.
-    async fn directory(&mut self) -> Result<&Directory, Refusal> {
-        let directory = match self.directory.take() {
-            Some(directory) => directory,
-            None => Directory::fetch(&*self.client.relay)
-                .await
-                .map_err(Error::from)?,
-        };
-        Ok(self.directory.insert(directory))
-    }
-}
-
-/// Whether a first contact may be pinned.
-#[derive(Clone, Copy)]
-enum Pinning {
-    FirstUse,
-    Never,
 }
 
 /// Whose keys a message is held against.
 enum Sender {
     Pinned(Box<Contact>),
-    Offered(PublicKeys),
+    Offered(Box<PublicKeys>),
 }
 
 impl Sender {
@@ -380,61 +489,53 @@ impl Sender {
 }
 
 enum Verdict {
-    Deliver(Box<Received>, SeenKey, bool),
+    Deliver(Box<Delivered>),
     HandledBefore,
-    Refuse(Reason, String),
+}
+
+struct Delivered {
+    message: Received,
+    seen: SeenKey,
+    pinned_now: bool,
 }
 
 /// Why there is no message to deliver.
 enum Refusal {
     /// This message is at fault.
     Message(Reason, String),
-    /// The run cannot go on; nothing is said about the message.
-    Run(Error),
+    /// The relay could not be asked; nothing is said about the message.
+    Relay(RelayError),
+    /// This machine is at fault, and the run cannot go on.
+    Local(Error),
 }
 
 impl Refusal {
-    fn new(reason: Reason, detail: impl core::fmt::Display) -> Self {
+    fn message(reason: Reason, detail: impl core::fmt::Display) -> Self {
         Self::Message(reason, detail.to_string())
     }
 }
 
-impl<E: Into<Error>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self::Run(error.into())
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Relay(error) => Self::Relay(error),
+            other => Self::Local(other),
+        }
     }
 }
 
-pub(crate) async fn peek(client: &mut Client, filter: Filter) -> Result<Peek, Error> {
-    let peeked = client.relay.peek().await?;
-    let now = client.clock.now();
-    let mut receiver = Receiver::new(client, filter);
-    let mut messages = Vec::new();
-    for delivery in peeked.deliveries {
-        let entry = unstored(delivery, now);
-        if !receiver.filter.wants(&entry) {
-            continue;
-        }
-        match receiver.judge(&entry, Pinning::Never).await? {
-            Verdict::Deliver(message, ..) => messages.push(Ok(*message)),
-            Verdict::HandledBefore => {}
-            Verdict::Refuse(reason, detail) => {
-                messages.push(Err(set_aside(&entry, reason, detail)));
-            }
-        }
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Local(Error::Store(error))
     }
-    Ok(Peek {
-        messages,
-        truncated: peeked.truncated,
-    })
 }
 
-/// Checks one message, as the relay gives it, against a pinned sender, without opening it and
-/// without asking anybody.
+/// Checks one message, as a ClawTalk relay gives it, against a pinned sender, without opening it
+/// and without asking anybody.
 ///
 /// # Errors
 /// [`Error::Message`] with the reason, [`Error::Store`].
-pub fn verify(store: &crate::store::Store, raw: &[u8]) -> Result<VerifiedSender, Error> {
+pub fn verify(store: &Store, raw: &[u8]) -> Result<VerifiedSender, Error> {
     let refuse = |reason: Reason, detail: String| Error::Message { reason, detail };
     let message =
         Message::parse(raw).map_err(|error| refuse(Reason::Malformed, error.to_string()))?;
@@ -446,7 +547,8 @@ pub fn verify(store: &crate::store::Store, raw: &[u8]) -> Result<VerifiedSender,
     };
     let from = &message.claims().from;
     let Some(contact) = store.contact_at(from)? else {
-        let detail = format!("`{from}` is no contact, so there is no key to check against");
+        let from = crate::text::escaped(from);
+        let detail = format!("`{from:.128}` is no contact, so there is no key to check against");
         return Err(refuse(Reason::UnknownSender, detail));
     };
     match message.verify(&contact.keys) {
@@ -472,7 +574,7 @@ fn unstored(delivery: Delivery, now: i64) -> Entry {
         number: 0,
         relay_id: delivery.relay_id,
         sent_at: delivery.sent_at.unwrap_or(now),
-        state: crate::store::EntryState::New,
+        state: EntryState::New,
         reason: None,
         detail: None,
         raw: delivery.raw.into_vec(),
@@ -481,12 +583,11 @@ fn unstored(delivery: Delivery, now: i64) -> Entry {
 
 fn received(
     entry: &Entry,
-    claims: &Claims,
+    claims: Claims,
     by: Option<(String, String)>,
     trust: Trust,
     payload: Box<RawValue>,
 ) -> Received {
-    let claims = claims.clone();
     let (from, fingerprint) = by.unzip();
     let payload = Content::from_classic(payload);
     Received {
@@ -510,18 +611,5 @@ fn received(
         trust,
         content_type: payload.content_type(),
         payload,
-    }
-}
-
-fn set_aside(entry: &Entry, reason: Reason, detail: String) -> SetAside {
-    let relay_from = Message::parse(&entry.raw)
-        .ok()
-        .map(|message| message.claims().from.clone());
-    SetAside {
-        number: entry.number,
-        relay_id: entry.relay_id.clone(),
-        relay_from,
-        reason,
-        detail,
     }
 }

@@ -13,7 +13,6 @@ use crate::{
     keystore::{Keystore, Secrets},
     profile::Profile,
     relay::clawtalk::{BearerKey, ClawTalk},
-    store::Store,
 };
 
 /// What lets a new agent in.
@@ -108,9 +107,11 @@ pub fn client(
     let relay = ClawTalk::connect(url, clock.clone(), |url| {
         api_key.or_else(|| secrets.api_key(url).map(BearerKey::new))
     })?;
-    let store = Store::open(
+    Client::new(
+        profile.name(),
+        identity,
+        relay,
         &profile.store_path(),
-        Some(crate::relay::Relay::url(&relay)),
-    )?;
-    Ok(Client::new(profile.name(), identity, relay, store, clock))
+        clock,
+    )
 }

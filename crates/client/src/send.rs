@@ -6,14 +6,15 @@ use crate::{
     client::Client,
     directory::{self, Directory},
     error::Error,
-    message::{Draft, Sent, hex},
+    message::{Draft, Sent},
     relay::{Accepted, Body, Destination, Outgoing},
+    store::Learned,
 };
 
 /// Sends one sealed message.
 pub(crate) async fn sealed(
     client: &mut Client,
-    directory: &Directory,
+    directory: Option<&Directory>,
     name: &str,
     draft: &Draft,
 ) -> Result<Sent, Error> {
@@ -24,13 +25,12 @@ pub(crate) async fn sealed(
         topic: draft.topic.as_deref(),
         correlation_id: draft.correlation_id.as_deref(),
     };
-    let payload = draft.content.to_classic().map_err(|_| Error::NotText)?;
     let sealed = classic::seal(
         &client.identity,
         &mut client.box_keys,
         recipient.keys.encryption(),
         &metadata,
-        &payload,
+        &draft.content.to_classic()?,
         &mut rng(),
     )?;
     let to = Destination::Agent(recipient.address.clone());
@@ -38,7 +38,7 @@ pub(crate) async fn sealed(
         .relay
         .send(&outgoing(to, draft, Body::Classic(sealed)))
         .await?;
-    let fingerprint = hex(&recipient.keys.fingerprint());
+    let fingerprint = recipient.keys.fingerprint().to_hex();
     Ok(sent(
         recipient.name,
         accepted,
@@ -48,9 +48,13 @@ pub(crate) async fn sealed(
 }
 
 /// Sends one message in the clear.
+#[expect(
+    clippy::needless_pass_by_ref_mut,
+    reason = "a shared borrow across an await would tie the future to one thread, as SQLite does"
+)]
 pub(crate) async fn plaintext(
-    client: &Client,
-    directory: &Directory,
+    client: &mut Client,
+    directory: Option<&Directory>,
     name: &str,
     draft: &Draft,
 ) -> Result<Sent, Error> {
@@ -58,19 +62,26 @@ pub(crate) async fn plaintext(
     let address = contact
         .and_then(|contact| contact.address)
         .unwrap_or_else(|| name.to_owned());
-    let entry = directory.resolve(&address).found(name)?;
-    let payload = draft.content.to_classic().map_err(|_| Error::NotText)?;
-    let to = Destination::Agent(entry.name.clone());
+    let address = match directory {
+        Some(directory) => directory.resolve(&address).found(name)?.name.clone(),
+        None => address,
+    };
+    let payload = draft.content.to_classic()?;
+    let to = Destination::Agent(address.clone());
     let accepted = client
         .relay
         .send(&outgoing(to, draft, Body::Plaintext(payload)))
         .await?;
-    Ok(sent(entry.name.clone(), accepted, None, false))
+    Ok(sent(address, accepted, None, false))
 }
 
 /// Sends one message to everybody, in the clear.
-pub(crate) async fn broadcast(client: &Client, draft: &Draft) -> Result<Sent, Error> {
-    let payload = draft.content.to_classic().map_err(|_| Error::NotText)?;
+#[expect(
+    clippy::needless_pass_by_ref_mut,
+    reason = "a shared borrow across an await would tie the future to one thread, as SQLite does"
+)]
+pub(crate) async fn broadcast(client: &mut Client, draft: &Draft) -> Result<Sent, Error> {
+    let payload = draft.content.to_classic()?;
     let outgoing = outgoing(Destination::Everyone, draft, Body::Plaintext(payload));
     let accepted = client.relay.send(&outgoing).await?;
     Ok(sent("broadcast".to_owned(), accepted, None, false))
@@ -83,11 +94,28 @@ struct Recipient {
     pinned_now: bool,
 }
 
-fn recipient(client: &mut Client, directory: &Directory, name: &str) -> Result<Recipient, Error> {
+fn recipient(
+    client: &mut Client,
+    directory: Option<&Directory>,
+    name: &str,
+) -> Result<Recipient, Error> {
     let known = client.contact_for(name)?;
-    let listing = match &known {
-        Some(contact) => directory.exact(contact.address.as_deref().unwrap_or(&contact.name)),
-        None => directory.resolve(name),
+    let Some(directory) = directory else {
+        // The pins are all there is, and all that counts anyway.
+        let unknown = || Error::UnknownRecipient {
+            name: name.to_owned(),
+        };
+        let contact = known.ok_or_else(unknown)?;
+        return Ok(Recipient {
+            address: contact.address.ok_or_else(unknown)?,
+            name: contact.name,
+            keys: contact.keys,
+            pinned_now: false,
+        });
+    };
+    let listing = match known.as_ref().map(|contact| &contact.address) {
+        Some(Some(address)) => directory.exact(address),
+        _ => directory.resolve(name),
     };
     let entry = listing.found(name)?;
     let address = entry.name.clone();
@@ -97,8 +125,16 @@ fn recipient(client: &mut Client, directory: &Directory, name: &str) -> Result<R
         // Another spelling of a known name is the same recipient, with the same pin.
         None => client.store.contact_at(&address)?,
     };
+    let now = client.clock.now();
     if let Some(contact) = known {
-        directory::check_pinned(&contact, &keys)?;
+        if contact.address.is_some() {
+            directory::check_pinned(&contact, &keys)?;
+        } else if contact.keys == keys {
+            directory::pin(&mut client.store, &address, &keys, Learned::FirstUse, now)?;
+        } else {
+            // Somebody else has that name at this relay.
+            return Err(Error::NameTaken { name: contact.name });
+        }
         return Ok(Recipient {
             name: contact.name,
             address,
@@ -106,9 +142,14 @@ fn recipient(client: &mut Client, directory: &Directory, name: &str) -> Result<R
             pinned_now: false,
         });
     }
-    directory.check_holders(&address, &keys, &client.identity, &client.store)?;
-    let now = client.clock.now();
-    directory::pin(&mut client.store, &address, &keys, "first-use", now)?;
+    directory::check_first_contact(
+        Some(directory),
+        &address,
+        &keys,
+        &client.identity,
+        &client.store,
+    )?;
+    directory::pin(&mut client.store, &address, &keys, Learned::FirstUse, now)?;
     Ok(Recipient {
         name: address.clone(),
         address,

@@ -1,6 +1,6 @@
 //! The agent directory and health.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, value::RawValue};
 
 /// An agent as the relay lists it in `GET /agents`.
@@ -20,6 +20,37 @@ pub struct Agent {
     pub online: bool,
     /// When the agent was last seen.
     pub last_seen: String,
+}
+
+/// Answer to `GET /agents`, as a client reads it: at most [`MAX_AGENTS`] items.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct Directory {
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, MAX_AGENTS>")]
+    items: Vec<Item>,
+}
+
+/// Most entries that a client takes from one [`Directory`].
+pub const MAX_AGENTS: usize = 100_000;
+
+impl Directory {
+    /// The entries that have a name.
+    #[must_use]
+    pub fn into_entries(self) -> Vec<DirectoryEntry> {
+        self.items.into_iter().filter_map(|item| item.0).collect()
+    }
+}
+
+/// An item, which is kept if it is an entry. The raw text in between keeps what serde cannot
+/// represent, such as a lone surrogate, from ending the whole list.
+#[derive(Debug)]
+struct Item(Option<DirectoryEntry>);
+
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        Ok(Self(DirectoryEntry::from_raw(&raw)))
+    }
 }
 
 /// One item of `GET /agents` as a client must take it: only the name is certain.

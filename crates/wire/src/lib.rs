@@ -4,8 +4,8 @@
 //! and parsed one by one, so that one malformed item never hides its neighbours. What a client or
 //! relay writes is exact: absent optional members are left out, never `null`.
 //!
-//! - [`Agent`], [`DirectoryEntry`], [`RegisterAgent`], [`PatchAgent`], [`Registered`]: the directory
-//! - [`SendMessage`], [`Sent`], [`Envelope`], [`Page`], [`MessageType`]: messages
+//! - [`Agent`], [`Directory`], [`DirectoryEntry`], [`RegisterAgent`], [`PatchAgent`], [`Registered`]: the directory
+//! - [`SendMessage`], [`Sent`], [`Envelope`], [`Listing`], [`MessageType`]: messages
 //! - [`CreateInvite`], [`Invite`], [`RegisterWithInvite`]: invites
 //! - [`Health`], [`ErrorBody`], [`ErrorCode`]: everything else
 //!
@@ -13,11 +13,14 @@
 //! standard base64 with padding (RFC 4648, section 4).
 
 mod agents;
+mod bounded;
 mod errors;
 mod invites;
 mod messages;
 
-pub use agents::{Agent, DirectoryEntry, Health, PatchAgent, RegisterAgent, Registered};
+pub use agents::{
+    Agent, Directory, DirectoryEntry, Health, MAX_AGENTS, PatchAgent, RegisterAgent, Registered,
+};
 pub use errors::{ErrorBody, ErrorCode};
 pub use invites::{CreateInvite, CreatedInvite, Invite, RegisterWithInvite};
-pub use messages::{Envelope, MessageType, Page, Recipients, SendMessage, Sent};
+pub use messages::{Envelope, Listing, MAX_LISTED, MessageType, Recipients, SendMessage, Sent};

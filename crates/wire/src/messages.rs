@@ -124,25 +124,15 @@ pub struct Envelope {
     pub to: String,
 }
 
-/// Answer to `GET /messages`.
-///
-/// Messages stay raw: a reader takes them one by one. The reference relay sends only `messages`
-/// and `cursor`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Page {
-    /// The messages, each an [`Envelope`] if its sender and the relay are honest.
+/// Answer to `GET /messages`, as a client reads it. What else stands in it (`count`, the times of
+/// the oldest and the newest message) follows from the messages, and the reference relay leaves it
+/// out.
+#[derive(Debug, Deserialize)]
+pub struct Listing {
+    /// The messages, raw, so that a reader takes them one by one; at most [`MAX_LISTED`].
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, MAX_LISTED>")]
     pub messages: Vec<Box<RawValue>>,
-    /// Equal to `oldest_ts`.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub cursor: Option<String>,
-    /// Smallest `ts` of this page, whatever the order.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub oldest_ts: Option<String>,
-    /// Largest `ts` of this page, whatever the order.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub newest_ts: Option<String>,
-    /// Number of messages in this page.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub count: Option<u64>,
 }
+
+/// Most items that a client takes from one [`Listing`]; relays give at most 100.
+pub const MAX_LISTED: usize = 1000;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::{args::RelayArg, context::Context};
 
-/// List the topics of the messages that wait at the relay
+/// List the topics of the messages that the relay holds
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]

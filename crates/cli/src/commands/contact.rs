@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use ctalk::{Class, Error, core::Fingerprint, store::Contact, text::escaped};
+use ctalk::{Class, Error, Trust, core::Fingerprint, store::Contact, text::escaped};
 use serde::Serialize;
 
 use crate::{args::RelayArg, context::Context, exit::Complaint, output::Output};
@@ -152,8 +152,8 @@ impl<'a> Shown<'a> {
         Self {
             name: &contact.name,
             address: contact.address.as_deref(),
-            standing: &contact.standing,
-            learned: &contact.learned,
+            standing: Trust::Pinned.as_str(),
+            learned: contact.learned.as_str(),
             since: super::time(contact.since),
             fingerprint: contact.keys.fingerprint(),
             public_key: contact.keys.encryption().to_base64(),

@@ -95,7 +95,7 @@ struct Agent {
 impl Agent {
     async fn new(name: &'static str, parent: &Path, url: &str, admin_key: &str) -> Result<Self> {
         let folder = parent.join(name);
-        let clock = Arc::new(SystemClock::default());
+        let clock = Arc::new(SystemClock);
         let identity = Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
         let secrets = Secrets::new(identity.to_keygen_json());
         let keystore = Keystore::create(&folder, Kind::Plain, PassphraseSource::None, &secrets)?;
@@ -151,7 +151,8 @@ impl Agent {
 
     async fn receive(&mut self) -> Result<Next> {
         self.client.fetch(Duration::ZERO).await?;
-        let next = self.client.receive(Filter::default()).next().await?;
+        let mut receiving = self.client.receive(Filter::default())?;
+        let next = self.client.next(&mut receiving).await?;
         next.with_context(|| format!("nothing arrived for {}", self.name))
     }
 }
@@ -167,9 +168,10 @@ async fn exchange(
     match to.receive().await? {
         Next::Message(handover) => {
             let read = handover.message.clone();
-            to.client.receive(Filter::default()).commit(*handover)?;
+            to.client.commit(*handover)?;
             Ok(Exchanged { stored, read })
         }
+        Next::Unauthenticated(_) => bail!("{} got a message that nobody signed", to.name),
         Next::SetAside(aside) => bail!("{} refused the message: {}", to.name, aside.detail),
     }
 }
@@ -211,7 +213,9 @@ async fn tamper(from: &mut Agent, to: &mut Agent) -> Result<Tampered> {
             delivered,
             refused,
         }),
-        Next::Message(_) => bail!("{} accepted a message that was tampered with", to.name),
+        Next::Message(_) | Next::Unauthenticated(_) => {
+            bail!("{} accepted a message that was tampered with", to.name)
+        }
     }
 }
 

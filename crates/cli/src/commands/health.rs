@@ -21,7 +21,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     let url = context.relay_url(args.relay, profile.as_ref())?;
-    let relay = ClawTalk::new(&url, None, Arc::new(SystemClock::default()))?;
+    let relay = ClawTalk::new(&url, None, Arc::new(SystemClock))?;
     let health = crate::runtime::run(async { Ok(relay.health().await?) })?;
     if context.output.is_json() {
         context.output.object(&health)?;

@@ -56,10 +56,11 @@ struct Shown<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Done<'a> {
+struct Changed<'a> {
     number: i64,
     relay_id: Option<&'a str>,
-    done: &'static str,
+    /// `new` or `dropped`.
+    state: &'static str,
 }
 
 pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
@@ -76,13 +77,13 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
         Command::Retry { ids } => {
             for entry in all_named(&store, &ids)? {
                 store.retry(entry.number)?;
-                done(&entry, "retry", output)?;
+                changed(&entry, EntryState::New.as_str(), output)?;
             }
         }
         Command::Drop { ids } => {
             for entry in all_named(&store, &ids)? {
                 store.drop_entry(entry.number)?;
-                done(&entry, "dropped", output)?;
+                changed(&entry, "dropped", output)?;
             }
         }
     }
@@ -109,28 +110,36 @@ fn all_named(store: &Store, ids: &[String]) -> Result<Vec<Entry>> {
 }
 
 fn list(store: &Store, output: &Output) -> Result<()> {
-    let mut entries = store.entries(EntryState::Quarantined)?;
-    entries.extend(store.entries(EntryState::New)?);
-    entries.sort_by_key(|entry| (entry.sent_at, entry.number));
-    if output.is_json() {
-        return entries
-            .iter()
-            .try_for_each(|entry| output.object(&Shown::new(entry)));
+    let mut rows = vec![["NUMBER", "ID", "FROM", "REASON", "DETAIL"].map(str::to_owned)];
+    let mut printed = Ok(());
+    for state in [EntryState::Quarantined, EntryState::New] {
+        store.each_entry(state, |entry| {
+            let shown = Shown::new(&entry);
+            if !output.is_json() {
+                rows.push(shown.row());
+            } else if printed.is_ok() {
+                printed = output.object(&shown);
+            }
+        })?;
     }
-    let heading = ["NUMBER", "ID", "FROM", "REASON", "DETAIL"].map(str::to_owned);
-    let rows = entries.iter().map(|entry| {
-        let shown = Shown::new(entry);
+    printed?;
+    if output.is_json() {
+        return Ok(());
+    }
+    output.table(&rows)
+}
+
+impl Shown<'_> {
+    fn row(&self) -> [String; 5] {
         let text = |text: Option<&str>| escaped(text.unwrap_or("-")).into_owned();
         [
-            shown.number.to_string(),
-            text(shown.relay_id),
-            text(shown.relay_from.as_deref()),
-            shown.reason.map_or(shown.state, Reason::as_str).to_owned(),
-            text(shown.detail),
+            self.number.to_string(),
+            text(self.relay_id),
+            text(self.relay_from.as_deref()),
+            self.reason.map_or(self.state, Reason::as_str).to_owned(),
+            text(self.detail),
         ]
-    });
-    let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
-    output.table(&rows)
+    }
 }
 
 fn show(entry: &Entry, output: &Output) -> Result<()> {
@@ -161,18 +170,18 @@ fn show(entry: &Entry, output: &Output) -> Result<()> {
     }
 }
 
-fn done(entry: &Entry, what: &'static str, output: &Output) -> Result<()> {
+fn changed(entry: &Entry, state: &'static str, output: &Output) -> Result<()> {
     let relay_id = entry.relay_id.as_deref();
+    let number = entry.number;
     if output.is_json() {
-        return output.object(&Done {
-            number: entry.number,
+        return output.object(&Changed {
+            number,
             relay_id,
-            done: what,
+            state,
         });
     }
     output.line(&format!(
-        "{what} {}  {}",
-        entry.number,
+        "{number}  {}  {state}",
         escaped(relay_id.unwrap_or("-"))
     ))
 }

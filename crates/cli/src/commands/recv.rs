@@ -6,8 +6,8 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use clap::value_parser;
 use ctalk::{
-    Class, Client, Content, Error, Filter, Next, Received, SetAside, Trust, relay::RelayError,
-    text::escaped,
+    Class, Client, Content, Error, Filter, Next, Received, Receiving, SetAside, Trust,
+    relay::RelayError, text::escaped,
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -48,28 +48,25 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let profile = context.profile()?;
-    let _receiving = if args.peek {
-        None
-    } else {
-        Some(profile.lock_receiving()?)
-    };
     let mut client = context.client(&profile, args.relay)?;
+    let filter = Filter {
+        topic: args.topic,
+        since: args.since,
+    };
     let mut printer = Printer {
         output: context.output,
-        filter: Filter {
-            topic: args.topic,
-            since: args.since,
-        },
         left: args.limit,
         set_aside: false,
     };
     runtime::run(async {
         if args.peek {
-            printer.peek(&mut client).await
-        } else if args.follow {
+            return printer.peek(&mut client, filter).await;
+        }
+        let mut receiving = client.receive(filter)?;
+        if args.follow {
             let mut terminate = signal(SignalKind::terminate())?;
             tokio::select! {
-                outcome = printer.follow(&mut client, args.interval) => outcome,
+                outcome = printer.follow(&mut client, &mut receiving, args.interval) => outcome,
                 _ = terminate.recv() => {
                     printer.set_aside = false;
                     Ok(())
@@ -78,7 +75,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         } else {
             // What was stored by an earlier run is handed over even if the relay is away.
             let fetched = client.fetch(Duration::ZERO).await;
-            let printed = printer.inbox(&mut client).await;
+            let printed = printer.inbox(&mut client, &mut receiving).await;
             fetched?;
             printed.map(|_| ())
         }
@@ -92,7 +89,6 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
 
 struct Printer<'a> {
     output: &'a Output,
-    filter: Filter,
     /// How many messages may still be printed.
     left: Option<u64>,
     set_aside: bool,
@@ -100,8 +96,8 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     /// Prints what the relay shows, up to the limit.
-    async fn peek(&mut self, client: &mut Client) -> Result<()> {
-        let peek = client.peek(self.filter.clone()).await?;
+    async fn peek(&mut self, client: &mut Client, filter: Filter) -> Result<()> {
+        let peek = client.peek(filter).await?;
         if peek.truncated {
             self.output.note(
                 "the relay may hold more: it shows at most 100 messages, and a peek deletes none",
@@ -122,11 +118,15 @@ impl Printer<'_> {
     }
 
     /// Prints what is in the inbox; breaks when the limit is reached.
-    async fn inbox(&mut self, client: &mut Client) -> Result<ControlFlow<()>> {
-        let mut receiver = client.receive(self.filter.clone());
-        while let Some(next) = receiver.next().await? {
+    async fn inbox(
+        &mut self,
+        client: &mut Client,
+        receiving: &mut Receiving,
+    ) -> Result<ControlFlow<()>> {
+        receiving.rewind();
+        while let Some(next) = client.next(receiving).await? {
             match next {
-                Next::Message(handover) => {
+                Next::Message(handover) | Next::Unauthenticated(handover) => {
                     if let (true, Some(fingerprint)) =
                         (handover.pinned_now, &handover.message.fingerprint)
                     {
@@ -135,7 +135,7 @@ impl Printer<'_> {
                     }
                     // Committed only now that the line is out: a crash in between prints it twice.
                     self.message(&handover.message)?;
-                    receiver.commit(*handover)?;
+                    client.commit(*handover)?;
                     if self.was_last() {
                         return Ok(ControlFlow::Break(()));
                     }
@@ -147,16 +147,18 @@ impl Printer<'_> {
     }
 
     /// Prints what comes until the limit is reached.
-    async fn follow(&mut self, client: &mut Client, interval: Duration) -> Result<()> {
-        if self.inbox(client).await?.is_break() {
-            return Ok(());
-        }
+    async fn follow(
+        &mut self,
+        client: &mut Client,
+        receiving: &mut Receiving,
+        interval: Duration,
+    ) -> Result<()> {
         let mut pause = None;
         loop {
             let next_look = Instant::now() + interval;
-            match self.round(client, interval).await {
-                Ok((ControlFlow::Break(()), _)) => return Ok(()),
-                Ok((ControlFlow::Continue(()), fresh)) => {
+            match self.round(client, receiving, interval).await {
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Ok(ControlFlow::Continue(fresh)) => {
                     if pause.take().is_some() {
                         self.output.note("the relay answers again");
                     }
@@ -179,13 +181,17 @@ impl Printer<'_> {
         }
     }
 
+    /// Prints what is in the inbox, then fetches; says how many messages are new.
     async fn round(
         &mut self,
         client: &mut Client,
+        receiving: &mut Receiving,
         wait: Duration,
-    ) -> Result<(ControlFlow<()>, usize)> {
-        let fresh = client.fetch(wait).await?;
-        Ok((self.inbox(client).await?, fresh))
+    ) -> Result<ControlFlow<(), usize>> {
+        if self.inbox(client, receiving).await?.is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(ControlFlow::Continue(client.fetch(wait).await?))
     }
 
     /// Counts one printed message; true when there may be no more.
@@ -237,10 +243,9 @@ impl Printer<'_> {
             .output
             .styled(style, &format!("[{}]", message.trust.as_str()));
         let from = message.from.as_ref().unwrap_or(&message.relay_from);
-        for word in [Some(from), Some(&message.message_type), message.ts.as_ref()] {
-            if let Some(word) = word {
-                head += &format!("  {}", escaped(word));
-            }
+        let words = [Some(from), Some(&message.message_type), message.ts.as_ref()];
+        for word in words.into_iter().flatten() {
+            head += &format!("  {}", escaped(word));
         }
         let relay_from = Some(&message.relay_from).filter(|name| *name != from);
         let members = [

@@ -48,7 +48,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     }
     let (keystore, secrets) = context.keystore(&profile)?;
     let owner = args.owner.unwrap_or_else(|| profile.name().to_owned());
-    let clock = Arc::new(SystemClock::default());
+    let clock = Arc::new(SystemClock);
     crate::runtime::run(async {
         ctalk::register(
             &mut profile,

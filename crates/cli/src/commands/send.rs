@@ -170,7 +170,8 @@ fn print_sent(sent: &Sent, output: &Output) -> Result<()> {
     if output.is_json() {
         output.object(sent)
     } else {
-        let [to, id, ts] = [&sent.to, &sent.id, &sent.ts].map(|text| escaped(text));
+        let [to, id, ts] = [Some(&sent.to), sent.id.as_ref(), sent.ts.as_ref()]
+            .map(|text| escaped(text.map_or("-", String::as_str)));
         output.line(&format!("{to}  {id}  {ts}"))
     }
 }

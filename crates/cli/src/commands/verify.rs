@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use ctalk::{core::Fingerprint, text::escaped};
+use ctalk::{Trust, core::Fingerprint, text::escaped};
 use serde::Serialize;
 
 use crate::{args::RelayArg, context::Context, input};
@@ -48,7 +48,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         from: &sender.contact.name,
         relay_from: &sender.claims.from,
         fingerprint: sender.contact.keys.fingerprint(),
-        trust: &sender.contact.standing,
+        trust: Trust::Pinned.as_str(),
         to: &sender.claims.to,
         message_type: &sender.claims.message_type,
         topic: sender.claims.topic.as_deref(),

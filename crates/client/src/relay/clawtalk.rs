@@ -7,9 +7,11 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use ctalk_core::classic::MAX_MESSAGE_LEN;
 use ctalk_wire as wire;
+use futures_util::StreamExt;
 use reqwest::{Method, StatusCode, header};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -26,9 +28,10 @@ const ACKNOWLEDGEMENTS: usize = 16;
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 /// How long a message may be held back by the rate limit.
 const MAX_RATE_WAIT: Duration = Duration::from_secs(300);
-/// Time to connect, and longest silence within an answer.
+/// Time to connect, longest silence within an answer, and longest request of all.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 /// Most messages that looking without taking holds in memory.
 const MAX_PEEKED: usize = 10_000;
 /// Longest message id that is put into a path.
@@ -88,6 +91,7 @@ impl ClawTalk {
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .tcp_nodelay(true);
         if url.starts_with("http:") {
             // Reading the system's TLS roots takes longer than a whole send over loopback.
@@ -201,7 +205,7 @@ impl ClawTalk {
         }
     }
 
-    async fn page(&self, query: &str) -> Result<wire::Page, RelayError> {
+    async fn page(&self, query: &str) -> Result<wire::Listing, RelayError> {
         let path = format!("/messages?limit={PAGE}{query}");
         self.call::<(), _>(Method::GET, &path, Some(self.key()?), None)
             .await
@@ -295,13 +299,19 @@ impl ClawTalk {
 
     fn transport(&self, error: &reqwest::Error) -> RelayError {
         let url = self.url.clone();
-        if error.is_timeout() && !error.is_connect() {
-            RelayError::TimedOut { url }
-        } else {
-            RelayError::Unreachable {
+        if error.is_builder() {
+            return RelayError::BadKey;
+        }
+        match (error.is_connect(), error.is_timeout()) {
+            (true, _) => RelayError::Unreachable {
                 url,
                 why: reason(error),
-            }
+            },
+            (false, true) => RelayError::TimedOut { url },
+            (false, false) => RelayError::Interrupted {
+                url,
+                why: reason(error),
+            },
         }
     }
 
@@ -337,17 +347,14 @@ impl Relay for ClawTalk {
                 .call(Method::POST, "/messages", Some(key), Some(&message))
                 .await;
             match answer {
-                Ok(wire::Sent { id, ts }) => return Ok(Accepted { relay_id: id, ts }),
-                Err(RelayError::Refused {
-                    code: wire::ErrorCode::RateLimited,
-                    ..
-                }) => {
-                    if waited >= MAX_RATE_WAIT {
-                        return Err(RelayError::RateLimited {
-                            waited_seconds: waited.as_secs(),
-                        });
-                    }
+                Ok(Posted { id, ts }) => return Ok(Accepted { relay_id: id, ts }),
+                Err(RelayError::Refused { status: 429, .. }) if waited < MAX_RATE_WAIT => {
                     waited += self.wait_for_next_window().await;
+                }
+                Err(RelayError::Refused { status: 429, .. }) => {
+                    return Err(RelayError::RateLimited {
+                        waited_seconds: waited.as_secs(),
+                    });
                 }
                 Err(error) => return Err(error),
             }
@@ -364,49 +371,43 @@ impl Relay for ClawTalk {
     }
 
     async fn acknowledge(&self, stored: Stored) -> Result<usize, RelayError> {
-        let mut ids = stored.into_relay_ids().into_iter();
+        let ids = futures_util::stream::iter(stored.into_relay_ids());
+        let outcomes: Vec<Result<bool, RelayError>> = ids
+            .map(|id| async move { self.delete(&id).await })
+            .buffer_unordered(ACKNOWLEDGEMENTS)
+            .collect()
+            .await;
         let mut dropped = 0;
-        loop {
-            let batch: Vec<_> = ids
-                .by_ref()
-                .take(ACKNOWLEDGEMENTS)
-                .map(|id| async move { self.delete(&id).await })
-                .collect();
-            if batch.is_empty() {
-                return Ok(dropped);
+        let mut failure = None;
+        for outcome in outcomes {
+            match outcome {
+                Ok(was_there) => dropped += usize::from(was_there),
+                Err(error) => failure = Some(error),
             }
-            for outcome in futures_util::future::join_all(batch).await {
-                dropped += usize::from(outcome?);
-            }
+        }
+        match failure {
+            // One message that the relay will not let go must not keep the others back.
+            Some(error) if dropped == 0 => Err(error),
+            _ => Ok(dropped),
         }
     }
 
     async fn peek(&self) -> Result<Peeked, RelayError> {
         let mut seen = deliveries(self.page("&sort=asc").await?);
-        let mut last = seen.len();
-        let mut truncated = false;
-        while last == PAGE {
-            if seen.len() >= MAX_PEEKED {
-                truncated = true;
-                break;
-            }
+        let mut truncated = seen.len() == PAGE;
+        while truncated && seen.len() < MAX_PEEKED {
             let Some(newest) = seen.iter().filter_map(|delivery| delivery.sent_at).max() else {
-                truncated = true;
                 break;
             };
-            let page = self
-                .page(&format!("&sort=asc&after={}", timestamp(newest)))
-                .await?;
-            // The reference relay knows neither `sort` nor `after` and shows the same page again.
-            if page.newest_ts.is_none() && !page.messages.is_empty() {
-                truncated = true;
+            let after = format!("&sort=asc&after={}", timestamp(newest));
+            let next = deliveries(self.page(&after).await?);
+            if next.iter().any(|delivery| delivery.sent_at <= Some(newest)) {
+                // The reference relay knows neither `sort` nor `after`.
                 break;
             }
-            let next = deliveries(page);
-            last = next.len();
+            truncated = next.len() == PAGE;
             seen.extend(next);
         }
-        seen.sort_by_key(|delivery| delivery.sent_at);
         Ok(Peeked {
             deliveries: seen,
             truncated,
@@ -414,14 +415,20 @@ impl Relay for ClawTalk {
     }
 
     async fn directory(&self) -> Result<Vec<wire::DirectoryEntry>, RelayError> {
-        let items: Vec<Box<RawValue>> = self
+        let directory: wire::Directory = self
             .call::<(), _>(Method::GET, "/agents", Some(self.key()?), None)
             .await?;
-        Ok(items
-            .iter()
-            .filter_map(|item| wire::DirectoryEntry::from_raw(item))
-            .collect())
+        Ok(directory.into_entries())
     }
+}
+
+/// Answer to a send. That it was accepted is in the status; the rest may be missing.
+#[derive(Default, Deserialize)]
+struct Posted {
+    #[serde(default)]
+    id: Option<String>,
+    #[serde(default)]
+    ts: Option<String>,
 }
 
 fn post_body(outgoing: &Outgoing) -> Result<wire::SendMessage, RelayError> {
@@ -457,8 +464,8 @@ fn post_body(outgoing: &Outgoing) -> Result<wire::SendMessage, RelayError> {
 }
 
 /// Takes the items of a page; whatever else they hold, only id and time are looked at here.
-fn deliveries(page: wire::Page) -> Vec<Delivery> {
-    #[derive(serde::Deserialize)]
+fn deliveries(page: wire::Listing) -> Vec<Delivery> {
+    #[derive(Deserialize)]
     struct Routing {
         id: Option<serde_json::Value>,
         ts: Option<serde_json::Value>,
@@ -480,12 +487,18 @@ fn deliveries(page: wire::Page) -> Vec<Delivery> {
                     .and_then(serde_json::Value::as_str)
                     .and_then(|ts| ts.parse::<jiff::Timestamp>().ok())
                     .map(jiff::Timestamp::as_millisecond),
-                raw: raw.get().as_bytes().into(),
+                raw: bounded(raw.get()).into(),
             }
         })
         .collect();
     deliveries.sort_by_key(|delivery| delivery.sent_at);
     deliveries
+}
+
+/// As much of an item as can matter: one that is longer can only be set aside as over-long.
+fn bounded(item: &str) -> &[u8] {
+    let bytes = item.as_bytes();
+    bytes.get(..=MAX_MESSAGE_LEN).unwrap_or(bytes)
 }
 
 /// Message ids go into a path undecoded, so only harmless ones do.

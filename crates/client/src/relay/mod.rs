@@ -18,6 +18,10 @@ use serde_json::value::RawValue;
 use crate::store::Stored;
 
 /// One relay, as one agent sees it.
+///
+/// Every future may be dropped at any time without losing a message: what an adapter took from its
+/// connection it keeps until the next [`fetch`](Self::fetch) or
+/// [`take_buffered`](Self::take_buffered).
 #[async_trait]
 pub trait Relay: Send + Sync {
     /// The address that tells this relay from others.
@@ -26,19 +30,24 @@ pub trait Relay: Send + Sync {
     /// Hands over one message. Ok means that the relay accepted it, never that it arrived.
     async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError>;
 
-    /// Takes what is waiting, at most one page or one burst of pushes; when nothing is, waits up to
-    /// `wait` for something. Empty means that nothing came.
+    /// Takes what is waiting, at most one page or one burst of pushes. When nothing is waiting it
+    /// may take up to `wait` before it says so with an empty answer.
     ///
     /// The same deliveries come again until they are acknowledged, except from relays that forget
     /// by handing out: there the caller's storing is the acknowledgement.
     async fn fetch(&self, wait: Duration) -> Result<Vec<Delivery>, RelayError>;
 
+    /// Gives away what arrived unasked during another call. Relays that push or that forget by
+    /// handing out deliver whenever they are connected; the client stores this after every call.
+    fn take_buffered(&self) -> Vec<Delivery> {
+        Vec::new()
+    }
+
     /// Lets the relay forget what is now stored here. Returns how many messages it dropped: zero
-    /// for a whole page means that fetching again would only bring the same page.
-    ///
-    /// Relays without acknowledgements keep this default.
-    async fn acknowledge(&self, stored: Stored) -> Result<usize, RelayError> {
-        Ok(stored.len())
+    /// for a whole page means that fetching again would only bring the same page, which is what
+    /// relays without acknowledgements always answer.
+    async fn acknowledge(&self, _stored: Stored) -> Result<usize, RelayError> {
+        Ok(0)
     }
 
     /// Looks at what is waiting without taking it. Relays that forget by handing out cannot.
@@ -48,11 +57,39 @@ pub trait Relay: Send + Sync {
         })
     }
 
-    /// All agents with the keys that the relay claims for them.
+    /// All agents with the keys that the relay claims for them. Without a directory only contacts
+    /// with a known address can be written to, and strangers' signatures cannot be checked.
     async fn directory(&self) -> Result<Vec<ctalk_wire::DirectoryEntry>, RelayError> {
         Err(RelayError::Unsupported {
             what: "a directory of agents",
         })
+    }
+
+    /// Reads a delivery's bytes as this relay writes them. Pure: the inbox calls it again for
+    /// messages that were stored long ago.
+    ///
+    /// # Errors
+    /// [`classic::Malformed`] for bytes that are no message of this relay.
+    fn read(&self, raw: &[u8]) -> Result<Incoming, classic::Malformed> {
+        classic::Message::parse(raw).map(Incoming::Classic)
+    }
+}
+
+/// A delivery, read.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Incoming {
+    /// A message in ClawTalk's format, sealed or plain.
+    Classic(classic::Message),
+}
+
+impl Incoming {
+    /// What relay and sender say about the message; nothing of it is proven.
+    #[must_use]
+    pub const fn claims(&self) -> &classic::Claims {
+        match self {
+            Self::Classic(message) => message.claims(),
+        }
     }
 }
 
@@ -96,10 +133,10 @@ pub enum Body {
 /// The relay's answer to a message that it accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// The relay's id for the message.
-    pub relay_id: String,
-    /// The relay's time.
-    pub ts: String,
+    /// The relay's id for the message, if it gave one.
+    pub relay_id: Option<String>,
+    /// The relay's time, if it gave one.
+    pub ts: Option<String>,
 }
 
 /// One message as it came from a relay.
@@ -126,12 +163,20 @@ pub struct Peeked {
 ///
 /// Texts that came from the relay are cut and cleaned of control characters; they are shown to
 /// people and never matched on.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RelayError {
-    /// No connection, or it broke.
+    /// No connection; the relay did nothing.
     #[error("cannot reach the relay at {url}: {why}")]
     Unreachable {
+        /// The relay's URL.
+        url: String,
+        /// What the network said.
+        why: String,
+    },
+    /// The connection ended before the answer came; the relay may have done what was asked.
+    #[error("the connection to the relay at {url} ended before it answered: {why}")]
+    Interrupted {
         /// The relay's URL.
         url: String,
         /// What the network said.
@@ -173,6 +218,9 @@ pub enum RelayError {
         /// What was wrong with it.
         why: String,
     },
+    /// The API key cannot be sent at all.
+    #[error("the key for the relay holds characters that no key has")]
+    BadKey,
     /// The URL is not one that this relay kind can use.
     #[error("`{url}` is not a relay's address: {why}")]
     BadUrl {

@@ -1,7 +1,9 @@
 //! Contacts: local names, pinned keys and the addresses where relays know them.
 
+use core::fmt;
+
 use ctalk_core::{EncryptionKey, PublicKeys, VerifyingKey};
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Store, StoreError};
 
@@ -10,21 +12,46 @@ use super::{Store, StoreError};
 pub struct Contact {
     /// Row in the store.
     pub(crate) id: i64,
-    /// Local name.
+    /// Local name. No other contact has it in any case of its letters.
     pub name: String,
     /// Name at the current relay, in its spelling; `None` when it is not known there.
     pub address: Option<String>,
-    /// `pinned`, `verified` or `blocked`.
-    pub standing: String,
-    /// `first-use`, or `accepted` when a person named the fingerprint.
-    pub learned: String,
+    /// How the keys were learned.
+    pub learned: Learned,
     /// When these keys were pinned, in milliseconds since the Unix epoch.
     pub since: i64,
     /// The pinned keys.
     pub keys: PublicKeys,
 }
 
-/// A contact about to be pinned.
+/// How a contact's keys were learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Learned {
+    /// The relay showed them when they were first needed.
+    FirstUse,
+    /// Somebody named their fingerprint.
+    Accepted,
+}
+
+impl Learned {
+    /// The word used in output and in the store.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstUse => "first-use",
+            Self::Accepted => "accepted",
+        }
+    }
+}
+
+impl fmt::Display for Learned {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
+/// A contact about to be pinned at the current relay.
 #[derive(Clone, Copy, Debug)]
 pub struct NewContact<'a> {
     /// Local name.
@@ -33,12 +60,12 @@ pub struct NewContact<'a> {
     pub address: &'a str,
     /// The keys.
     pub keys: &'a PublicKeys,
-    /// `first-use` or `accepted`.
-    pub learned: &'static str,
+    /// How they were learned.
+    pub learned: Learned,
 }
 
 const CONTACT: &str = "
-    SELECT c.id, c.name, c.standing, c.learned, e.since, e.key, s.key,
+    SELECT c.id, c.name, c.learned, e.since, e.key, s.key,
            (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1)
     FROM contacts c
     JOIN keys e ON e.contact = c.id AND e.kind = 'encryption' AND e.until IS NULL
@@ -56,7 +83,7 @@ impl Store {
         })
     }
 
-    /// The contact with this local name.
+    /// The contact with this local name, in any case of its letters.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -73,20 +100,26 @@ impl Store {
         self.one(&format!("{CONTACT} {at}"), address)
     }
 
-    /// The contacts that hold one of these keys.
+    /// The contacts that hold one of these keys, or held it before.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn holders(&self, keys: &PublicKeys) -> Result<Vec<Contact>, StoreError> {
+    pub fn holders(&self, keys: &PublicKeys) -> Result<Vec<Holder>, StoreError> {
+        let find = "SELECT DISTINCT c.name, k.kind FROM keys k JOIN contacts c ON c.id = k.contact
+                    WHERE (k.kind = 'encryption' AND k.key = ?1)
+                       OR (k.kind = 'signing' AND k.key = ?2)";
         self.read(|db| {
-            let mut query =
-                db.prepare_cached(&format!("{CONTACT} WHERE e.key = ?2 OR s.key = ?3"))?;
-            let keys = params![
-                self.relay,
-                keys.encryption().as_bytes().as_slice(),
-                keys.verifying().as_bytes().as_slice()
-            ];
-            query.query_map(keys, contact)?.collect()
+            let mut query = db.prepare_cached(find)?;
+            let keys: [&[u8]; 2] = [keys.encryption().as_bytes(), keys.verifying().as_bytes()];
+            query
+                .query_map(params![keys[0], keys[1]], |row| {
+                    let kind: String = row.get(1)?;
+                    Ok(Holder {
+                        name: row.get(0)?,
+                        is_encryption: kind == "encryption",
+                    })
+                })?
+                .collect()
         })
     }
 
@@ -95,24 +128,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`] by a contact with other keys, [`StoreError::Failed`].
     pub fn pin(&mut self, new: NewContact<'_>, now: i64) -> Result<(), StoreError> {
-        let known = self.contact(new.name)?;
-        if known
-            .as_ref()
-            .is_some_and(|contact| contact.keys != *new.keys)
-        {
-            return Err(StoreError::NameTaken {
-                name: new.name.to_owned(),
-            });
-        }
         let relay = self.relay;
-        self.write(|transaction| {
+        let pinned = self.write(|transaction| {
+            // Looked up under the lock: two processes may meet the same agent at the same moment.
+            let by_name = format!("{CONTACT} WHERE c.name = ?2");
+            let known = transaction
+                .prepare_cached(&by_name)?
+                .query_row(params![relay, new.name], contact)
+                .optional()?;
             let id = match known {
-                Some(contact) => contact.id,
+                Some(known) if known.keys == *new.keys => known.id,
+                Some(_) => return Ok(false),
                 None => {
                     let id = transaction.query_row(
-                        "INSERT INTO contacts (name, standing, learned, since)
-                         VALUES (?1, 'pinned', ?2, ?3) RETURNING id",
-                        params![new.name, new.learned, now],
+                        "INSERT INTO contacts (name, learned, since) VALUES (?1, ?2, ?3)
+                         RETURNING id",
+                        params![new.name, new.learned.as_str(), now],
                         |row| row.get(0),
                     )?;
                     insert_keys(transaction, id, new.keys, now)?;
@@ -120,11 +151,19 @@ impl Store {
                 }
             };
             transaction.execute(
-                "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)",
+                "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (relay, address) DO NOTHING",
                 params![relay, new.address, id],
             )?;
+            Ok(true)
+        })?;
+        if pinned {
             Ok(())
-        })
+        } else {
+            Err(StoreError::NameTaken {
+                name: new.name.to_owned(),
+            })
+        }
     }
 
     /// Replaces a contact's keys; the former ones are kept as retired.
@@ -144,8 +183,8 @@ impl Store {
             )?;
             insert_keys(transaction, contact.id, keys, now)?;
             transaction.execute(
-                "UPDATE contacts SET learned = 'accepted', standing = 'pinned' WHERE id = ?1",
-                [contact.id],
+                "UPDATE contacts SET learned = ?2 WHERE id = ?1",
+                params![contact.id, Learned::Accepted.as_str()],
             )?;
             Ok(())
         })
@@ -170,18 +209,25 @@ impl Store {
     }
 }
 
+/// A contact that holds or held a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// The contact's local name.
+    pub name: String,
+    /// Whether it is the encryption key; else the signing key.
+    pub is_encryption: bool,
+}
+
 fn insert_keys(
-    transaction: &rusqlite::Transaction<'_>,
+    transaction: &Transaction<'_>,
     contact: i64,
     keys: &PublicKeys,
     now: i64,
 ) -> rusqlite::Result<()> {
     let insert = "INSERT INTO keys (contact, kind, key, since) VALUES (?1, ?2, ?3, ?4)";
-    let encryption = keys.encryption();
-    let verifying = keys.verifying();
     let rows: [(&str, &[u8]); 2] = [
-        ("encryption", encryption.as_bytes()),
-        ("signing", verifying.as_bytes()),
+        ("encryption", keys.encryption().as_bytes()),
+        ("signing", keys.verifying().as_bytes()),
     ];
     for (kind, key) in rows {
         transaction.execute(insert, params![contact, kind, key, now])?;
@@ -190,23 +236,22 @@ fn insert_keys(
 }
 
 fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
-    // Only keys that passed these checks are ever written; a file that says otherwise is damaged.
-    let damaged = |column: usize| {
-        rusqlite::Error::FromSqlConversionFailure(
-            column,
-            rusqlite::types::Type::Blob,
-            "a stored key is damaged".into(),
-        )
+    let damaged = |column, what: &'static str| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, what.into())
     };
-    let encryption = EncryptionKey::from_bytes(row.get(5)?).map_err(|_| damaged(5))?;
-    let verifying = VerifyingKey::from_bytes(row.get(6)?).map_err(|_| damaged(6))?;
+    let verifying =
+        VerifyingKey::from_bytes(row.get(5)?).map_err(|_| damaged(5, "a stored key is damaged"))?;
+    let learned: String = row.get(2)?;
     Ok(Contact {
         id: row.get(0)?,
         name: row.get(1)?,
-        standing: row.get(2)?,
-        learned: row.get(3)?,
-        since: row.get(4)?,
-        keys: PublicKeys::new(encryption, verifying),
-        address: row.get(7)?,
+        learned: match learned.as_str() {
+            "first-use" => Learned::FirstUse,
+            "accepted" => Learned::Accepted,
+            _ => return Err(damaged(2, "a stored contact is damaged")),
+        },
+        since: row.get(3)?,
+        keys: PublicKeys::new(EncryptionKey::from_stored(row.get(4)?), verifying),
+        address: row.get(6)?,
     })
 }

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use ctalk_core::classic::SeenKey;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError};
@@ -103,7 +103,7 @@ pub enum SeenBefore {
 const ENTRY: &str = "SELECT number, relay_id, sent_at, state, reason, detail, raw FROM inbox";
 
 impl Store {
-    /// Stores deliveries as they came. What is already in the inbox is not stored twice.
+    /// Stores deliveries as they came. What the inbox holds or has handled is not stored again.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; then nothing may be acknowledged.
@@ -135,46 +135,54 @@ impl Store {
         Ok(Stored { relay_ids, fresh })
     }
 
-    /// The oldest new message that comes after `after` (an earlier result's place), if any.
+    /// The oldest new message of the current relay that comes after `after` (an earlier result's
+    /// place), if any.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn next_new(&self, after: Option<(i64, i64)>) -> Result<Option<Entry>, StoreError> {
         let (sent_at, number) = after.unwrap_or((i64::MIN, i64::MIN));
-        let order = "WHERE state = 'new' AND (sent_at, number) > (?1, ?2)
+        let order = "WHERE relay = ?1 AND state = 'new' AND (sent_at, number) > (?2, ?3)
                      ORDER BY sent_at, number LIMIT 1";
         self.read(|db| {
             db.prepare_cached(&format!("{ENTRY} {order}"))?
-                .query_row(params![sent_at, number], entry)
+                .query_row(params![self.relay, sent_at, number], entry)
                 .optional()
         })
     }
 
-    /// Everything in the given state, oldest first.
+    /// Shows every message of the current relay in the given state to `visit`, oldest first and one
+    /// at a time: together they may be more than fits into memory.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn entries(&self, state: EntryState) -> Result<Vec<Entry>, StoreError> {
+    pub fn each_entry(
+        &self,
+        state: EntryState,
+        mut visit: impl FnMut(Entry),
+    ) -> Result<(), StoreError> {
+        let order = "WHERE relay = ?1 AND state = ?2 ORDER BY sent_at, number";
         self.read(|db| {
-            db.prepare_cached(&format!(
-                "{ENTRY} WHERE state = ?1 ORDER BY sent_at, number"
-            ))?
-            .query_map([state.as_str()], entry)?
-            .collect()
+            let mut query = db.prepare_cached(&format!("{ENTRY} {order}"))?;
+            for found in query.query_map(params![self.relay, state.as_str()], entry)? {
+                visit(found?);
+            }
+            Ok(())
         })
     }
 
-    /// The entries that a person means by `id`: a relay's id, or a local number.
+    /// The messages that a person means by `id`: a local number, else a relay's id. An id of digits
+    /// alone is always a number, so that no relay can put its messages in the place of others.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn entries_named(&self, id: &str) -> Result<Vec<Entry>, StoreError> {
-        let number = id.parse::<i64>().ok();
-        self.read(|db| {
-            db.prepare_cached(&format!("{ENTRY} WHERE relay_id = ?1 OR number = ?2"))?
-                .query_map(params![id, number], entry)?
-                .collect()
-        })
+        let alive = "AND state != 'done'";
+        let query = match id.parse::<i64>() {
+            Ok(_) => format!("{ENTRY} WHERE number = CAST(?1 AS INTEGER) {alive}"),
+            Err(_) => format!("{ENTRY} WHERE relay_id = ?1 {alive}"),
+        };
+        self.read(|db| db.prepare_cached(&query)?.query_map([id], entry)?.collect())
     }
 
     /// Whether this content was handled before.
@@ -189,12 +197,13 @@ impl Store {
         })?;
         Ok(match row {
             None => SeenBefore::Never,
-            Some(first) if first.as_deref() == relay_id => SeenBefore::SameCopy,
+            Some(first) if first.is_some() && first.as_deref() == relay_id => SeenBefore::SameCopy,
             Some(_) => SeenBefore::OtherCopy,
         })
     }
 
     /// Ends a message that was handled: remembers its content until `expires`, drops its bytes.
+    /// False when it was ended before, by whomever.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; then the message will be handed over again.
@@ -205,25 +214,33 @@ impl Store {
         relay_id: Option<&str>,
         now: i64,
         expires: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         self.write(|transaction| {
-            transaction
-                .prepare_cached(
-                    "INSERT INTO seen (hash, relay_id, expires) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (hash) DO NOTHING",
-                )?
-                .execute(params![key.as_bytes().as_slice(), relay_id, expires])?;
-            transaction
-                .prepare_cached("DELETE FROM inbox WHERE number = ?1")?
-                .execute([number])?;
-            transaction
-                .prepare_cached(
-                    "DELETE FROM seen WHERE hash IN
-                     (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",
-                )?
-                .execute([now])?;
-            Ok(())
+            let is_first = finish(transaction, number, expires)?
+                && transaction
+                    .prepare_cached(
+                        "INSERT INTO seen (hash, relay_id, expires) VALUES (?1, ?2, ?3)
+                         ON CONFLICT (hash) DO NOTHING",
+                    )?
+                    .execute(params![key.as_bytes().as_slice(), relay_id, expires])?
+                    == 1;
+            for expired in [
+                "DELETE FROM seen WHERE hash IN (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",
+                "DELETE FROM inbox WHERE number IN
+                 (SELECT number FROM inbox WHERE expires < ?1 LIMIT 10)",
+            ] {
+                transaction.prepare_cached(expired)?.execute([now])?;
+            }
+            Ok(is_first)
         })
+    }
+
+    /// Ends a message that turned out to be handled already.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn end_repetition(&mut self, number: i64, expires: i64) -> Result<(), StoreError> {
+        self.write(|transaction| finish(transaction, number, expires).map(|_| ()))
     }
 
     /// Sets a message aside.
@@ -239,7 +256,7 @@ impl Store {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE inbox SET state = 'quarantined', reason = ?2, detail = ?3
-                 WHERE number = ?1",
+                 WHERE number = ?1 AND state = 'new'",
                 params![number, reason.as_str(), detail],
             )?;
             Ok(())
@@ -253,7 +270,8 @@ impl Store {
     pub fn retry(&mut self, number: i64) -> Result<(), StoreError> {
         self.write(|transaction| {
             transaction.execute(
-                "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL WHERE number = ?1",
+                "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL
+                 WHERE number = ?1 AND state = 'quarantined'",
                 [number],
             )?;
             Ok(())
@@ -270,6 +288,17 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// Makes a message done; false when it was not new.
+fn finish(transaction: &Transaction<'_>, number: i64, expires: i64) -> rusqlite::Result<bool> {
+    let finished = transaction
+        .prepare_cached(
+            "UPDATE inbox SET state = 'done', raw = x'', expires = ?2
+             WHERE number = ?1 AND state = 'new'",
+        )?
+        .execute(params![number, expires])?;
+    Ok(finished == 1)
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {

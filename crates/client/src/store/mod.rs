@@ -11,12 +11,18 @@ mod contacts;
 mod inbox;
 mod schema;
 
-use std::{fs::OpenOptions, io, os::unix::fs::OpenOptionsExt, path::Path, time::Duration};
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
 pub use self::{
-    contacts::{Contact, NewContact},
+    contacts::{Contact, Holder, Learned, NewContact},
     inbox::{Entry, EntryState, SeenBefore, Stored},
 };
 
@@ -26,6 +32,7 @@ const BUSY: Duration = Duration::from_secs(10);
 /// An open store.
 pub struct Store {
     db: Connection,
+    path: PathBuf,
     /// Row of the relay that is worked with; 0, which no row has, for none.
     relay: i64,
 }
@@ -41,6 +48,8 @@ pub enum StoreError {
         path: String,
         /// SQLite's words; they name no content.
         why: String,
+        /// What the user can do about it.
+        hint: Option<&'static str>,
     },
     /// The file was written by a newer ctalk.
     #[error("the store {path} has version {found}, this ctalk reads up to {known}")]
@@ -52,6 +61,9 @@ pub enum StoreError {
         /// Newest version that is known.
         known: i64,
     },
+    /// Another process, or another receiver in this one, receives with this store.
+    #[error("somebody is receiving for this profile already")]
+    AlreadyReceiving,
     /// The contact's new name is taken.
     #[error("the name `{name}` already belongs to another contact")]
     NameTaken {
@@ -67,15 +79,9 @@ impl Store {
     /// [`StoreError::Failed`] and [`StoreError::Newer`].
     pub fn open(path: &Path, relay_url: Option<&str>) -> Result<Self, StoreError> {
         let shown = path.display().to_string();
-        let failed = |error: rusqlite::Error| StoreError::Failed {
-            path: shown.clone(),
-            why: error.to_string(),
-        };
+        let failed = |error: rusqlite::Error| StoreError::sqlite(&shown, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        create_private(path).map_err(|error| StoreError::Failed {
-            path: shown.clone(),
-            why: error.to_string(),
-        })?;
+        create_private(path).map_err(|error| StoreError::io(path, &error))?;
         let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
         db.busy_timeout(BUSY).map_err(failed)?;
         db.pragma_update(None, "journal_mode", "WAL")
@@ -85,7 +91,11 @@ impl Store {
         db.pragma_update(None, "foreign_keys", true)
             .map_err(failed)?;
         schema::migrate(&mut db, &shown)?;
-        let mut store = Self { db, relay: 0 };
+        let mut store = Self {
+            db,
+            path: path.to_owned(),
+            relay: 0,
+        };
         if let Some(url) = relay_url {
             store.relay = store.relay_row(url)?;
         }
@@ -135,9 +145,58 @@ impl Store {
     }
 
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
-        StoreError::Failed {
-            path: self.db.path().unwrap_or("in memory").to_owned(),
+        StoreError::sqlite(&self.path.display().to_string(), error)
+    }
+
+    /// Makes the holder of the result the only one that receives with this store, until the file is
+    /// dropped. Two at once would hand the same message over twice.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyReceiving`], [`StoreError::Failed`].
+    pub fn lock_receiving(&self) -> Result<File, StoreError> {
+        let path = self.path.with_extension("receiving");
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(|error| StoreError::io(&path, &error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(file),
+            Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyReceiving),
+            Err(TryLockError::Error(error)) => Err(StoreError::io(&path, &error)),
+        }
+    }
+}
+
+impl StoreError {
+    fn sqlite(path: &str, error: &rusqlite::Error) -> Self {
+        let hint = match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => Some("make room on the disk; nothing was lost"),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                Some("another ctalk is writing to it; try again")
+            }
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                Some("check that you may write to the file and its folder")
+            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                Some("the file is damaged: restore it from a backup, or move it away to start anew")
+            }
+            _ => None,
+        };
+        Self::Failed {
+            path: path.to_owned(),
             why: error.to_string(),
+            hint,
+        }
+    }
+
+    fn io(path: &Path, error: &io::Error) -> Self {
+        Self::Failed {
+            path: path.display().to_string(),
+            why: error.to_string(),
+            hint: None,
         }
     }
 }

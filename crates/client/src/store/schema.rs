@@ -11,12 +11,12 @@ const MIGRATIONS: [&str; 1] = ["
         url  TEXT NOT NULL UNIQUE
     ) STRICT;
 
+    -- Names that differ only in case would be told apart by nobody.
     CREATE TABLE contacts (
-        id        INTEGER PRIMARY KEY,
-        name      TEXT NOT NULL UNIQUE,
-        standing  TEXT NOT NULL CHECK (standing IN ('pinned', 'verified', 'blocked')),
-        learned   TEXT NOT NULL CHECK (learned IN ('first-use', 'accepted')),
-        since     INTEGER NOT NULL
+        id       INTEGER PRIMARY KEY,
+        name     TEXT NOT NULL UNIQUE COLLATE NOCASE,
+        learned  TEXT NOT NULL CHECK (learned IN ('first-use', 'accepted')),
+        since    INTEGER NOT NULL
     ) STRICT;
 
     CREATE TABLE addresses (
@@ -27,7 +27,7 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT;
     CREATE INDEX addresses_of_contact ON addresses (contact);
 
-    -- Retired keys stay, so that a contact's history can be shown.
+    -- Retired keys stay: whoever shows one of them later is not its owner.
     CREATE TABLE keys (
         contact  INTEGER NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
         kind     TEXT NOT NULL CHECK (kind IN ('encryption', 'signing')),
@@ -36,6 +36,7 @@ const MIGRATIONS: [&str; 1] = ["
         until    INTEGER
     ) STRICT;
     CREATE INDEX keys_of_contact ON keys (contact);
+    CREATE INDEX contacts_of_key ON keys (kind, key);
     CREATE UNIQUE INDEX one_holder_per_key ON keys (kind, key) WHERE until IS NULL;
     CREATE UNIQUE INDEX one_key_per_kind ON keys (contact, kind) WHERE until IS NULL;
 
@@ -47,6 +48,8 @@ const MIGRATIONS: [&str; 1] = ["
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX seen_by_expiry ON seen (expires);
 
+    -- A message that is done keeps its digest and loses its bytes, so that a relay which shows it
+    -- again is not listened to.
     CREATE TABLE inbox (
         number    INTEGER PRIMARY KEY AUTOINCREMENT,
         relay     INTEGER NOT NULL REFERENCES relays (id),
@@ -54,30 +57,21 @@ const MIGRATIONS: [&str; 1] = ["
         digest    BLOB NOT NULL CHECK (length(digest) = 32),
         sent_at   INTEGER NOT NULL,
         stored_at INTEGER NOT NULL,
-        state     TEXT NOT NULL CHECK (state IN ('new', 'quarantined')),
+        state     TEXT NOT NULL CHECK (state IN ('new', 'done', 'quarantined')),
         reason    TEXT,
         detail    TEXT,
+        expires   INTEGER,
         raw       BLOB NOT NULL,
         UNIQUE (relay, digest)
     ) STRICT;
-    CREATE INDEX inbox_by_age ON inbox (state, sent_at, number);
+    CREATE INDEX inbox_by_age ON inbox (relay, state, sent_at, number);
     CREATE INDEX inbox_by_relay_id ON inbox (relay_id);
-
-    CREATE TABLE outbox (
-        number    INTEGER PRIMARY KEY AUTOINCREMENT,
-        relay     INTEGER NOT NULL REFERENCES relays (id),
-        address   TEXT NOT NULL,
-        created   INTEGER NOT NULL,
-        sealed    BLOB NOT NULL
-    ) STRICT;
+    CREATE INDEX inbox_by_expiry ON inbox (expires) WHERE expires IS NOT NULL;
 "];
 
 /// Brings the file to the newest version, or refuses one that is newer still.
 pub(super) fn migrate(db: &mut Connection, path: &str) -> Result<(), StoreError> {
-    let failed = |error: rusqlite::Error| StoreError::Failed {
-        path: path.to_owned(),
-        why: error.to_string(),
-    };
+    let failed = |error: rusqlite::Error| StoreError::sqlite(path, &error);
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if version(db).map_err(failed)? == known {
         return Ok(());

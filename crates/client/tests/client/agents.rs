@@ -7,7 +7,6 @@ use ctalk::{
     clock::{Clock, SystemClock},
     core::Identity,
     relay::clawtalk::{BearerKey, ClawTalk},
-    store::Store,
     wire::MessageType,
 };
 use ctalk_relay::testing::TestRelay;
@@ -89,13 +88,13 @@ impl Agent {
     /// Fetches and goes through the inbox, committing every message.
     pub(crate) async fn receive_all(&mut self) -> (Vec<Received>, Vec<SetAside>) {
         self.client.fetch(Duration::ZERO).await.unwrap();
-        let mut receiver = self.client.receive(Filter::default());
+        let mut receiving = self.client.receive(Filter::default()).unwrap();
         let (mut messages, mut set_aside) = (Vec::new(), Vec::new());
-        while let Some(next) = receiver.next().await.unwrap() {
+        while let Some(next) = self.client.next(&mut receiving).await.unwrap() {
             match next {
-                Next::Message(handover) => {
+                Next::Message(handover) | Next::Unauthenticated(handover) => {
                     messages.push(handover.message.clone());
-                    receiver.commit(*handover).unwrap();
+                    self.client.commit(*handover).unwrap();
                 }
                 Next::SetAside(item) => set_aside.push(item),
             }
@@ -105,9 +104,9 @@ impl Agent {
 
     /// The next message, not committed.
     pub(crate) async fn peek_next(&mut self) -> Option<Handover> {
-        let mut receiver = self.client.receive(Filter::default());
-        match receiver.next().await.unwrap() {
-            Some(Next::Message(handover)) => Some(*handover),
+        let mut receiving = self.client.receive(Filter::default()).unwrap();
+        match self.client.next(&mut receiving).await.unwrap() {
+            Some(Next::Message(handover) | Next::Unauthenticated(handover)) => Some(*handover),
             Some(Next::SetAside(item)) => panic!("set aside: {item:?}"),
             None => None,
         }
@@ -133,9 +132,9 @@ pub(crate) fn connect(
     clock: Arc<dyn Clock>,
 ) -> Client {
     let relay = ClawTalk::new(url, Some(BearerKey::new(api_key)), Arc::clone(&clock)).unwrap();
-    let store = Store::open(&folder.path().join("store.sqlite"), Some(url)).unwrap();
     let identity = Identity::from_keygen_json(&identity.to_keygen_json()).unwrap();
-    Client::new(name, identity, relay, store, clock)
+    let store = folder.path().join("store.sqlite");
+    Client::new(name, identity, relay, &store, clock).unwrap()
 }
 
 pub(crate) fn new_identity() -> Identity {

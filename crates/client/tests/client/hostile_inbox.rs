@@ -11,6 +11,7 @@ use ctalk::{
         classic::{self, BoxKeys, Metadata},
     },
     relay::{Relay, clawtalk::ClawTalk},
+    store::EntryState,
 };
 use ctalk_relay::testing::TestRelay;
 use serde_json::{Value, json, value::to_raw_value};
@@ -69,7 +70,7 @@ impl Scene {
         scene
     }
 
-    fn from_alice(&self, payload: &Value) -> Value {
+    fn by_alice(&self, payload: &Value) -> Value {
         sealed(
             ("alice", &self.alice.identity),
             ("bob", &self.bob.identity),
@@ -106,7 +107,7 @@ impl Scene {
 #[tokio::test]
 async fn broken_forms_are_malformed() {
     let mut scene = Scene::new().await;
-    let good = scene.from_alice(&json!({"n": 1}));
+    let good = scene.by_alice(&json!({"n": 1}));
     let with = |member: &str, value: Value| {
         let mut item = good.clone();
         item[member] = value;
@@ -158,7 +159,7 @@ async fn flipped_bits_are_not_verified() {
         "correlationId",
         "type",
     ] {
-        let mut item = scene.from_alice(&json!("x"));
+        let mut item = scene.by_alice(&json!("x"));
         let value = item[member].as_str().unwrap_or("").to_owned();
         let altered = match value.strip_prefix('A') {
             Some(rest) => format!("B{rest}"),
@@ -199,7 +200,9 @@ async fn signed_boxes_without_readable_json_cannot_be_opened() {
         .to_string()
     })
     .into();
-    for item in scene.set_aside_among(&poison).await {
+    let set_aside = scene.set_aside_among(&poison).await;
+    assert_eq!(set_aside.len(), poison.len());
+    for item in set_aside {
         assert_eq!(item.reason, Reason::CannotOpen, "{item:?}");
     }
 }
@@ -243,7 +246,7 @@ fn keygen_bytes(identity: &Identity, member: &str) -> Vec<u8> {
 #[tokio::test]
 async fn a_replay_under_another_id_is_set_aside() {
     let mut scene = Scene::new().await;
-    let mut item = scene.from_alice(&json!("pay"));
+    let mut item = scene.by_alice(&json!("pay"));
     scene.relay.inject("bob", &item.to_string());
     assert_eq!(scene.bob.receive_all().await.0.len(), 1);
     item["id"] = json!(fresh_id());
@@ -258,7 +261,7 @@ async fn a_replay_under_another_id_is_set_aside() {
 async fn a_replay_in_another_base64_spelling_is_set_aside() {
     let mut scene = Scene::new().await;
     // 17 bytes of box leave two open bits before the padding.
-    let mut item = scene.from_alice(&json!(1));
+    let mut item = scene.by_alice(&json!(1));
     scene.relay.inject("bob", &item.to_string());
     assert_eq!(scene.bob.receive_all().await.0.len(), 1);
     let payload = item["payload"].as_str().unwrap().to_owned();
@@ -266,10 +269,11 @@ async fn a_replay_in_another_base64_spelling_is_set_aside() {
     assert_ne!(payload, respelled);
     item["payload"] = json!(respelled);
     item["id"] = json!(fresh_id());
-    let refused = scene.refused(item.to_string()).await;
-    assert!(
-        matches!(refused.reason, Reason::NotVerified | Reason::Replayed),
-        "{refused:?}"
+    // The signature covers the spelling, so only an unsigned copy gets as far.
+    item.as_object_mut().unwrap().remove("signature");
+    assert_eq!(
+        scene.refused(item.to_string()).await.reason,
+        Reason::Replayed
     );
 }
 
@@ -330,7 +334,7 @@ async fn a_message_sealed_to_me_under_another_name_is_misaddressed() {
 #[tokio::test]
 async fn anothers_message_resent_by_a_third_agent_is_not_verified() {
     let mut scene = Scene::new().await;
-    let mut item = scene.from_alice(&json!("mine"));
+    let mut item = scene.by_alice(&json!("mine"));
     item["from"] = json!("carol");
     assert_eq!(
         scene.refused(item.to_string()).await.reason,
@@ -363,7 +367,7 @@ async fn an_agent_that_registers_anothers_encryption_key_cannot_pass_messages_on
             &mallory.public_keys().verifying().to_base64(),
         );
         // Alice's box to Bob, signed again by Mallory.
-        let stolen = scene.from_alice(&json!("alice wrote this"));
+        let stolen = scene.by_alice(&json!("alice wrote this"));
         let (payload, nonce) = (
             stolen["payload"].as_str().unwrap(),
             stolen["nonce"].as_str().unwrap(),
@@ -641,7 +645,7 @@ async fn a_sender_that_the_relay_does_not_list_is_unknown() {
 async fn a_failed_message_changes_nothing_but_the_quarantine() {
     let mut scene = Scene::new().await;
     let before = scene.bob.client.store().contacts().unwrap();
-    let mut item = scene.from_alice(&json!("x"));
+    let mut item = scene.by_alice(&json!("x"));
     item["topic"] = json!("added");
     let refused = scene.refused(item.to_string()).await;
     assert_eq!(scene.bob.client.store().contacts().unwrap(), before);
@@ -676,31 +680,44 @@ async fn a_failed_message_changes_nothing_but_the_quarantine() {
 async fn an_unreachable_directory_leaves_a_strangers_message_new() {
     let mut scene = Scene::new().await;
     scene.carol.say("bob", "who am I?").await;
+    scene.alice.say("bob", "behind the stranger").await;
+    let mut altered = scene.by_alice(&json!("altered"));
+    altered["topic"] = json!("added");
+    scene.relay.inject("bob", &altered.to_string());
     scene.bob.client.fetch(Duration::ZERO).await.unwrap();
     let url = scene.relay.url();
     drop(scene.relay);
-    let mut receiver = scene.bob.client.receive(Filter::default());
-    let error = match receiver.next().await {
+    let mut receiving = scene.bob.client.receive(Filter::default()).unwrap();
+    let bob = &mut scene.bob.client;
+    let Some(Next::SetAside(aside)) = bob.next(&mut receiving).await.unwrap() else {
+        panic!("the altered message is the oldest")
+    };
+    assert_eq!(aside.reason, Reason::NotVerified);
+    let Some(Next::Message(known)) = bob.next(&mut receiving).await.unwrap() else {
+        panic!("a contact's message waits behind a stranger's")
+    };
+    assert_eq!(body(&known.message), "behind the stranger");
+    bob.commit(*known).unwrap();
+    let error = match bob.next(&mut receiving).await {
         Err(error) => error,
         Ok(next) => panic!("{next:?}"),
     };
     assert_eq!(error.class(), Class::RelayUnreachable, "{error} at {url}");
-    assert_eq!(
-        scene
-            .bob
-            .client
-            .store()
-            .entries(ctalk::store::EntryState::New)
-            .unwrap()
-            .len(),
-        1
+    assert!(
+        bob.next(&mut receiving).await.unwrap().is_none(),
+        "reported once"
     );
+    let mut waiting = 0;
+    bob.store()
+        .each_entry(EntryState::New, |_| waiting += 1)
+        .unwrap();
+    assert_eq!(waiting, 1);
 }
 
 #[tokio::test]
 async fn verifying_needs_no_relay_and_opens_nothing() {
     let mut scene = Scene::new().await;
-    let item = scene.from_alice(&json!("x"));
+    let item = scene.by_alice(&json!("x"));
     let verified = ctalk::verify(scene.bob.client.store(), item.to_string().as_bytes()).unwrap();
     assert_eq!(verified.contact.name, "alice");
     for (change, class) in [
@@ -726,14 +743,114 @@ async fn a_handed_over_message_is_not_handed_over_again_within_one_run() {
     let mut scene = Scene::new().await;
     scene.alice.say("bob", "1").await;
     scene.alice.say("bob", "2").await;
-    scene.bob.client.fetch(Duration::ZERO).await.unwrap();
-    let mut receiver = scene.bob.client.receive(Filter::default());
-    let mut bodies = Vec::new();
-    while let Some(next) = receiver.next().await.unwrap() {
-        let Next::Message(handover) = next else {
-            panic!("{next:?}")
+    // Another copy of the second one, before that was committed.
+    let mut copy: Value = serde_json::from_str(scene.relay.stored().last().unwrap()).unwrap();
+    copy["id"] = json!(fresh_id());
+    copy["ts"] = json!("2099-01-01T00:00:00.000Z");
+    scene.relay.inject("bob", &copy.to_string());
+    let bob = &mut scene.bob.client;
+    bob.fetch(Duration::ZERO).await.unwrap();
+    let mut receiving = bob.receive(Filter::default()).unwrap();
+    let mut in_hand = Vec::new();
+    for expected in ["1", "2"] {
+        let Some(Next::Message(handover)) = bob.next(&mut receiving).await.unwrap() else {
+            panic!("{expected} is missing")
         };
-        bodies.push(body(&handover.message));
+        assert_eq!(body(&handover.message), expected);
+        in_hand.push(*handover);
     }
-    assert_eq!(bodies, ["1", "2"]);
+    let Some(Next::SetAside(aside)) = bob.next(&mut receiving).await.unwrap() else {
+        panic!("the copy was handed over")
+    };
+    assert_eq!(aside.reason, Reason::Replayed);
+    for handover in in_hand {
+        bob.commit(handover).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn two_receivers_cannot_work_on_one_store() {
+    let scene = Scene::new().await;
+    let receiving = scene.bob.client.receive(Filter::default()).unwrap();
+    let error = scene.bob.client.receive(Filter::default()).err().unwrap();
+    assert_eq!(error.class(), Class::LocalStore, "{error}");
+    drop(receiving);
+    assert!(scene.bob.client.receive(Filter::default()).is_ok());
+}
+
+#[tokio::test]
+async fn a_handled_box_does_not_come_back_unsigned_under_another_name() {
+    for is_listed in [true, false] {
+        let mut scene = Scene::new().await;
+        let mut item = scene.by_alice(&json!("pay 5"));
+        scene.relay.inject("bob", &item.to_string());
+        assert_eq!(scene.bob.receive_all().await.0.len(), 1);
+        if is_listed {
+            let _ = scene.relay.register(
+                "mallory",
+                &scene.alice.identity.public_keys().encryption().to_base64(),
+                &new_identity().public_keys().verifying().to_base64(),
+            );
+            item["from"] = json!("mallory");
+        }
+        item.as_object_mut().unwrap().remove("signature");
+        item["id"] = json!(fresh_id());
+        let refused = scene.refused(item.to_string()).await;
+        let expected = if is_listed {
+            Reason::KeyConflict
+        } else {
+            Reason::Replayed
+        };
+        assert_eq!(refused.reason, expected, "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_retired_key_serves_nobody_else() {
+    let mut scene = Scene::new().await;
+    let old = scene.by_alice(&json!("old secret order"));
+    scene.relay.inject("bob", &old.to_string());
+    assert_eq!(scene.bob.receive_all().await.0.len(), 1);
+    let renewed = *new_identity().public_keys();
+    scene.relay.set_agent_keys(
+        "alice",
+        &renewed.encryption().to_base64(),
+        &renewed.verifying().to_base64(),
+    );
+    scene
+        .bob
+        .client
+        .accept_key("alice", renewed.fingerprint())
+        .await
+        .unwrap();
+
+    let mallory = new_identity();
+    let _ = scene.relay.register(
+        "mallory",
+        &scene.alice.identity.public_keys().encryption().to_base64(),
+        &mallory.public_keys().verifying().to_base64(),
+    );
+    let (payload, nonce) = (
+        old["payload"].as_str().unwrap(),
+        old["nonce"].as_str().unwrap(),
+    );
+    let metadata = Metadata {
+        to: "bob",
+        message_type: "request",
+        topic: None,
+        correlation_id: None,
+    };
+    let mut item = old.clone();
+    item["from"] = json!("mallory");
+    item["id"] = json!(fresh_id());
+    item["signature"] = json!(sign_canonical(&mallory, &metadata, payload, nonce));
+    scene.relay.inject("bob", &item.to_string());
+    let (messages, set_aside) = scene.bob.receive_all().await;
+    assert!(messages.is_empty(), "{messages:?}");
+    assert!(
+        matches!(set_aside[0].reason, Reason::KeyConflict | Reason::Replayed),
+        "{set_aside:?}"
+    );
+    let error = scene.bob.try_say("mallory", "hi").await.unwrap_err();
+    assert!(matches!(error, Error::KeyConflict(_)), "{error}");
 }

@@ -22,7 +22,7 @@ struct Canned {
 
 impl Canned {
     fn answering(answer: &[u8]) -> Self {
-        Self::with(answer.to_vec(), |stream| drop(stream))
+        Self::with(answer.to_vec(), drop)
     }
 
     fn with(answer: Vec<u8>, after: impl Fn(TcpStream) + Send + 'static) -> Self {

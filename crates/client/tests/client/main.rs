@@ -12,3 +12,4 @@ mod agents;
 mod delivery;
 mod hostile_inbox;
 mod hostile_relay;
+mod other_relays;
