@@ -1,0 +1,18 @@
+//! The binary itself: what it prints, where, and with which exit code.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod bad_input;
+mod demo;
+mod docs;
+mod exchange;
+mod inbox;
+mod key_stores;
+mod processes;
+mod support;
+mod trust;
