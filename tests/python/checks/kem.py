@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -10,25 +12,8 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519Pr
 
 from ctalk_envelope import hpke, xwing
 
-# Shared secret, and SHA-256 of public key and ciphertext. The draft's generator draws each seed (32
-# bytes) and each eseed (64 bytes) from one SHAKE-128 of nothing.
-_DRAFT_VECTORS = (
-    (
-        "d2df0522128f09dd8e2c92b1e905c793d8f57a54c3da25861f10bf4ca613e384",
-        "2e816deebcd76c5c80d0cd2d174478871658e8e2ff42bc9d4a6e486372e856bb",
-        "17cd532d657e44c897ca6583e548a5424fc70bf54f99515a4d2bcf99e3469f33",
-    ),
-    (
-        "f2e86241c64d60f6649fbc6c5b7d17180b780a3f34355e64a85749949c45f150",
-        "c42ba5f8430d7d2c83739338203819f090e8303ce9c8b02107c272bfa5376916",
-        "1661ea86d608a1924ba30840cb0a65f13ae051e3aec9cf0f064efc0bc92f2154",
-    ),
-    (
-        "953f7f4e8c5b5049bdc771d1dffada0dd961477d1a2ae0988baa7ea6898d893f",
-        "6b080d6b84f095342092fa7a22423e58bd681397ad0ef00eac92bd254db4fa95",
-        "d3ca5578500344b5896cffc4fd740c9311946b82951df155e6fd86a7966b43c6",
-    ),
-)
+# The test vectors of the draft's appendix.
+_DRAFT_VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "xwing.json"
 _SEED = bytes(range(32))
 _INFO = b"info"
 _PLAINTEXT = b"plaintext"
@@ -36,15 +21,16 @@ _SUITE = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
 
 
 def xwing_gives_what_the_draft_publishes():
-    stream = hashlib.shake_128(b"").digest(96 * len(_DRAFT_VECTORS))
-    for at, (shared, key_digest, encapsulation_digest) in enumerate(_DRAFT_VECTORS):
-        seed, randomness = stream[96 * at :][:32], stream[96 * at + 32 :][:64]
-        pair = xwing.KeyPair(seed)
-        assert hashlib.sha256(pair.public_key).hexdigest() == key_digest
-        secret, encapsulation = xwing.encapsulate(pair.public_key, randomness)
-        assert secret.hex() == shared
-        assert hashlib.sha256(encapsulation).hexdigest() == encapsulation_digest
-        assert pair.decapsulate(encapsulation) == secret
+    vectors = json.loads(_DRAFT_VECTORS.read_text("ascii"))
+    assert len(vectors) == 3
+    for vector in vectors:
+        published = {name: bytes.fromhex(value) for name, value in vector.items()}
+        pair = xwing.KeyPair(published["seed"])
+        assert pair.public_key == published["pk"]
+        shared, encapsulation = xwing.encapsulate(pair.public_key, published["eseed"])
+        assert shared == published["ss"]
+        assert encapsulation == published["ct"]
+        assert pair.decapsulate(encapsulation) == shared
 
 
 def a_changed_encapsulation_gives_another_secret():

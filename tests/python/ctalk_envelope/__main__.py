@@ -26,7 +26,7 @@ def main() -> int:
     except EnvelopeError as error:
         print(f"{error.name}: {error}", file=sys.stderr)
         return _REFUSED
-    except (OSError, OverflowError, ValueError) as error:
+    except (KeyError, OSError, OverflowError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return _UNUSABLE
     return 0

@@ -38,7 +38,7 @@ _MAX_SEGMENTS = 2**32
 
 @dataclass(frozen=True)
 class Header:
-    """The fields of the prefix; times are milliseconds since 1970."""
+    """The fields of the prefix, and SHA-256 of the header; times are milliseconds since 1970."""
 
     id: bytes
     created: int
@@ -46,6 +46,7 @@ class Header:
     sender: bytes
     commitment: bytes
     hints: List[bytes]
+    digest: bytes
 
 
 @dataclass(frozen=True)
@@ -65,13 +66,12 @@ class ParsedEnvelope:
     ) -> None:
         self._header = header
         self._prefix = encoded[:prefix_bytes]
-        self._header_bytes = encoded[:header_bytes]
         self._wraps = encoded[prefix_bytes:header_bytes]
         self._segments = [
             encoded[start : start + _FULL_SEGMENT]
             for start in range(header_bytes, len(encoded), _FULL_SEGMENT)
         ]
-        self._chain = primitives.sha256(labels.HEADER + self._header_bytes)
+        self._chain = primitives.sha256(labels.HEADER + encoded[:header_bytes])
 
     def verify(self) -> VerifiedEnvelope:
         """Checks the sender's key and the signature of segment 0."""
@@ -131,7 +131,7 @@ class VerifiedEnvelope:
 
     def _open_body(self, content_key: bytes) -> OpenedEnvelope:
         parsed = self._parsed
-        key = _body_key(content_key, parsed._header_bytes)
+        key = _body_key(content_key, self.header.digest)
         chain = parsed._chain
         unpadder = padding.Unpadder()
         parts = []
@@ -175,7 +175,8 @@ def parse(data: bytes) -> ParsedEnvelope:
     prefix_bytes = reader.offset
     reader.take(recipients * _WRAP_BYTES, "the wraps")
     _check_segment_lengths(len(data) - reader.offset)
-    header = Header(envelope_id, created, expires, sender, commitment, hints)
+    digest = primitives.sha256(data[: reader.offset])
+    header = Header(envelope_id, created, expires, sender, commitment, hints, digest)
     return ParsedEnvelope(data, header, prefix_bytes, reader.offset)
 
 
@@ -235,7 +236,7 @@ def seal(
 
 
 def _seal_body(sender: Identity, header: bytes, content_key: bytes, body: bytes) -> bytes:
-    key = _body_key(content_key, header)
+    key = _body_key(content_key, primitives.sha256(header))
     chain = primitives.sha256(labels.HEADER + header)
     plaintexts = padding.segments(body)
     segments = []
@@ -260,8 +261,8 @@ def _wrap_info(prefix: bytes, signing_key: bytes) -> bytes:
     return labels.WRAP + primitives.sha256(prefix) + signing_key
 
 
-def _body_key(content_key: bytes, header: bytes) -> bytes:
-    return primitives.hkdf(content_key, primitives.sha256(header), labels.BODY)
+def _body_key(content_key: bytes, header_digest: bytes) -> bytes:
+    return primitives.hkdf(content_key, header_digest, labels.BODY)
 
 
 def _flag(last: bool) -> bytes:
