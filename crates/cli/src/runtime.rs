@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 use ctalk::Class;
-use tokio::runtime::Builder;
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 
 use crate::exit::Complaint;
 
@@ -10,12 +13,11 @@ use crate::exit::Complaint;
 pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
+        // Before the work begins, so that Ctrl-C ends all of it in the same way.
+        let mut interrupt = signal(SignalKind::interrupt())?;
         tokio::select! {
             outcome = work => outcome,
-            signal = tokio::signal::ctrl_c() => {
-                signal?;
-                Err(Complaint::new(Class::Interrupted, "interrupted").into())
-            }
+            _ = interrupt.recv() => Err(Complaint::new(Class::Interrupted, "interrupted").into()),
         }
     });
     // A name that is still being looked up must not hold up the exit.

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use ctalk::Class;
+use ctalk::{Class, Reason};
 
 use crate::support::ctalk;
 
@@ -19,28 +19,44 @@ fn section<'p>(page: &'p str, heading: &str) -> &'p str {
     rest.split("\n## ").next().unwrap()
 }
 
+/// The cells of a section's table rows, without back quotes.
+fn rows(section: &str) -> Vec<Vec<String>> {
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| "));
+    rows.map(|row| {
+        row.split(" | ")
+            .map(|cell| cell.trim_matches(['`', ' ', '|']).to_owned())
+            .collect()
+    })
+    .collect()
+}
+
 #[test]
 fn the_table_of_exit_codes_is_complete_and_right() {
     let page = page();
-    let rows = section(&page, "## Exit codes")
-        .lines()
-        .filter(|line| line.starts_with("| "));
-    let codes: Vec<(String, String)> = rows
-        .filter_map(|row| {
-            let mut cells = row.split('|').map(str::trim).skip(1);
-            let code = cells.next()?;
-            code.parse::<u8>().ok()?;
-            Some((code.to_owned(), cells.next()?.trim_matches('`').to_owned()))
-        })
+    let mut codes = rows(section(&page, "## Exit codes")).into_iter().skip(2);
+    let ok = codes.next().unwrap();
+    assert_eq!(&ok[..2], ["0", "ok"]);
+    let codes: Vec<_> = codes.map(|row| (row[0].clone(), row[1].clone())).collect();
+    let expected = Class::ALL.map(|class| (class.code().to_string(), class.as_str().to_owned()));
+    assert_eq!(codes, expected);
+}
+
+#[test]
+fn the_table_of_reasons_is_complete_and_right() {
+    let page = page();
+    let (_, inbox) = page.split_once("\n### ctalk inbox\n").unwrap();
+    let inbox = inbox.split("\n### ").next().unwrap();
+    let reasons = rows(inbox).into_iter().skip(2);
+    let reasons: Vec<_> = reasons
+        .map(|row| (row[0].clone(), row[2].clone()))
         .collect();
-    let ok = ("0".to_owned(), "ok".to_owned());
-    let classes = Class::ALL
-        .iter()
-        .map(|class| (class.code().to_string(), class.as_str().to_owned()));
-    assert_eq!(
-        codes,
-        std::iter::once(ok).chain(classes).collect::<Vec<_>>()
-    );
+    let words = |reason: Reason| {
+        (
+            reason.as_str().to_owned(),
+            reason.class().as_str().to_owned(),
+        )
+    };
+    assert_eq!(reasons, Reason::ALL.map(words));
 }
 
 #[test]

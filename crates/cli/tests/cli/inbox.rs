@@ -5,7 +5,9 @@ use std::{fs::OpenOptions, process::Stdio};
 use serde_json::{Value, json};
 use snapbox::str;
 
-use crate::support::{Running, Sandbox, shell, stderr, text};
+use ctalk_relay::testing::TestRelay;
+
+use crate::support::{Running, Sandbox, lines, on_a_terminal, shell, stderr, text};
 
 /// A message for bob that alice sent, with something done to it, delivered by the relay.
 fn inject(sandbox: &Sandbox, content: &str, id: &str, change: impl FnOnce(&mut Value)) {
@@ -36,7 +38,7 @@ fn a_bad_message_is_set_aside_and_its_neighbours_arrive() {
     });
     sandbox.run("alice", &["send", "bob", "after"]).success();
     let output = sandbox.run("bob", &["recv", "--json"]).code(9);
-    let payloads: Vec<_> = crate::support::lines(&output)
+    let payloads: Vec<_> = lines(&output)
         .iter()
         .map(|line| line["payload"].clone())
         .collect();
@@ -275,7 +277,7 @@ fn what_was_stored_is_printed_even_if_the_relay_is_away() {
     );
     sandbox.relay.stop();
     let output = sandbox.run("bob", &["recv", "--json"]).code(6);
-    assert_eq!(crate::support::lines(&output)[0]["payload"], "2");
+    assert_eq!(lines(&output)[0]["payload"], "2");
 }
 
 #[test]
@@ -301,8 +303,11 @@ hint: end the other `ctalk recv` of this profile, or use another `--profile`
 }
 
 #[test]
-fn a_hundred_and_one_messages_arrive_in_order_from_a_relay_that_pages_by_deleting() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+fn a_relay_that_pages_only_by_deleting_is_emptied_in_order_and_peeked_in_part() {
+    let sandbox = Sandbox::around(TestRelay::builder().reference_paging(true));
+    for name in ["alice", "bob"] {
+        sandbox.add(name);
+    }
     sandbox
         .run("alice", &["send", "bob", "n", "--plaintext"])
         .success();
@@ -318,11 +323,11 @@ fn a_hundred_and_one_messages_arrive_in_order_from_a_relay_that_pages_by_deletin
         ));
         sandbox.relay.inject("bob", &message.to_string());
     }
-    let numbers: Vec<_> = sandbox
-        .json("bob", &["recv"])
-        .iter()
-        .map(|line| line["payload"].clone())
-        .collect();
+    let peeked = sandbox.run("bob", &["recv", "--peek", "--json"]).success();
+    assert_eq!(lines(&peeked).len(), 100);
+    assert!(stderr(&peeked).contains("shows at most 100 messages"));
+    let received = sandbox.json("bob", &["recv"]);
+    let numbers: Vec<_> = received.iter().map(|line| &line["payload"]).collect();
     assert_eq!(json!(numbers), json!((0..101).collect::<Vec<_>>()));
 }
 
@@ -337,20 +342,7 @@ fn foreign_text_reaches_a_terminal_only_escaped() {
         )
         .success();
     sandbox.run("alice", &["send", "bob", text]).success();
-    // `script` gives the command a terminal.
-    let on_a_terminal = |args: &str| {
-        let script =
-            format!(r#"script --quiet --return --command "$(printf '%s ' "$@") {args}" /dev/null"#);
-        let output = sandbox.finish(
-            shell(&sandbox, "bob", &script, &[])
-                .env("TERM", "xterm")
-                .stdin(""),
-        );
-        String::from_utf8(output.success().get_output().stdout.clone())
-            .unwrap()
-            .replace("\r\n", "\n")
-    };
-    let shown = on_a_terminal("recv --limit 1");
+    let shown = on_a_terminal(&sandbox, "bob", "recv --limit 1", true, "");
     let (colour, reset) = ("\u{1b}[32m", "\u{1b}[0m");
     assert!(
         shown.contains(&format!("{colour}[pinned]{reset}  alice  request")),
@@ -362,7 +354,7 @@ fn foreign_text_reaches_a_terminal_only_escaped() {
         "{shown:?}"
     );
 
-    let shown = on_a_terminal("recv --json");
+    let shown = on_a_terminal(&sandbox, "bob", "recv --json", true, "");
     let line = shown.lines().last().unwrap();
     assert!(!line.chars().any(char::is_control), "{line:?}");
     assert_eq!(
@@ -375,12 +367,7 @@ fn foreign_text_reaches_a_terminal_only_escaped() {
 fn colours_stay_off_when_they_are_not_wanted() {
     let sandbox = Sandbox::with(&["alice", "bob"]);
     sandbox.run("alice", &["send", "bob", "x"]).success();
-    let script = r#"script --quiet --return --command "$(printf '%s ' "$@") recv" /dev/null"#;
-    let command = shell(&sandbox, "bob", script, &[])
-        .env("TERM", "xterm")
-        .env("NO_COLOR", "1");
-    let output = sandbox.finish(command.stdin("")).success();
-    let shown = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    let shown = on_a_terminal(&sandbox, "bob", "recv", false, "");
     assert!(
         shown.contains("[pinned]  alice") && !shown.contains('\u{1b}'),
         "{shown:?}"

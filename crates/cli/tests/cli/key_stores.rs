@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use serde_json::Value;
 use snapbox::str;
 
-use crate::support::{Sandbox, lines, names_in, shell, stderr, text};
+use crate::support::{Sandbox, lines, names_in, on_a_terminal, shell, stderr, text};
 
 const PASSPHRASE: &str = "correct horse battery staple";
 
@@ -75,6 +75,24 @@ hint: check what `--passphrase-file FILE` or CTALK_PASSPHRASE_FILE names
             "an API key lies open in {name}"
         );
     }
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_for_the_passphrase() {
+    let sandbox = Sandbox::new();
+    let keygen = "keygen --name alice --key-store file";
+    let typed = format!("{PASSPHRASE}\nanother\n{PASSPHRASE}\n{PASSPHRASE}\n");
+    let shown = on_a_terminal(&sandbox, "alice", keygen, false, &typed);
+    assert!(shown.contains("They differ, once more."), "{shown}");
+    let shown = on_a_terminal(
+        &sandbox,
+        "alice",
+        "whoami",
+        false,
+        &format!("{PASSPHRASE}\n"),
+    );
+    assert!(shown.contains("Passphrase of the key store: "), "{shown}");
+    assert!(shown.contains("name         alice"), "{shown}");
 }
 
 #[test]

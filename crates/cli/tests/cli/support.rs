@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use ctalk_relay::testing::TestRelay;
+use ctalk_relay::testing::{Builder, TestRelay};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use snapbox::cmd::{Command, OutputAssert};
@@ -43,11 +43,16 @@ pub(crate) struct Sandbox {
 
 impl Sandbox {
     pub(crate) fn new() -> Self {
+        Self::around(TestRelay::builder())
+    }
+
+    /// With a relay of these settings.
+    pub(crate) fn around(relay: Builder) -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("admin-key"), format!("{ADMIN_KEY}\n")).unwrap();
         Self {
             folder,
-            relay: TestRelay::builder().admin_key(ADMIN_KEY).start_blocking(),
+            relay: relay.admin_key(ADMIN_KEY).start_blocking(),
             printed: Mutex::default(),
         }
     }
@@ -341,6 +346,25 @@ pub(crate) fn names_in(folder: &Path) -> Vec<String> {
 /// Whether a text holds a JSON value's text.
 pub(crate) fn text(value: &Value) -> &str {
     value.as_str().unwrap()
+}
+
+/// What `ctalk` prints on a terminal, where `typed` is typed.
+pub(crate) fn on_a_terminal(
+    sandbox: &Sandbox,
+    profile: &str,
+    args: &str,
+    colours: bool,
+    typed: &str,
+) -> String {
+    let script =
+        format!(r#"script --quiet --return --command "$(printf '%s ' "$@") {args}" /dev/null"#);
+    let mut shell = shell(sandbox, profile, &script, &[]).env("TERM", "xterm");
+    if !colours {
+        shell = shell.env("NO_COLOR", "1");
+    }
+    let output = sandbox.finish(shell.stdin(typed)).success();
+    let shown = String::from_utf8(output.get_output().stdout.clone()).unwrap();
+    shown.replace("\r\n", "\n")
 }
 
 /// A shell that runs `ctalk` under conditions that only a shell can make.
