@@ -430,10 +430,17 @@ def the_longest_metadata_are_accepted():
 
 def sealing_refuses_what_section_5_forbids():
     bob = _card(_BOB)
+    skew = 5 * 60 * 1000
+    edges = [
+        _card(_BOB, created=_NOW - 1, expires=_NOW),
+        _card(_CAROL, created=_NOW + skew),
+    ]
+    envelope.seal(_ALICE, edges, _NOW, _NOW + 1, _SMALL, b"")
     for cards, expires in (
         ([], _NOW + 1),
         ([bob, _card(_BOB, serial=2)], _NOW + 1),
         ([_card(_BOB, created=_NOW - 2, expires=_NOW - 1)], _NOW + 1),
+        ([_card(_BOB, created=_NOW + skew + 1)], _NOW + 1),
         ([bob], _NOW),
         ([bob], _NOW + envelope.MAX_LIFETIME + 1),
     ):

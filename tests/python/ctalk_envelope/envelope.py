@@ -208,6 +208,8 @@ def seal(
         )
     if any(card.expires < created for card in recipients):
         raise ValueError("a recipient's card has expired; ask for a new one")
+    if any(card.created > created + CLOCK_SKEW for card in recipients):
+        raise ValueError("a recipient's card is from the future; compare the clocks")
     if not created < expires <= created + MAX_LIFETIME:
         raise ValueError("an envelope must expire within 30 days of its creation")
     body = content.encode(metadata, payload)
