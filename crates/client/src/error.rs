@@ -130,6 +130,12 @@ pub enum Error {
         /// The name asked for.
         name: String,
     },
+    /// The recipient is the sender.
+    #[error("`{name}` is this agent itself")]
+    Myself {
+        /// The agent's own name.
+        name: String,
+    },
     /// The directory names one agent twice, with different keys.
     #[error("the relay lists `{name}` more than once, with different keys")]
     AmbiguousName {
@@ -227,7 +233,9 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::UnusualName { .. }
             | Self::OtherFingerprint { .. } => Class::NotTrusted,
-            Self::UnknownContact { .. } | Self::UnknownMessage { .. } => Class::Usage,
+            Self::Myself { .. } | Self::UnknownContact { .. } | Self::UnknownMessage { .. } => {
+                Class::Usage
+            }
             Self::Message { reason, .. } => reason.class(),
         }
     }
@@ -286,6 +294,7 @@ impl RelayError {
                 Class::RelayUnreachable
             }
             Self::Unauthorized { .. }
+            | Self::NoKey { .. }
             | Self::Refused { .. }
             | Self::RateLimited { .. }
             | Self::BadAnswer { .. } => Class::RelayRefused,
@@ -304,7 +313,7 @@ impl RelayError {
                 "a message that was being sent may have arrived: ask before sending it again"
                     .to_owned(),
             ),
-            Self::Unauthorized { .. } => Some(
+            Self::Unauthorized { .. } | Self::NoKey { .. } => Some(
                 "`ctalk register --relay URL` makes an API key; CLAWTALK_API_KEY overrides it"
                     .to_owned(),
             ),

@@ -119,6 +119,9 @@ fn recipient(
     };
     let entry = listing.found(name)?;
     let address = entry.name.clone();
+    if address == client.name {
+        return Err(Error::Myself { name: address });
+    }
     let keys = Directory::keys(entry)?;
     let known = match known {
         Some(contact) => Some(contact),

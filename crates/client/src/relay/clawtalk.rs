@@ -74,7 +74,7 @@ impl ClawTalk {
     /// Prepares a connection to the relay at `url` (`http` or `https`, a trailing `/` is dropped).
     ///
     /// `key` is the agent's API key; calls that need one fail with
-    /// [`RelayError::Unauthorized`] without it.
+    /// [`RelayError::NoKey`] without it.
     ///
     /// # Errors
     /// [`RelayError::BadUrl`], or [`RelayError::Unreachable`] when the system offers no TLS roots.
@@ -212,7 +212,7 @@ impl ClawTalk {
     }
 
     fn key(&self) -> Result<&BearerKey, RelayError> {
-        self.key.as_ref().ok_or_else(|| RelayError::Unauthorized {
+        self.key.as_ref().ok_or_else(|| RelayError::NoKey {
             url: self.url.clone(),
         })
     }

@@ -188,6 +188,12 @@ pub enum RelayError {
         /// The relay's URL.
         url: String,
     },
+    /// This call needs an API key and none is known.
+    #[error("no API key for the relay at {url} is known")]
+    NoKey {
+        /// The relay's URL.
+        url: String,
+    },
     /// The relay refused the API or admin key.
     #[error("the relay at {url} does not accept this key")]
     Unauthorized {

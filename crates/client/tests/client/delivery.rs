@@ -3,7 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use crate::agents::{Agent, body, draft, text_draft};
-use ctalk::{Content, Filter, Next, Trust, clock::Clock, wire::MessageType};
+use ctalk::{
+    Content, Filter, Next, Trust,
+    clock::{Clock, SystemClock},
+    relay::{Relay, clawtalk::ClawTalk},
+    wire::MessageType,
+};
 use ctalk_relay::{ManualClock, testing::TestRelay};
 
 #[tokio::test]
@@ -315,4 +320,21 @@ impl Clock for RelaysClock {
     async fn sleep(&self, duration: Duration) {
         self.0.advance(duration);
     }
+}
+
+#[tokio::test]
+async fn nobody_sends_to_themselves_or_without_a_key() {
+    let relay = TestRelay::start().await;
+    let mut alice = Agent::register(&relay, "alice");
+    let error = alice.try_say("Alice", "note to myself").await.unwrap_err();
+    assert!(
+        matches!(&error, ctalk::Error::Myself { name } if name == "alice"),
+        "{error}"
+    );
+    let clock = Arc::new(SystemClock);
+    let keyless = ClawTalk::new(&relay.url(), None, clock).unwrap();
+    let error = ctalk::Error::from(keyless.directory().await.unwrap_err());
+    assert_eq!(error.class(), ctalk::Class::RelayRefused);
+    assert!(error.to_string().contains("no API key"), "{error}");
+    assert!(error.hint().unwrap().contains("ctalk register"));
 }
