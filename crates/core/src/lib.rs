@@ -54,6 +54,8 @@ mod identity;
 mod json;
 mod keygen;
 mod keys;
+#[cfg(test)]
+mod known_answers;
 mod label;
 mod reader;
 mod timestamp;
