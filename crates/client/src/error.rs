@@ -1,6 +1,6 @@
 //! One error for callers, and the classes that exit codes and language bindings share.
 
-use ctalk_core::{KeyError, KeygenError, classic::SealError, trust};
+use ctalk_core::{CardError, KeyError, KeygenError, classic::SealError, trust};
 
 use crate::{keystore::KeystoreError, profile::ProfileError, relay::RelayError, store::StoreError};
 
@@ -121,6 +121,9 @@ pub enum Error {
     /// An identity cannot be read.
     #[error(transparent)]
     Keygen(#[from] KeygenError),
+    /// A key card cannot be made or read.
+    #[error(transparent)]
+    Card(#[from] CardError),
     /// A message cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -223,7 +226,7 @@ impl Error {
             ) => Class::LocalStore,
             Self::AlreadyCommitted => Class::Unexpected,
             Self::Relay(error) => error.class(),
-            Self::Keygen(_) | Self::NotText | Self::Seal(_) => Class::Malformed,
+            Self::Keygen(_) | Self::Card(_) | Self::NotText | Self::Seal(_) => Class::Malformed,
             Self::UnknownRecipient { .. } => Class::RelayRefused,
             Self::Store(StoreError::NameTaken { .. })
             | Self::AmbiguousName { .. }

@@ -24,6 +24,7 @@ mod client;
 mod directory;
 mod error;
 mod message;
+mod own_card;
 mod profile;
 mod receive;
 mod registration;
@@ -35,6 +36,12 @@ pub use ctalk_wire as wire;
 pub use client::Client;
 pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
+pub use own_card::own_card;
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
 pub use registration::{Admission, client, register};
+
+/// The operating system's randomness.
+fn rng() -> impl rand_core::CryptoRng {
+    rand_core::UnwrapErr(getrandom::SysRng)
+}

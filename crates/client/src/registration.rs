@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use ctalk_core::Identity;
 use ctalk_wire as wire;
 use zeroize::Zeroizing;
 
@@ -39,7 +38,7 @@ pub async fn register(
     owner: &str,
     clock: Arc<dyn Clock>,
 ) -> Result<(), Error> {
-    let identity = Identity::from_keygen_json(secrets.identity())?;
+    let identity = secrets.unlock()?;
     let public_key = identity.public_keys().encryption().to_base64();
     let signing_key = identity.public_keys().verifying().to_base64();
     let visitor = ClawTalk::new(url, None, Arc::clone(&clock))?;
@@ -103,7 +102,7 @@ pub fn client(
     api_key: Option<BearerKey>,
     clock: Arc<dyn Clock>,
 ) -> Result<Client, Error> {
-    let identity = Identity::from_keygen_json(secrets.identity())?;
+    let identity = secrets.unlock()?;
     let relay = ClawTalk::connect(url, clock.clone(), |url| {
         api_key.or_else(|| secrets.api_key(url).map(BearerKey::new))
     })?;

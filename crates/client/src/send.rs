@@ -31,7 +31,7 @@ pub(crate) async fn sealed(
         recipient.keys.encryption(),
         &metadata,
         &draft.content.to_classic()?,
-        &mut rng(),
+        &mut crate::rng(),
     )?;
     let to = Destination::Agent(recipient.address.clone());
     let accepted = client
@@ -182,9 +182,4 @@ fn sent(to: String, accepted: Accepted, fingerprint: Option<String>, pinned: boo
         fingerprint,
         pinned,
     }
-}
-
-/// The operating system's randomness.
-fn rng() -> impl rand_core::CryptoRng {
-    rand_core::UnwrapErr(getrandom::SysRng)
 }

@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::path::Path;
 
+use ctalk_core::{Card, Identity, KeygenError, XWING_SEED_LEN, XWingSecret};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -16,7 +17,18 @@ use super::folder::MAX_FILE_LEN;
 #[derive(Clone)]
 pub struct Secrets {
     identity: Zeroizing<String>,
+    xwing: Vec<XWingEntry>,
     api_keys: BTreeMap<String, Zeroizing<String>>,
+}
+
+/// A key that envelopes are sealed to, and the card that says so.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct XWingEntry {
+    /// The secret's 32-byte seed, as hex digits.
+    seed: Zeroizing<String>,
+    /// The newest card for it, in its text form.
+    card: String,
 }
 
 /// The stored form. The identity stays the JSON text it is, so that reading it makes no copies
@@ -27,6 +39,8 @@ struct Document<'a> {
     version: u8,
     #[serde(borrow)]
     identity: &'a RawValue,
+    #[serde(default, skip_serializing_if = "<[XWingEntry]>::is_empty")]
+    xwing: Cow<'a, [XWingEntry]>,
     api_keys: Cow<'a, BTreeMap<String, Zeroizing<String>>>,
 }
 
@@ -43,7 +57,52 @@ impl Secrets {
     pub fn new(identity: Zeroizing<String>) -> Self {
         Self {
             identity,
+            xwing: Vec::new(),
             api_keys: BTreeMap::new(),
+        }
+    }
+
+    /// The identity with every X-Wing key it has.
+    ///
+    /// # Errors
+    /// [`KeygenError`] when the stored identity or a key is damaged.
+    pub fn unlock(&self) -> Result<Identity, KeygenError> {
+        let mut identity = Identity::from_keygen_json(&self.identity)?;
+        for entry in &self.xwing {
+            let mut seed = Zeroizing::new([0; XWING_SEED_LEN]);
+            hex::decode_to_slice(entry.seed.as_bytes(), &mut *seed).map_err(|_| {
+                KeygenError::Secret {
+                    member: "xwing",
+                    expected: 2 * XWING_SEED_LEN,
+                }
+            })?;
+            identity = identity.with_xwing(XWingSecret::from_seed(&seed));
+        }
+        Ok(identity)
+    }
+
+    /// The newest card, which others seal to; `None` before the first one.
+    pub fn card(&self) -> Option<&str> {
+        self.xwing.last().map(|entry| entry.card.as_str())
+    }
+
+    /// Adds a key with its first card; it is the newest from now on.
+    pub fn add_xwing(&mut self, secret: &XWingSecret, card: &Card) {
+        let mut seed = Zeroizing::new(String::with_capacity(2 * XWING_SEED_LEN));
+        for byte in *secret.seed() {
+            // Writing to a `String` cannot fail.
+            let _ = write!(*seed, "{byte:02x}");
+        }
+        self.xwing.push(XWingEntry {
+            seed,
+            card: card.to_text(),
+        });
+    }
+
+    /// Replaces the card of the newest key.
+    pub fn renew_card(&mut self, card: &Card) {
+        if let Some(entry) = self.xwing.last_mut() {
+            entry.card = card.to_text();
         }
     }
 
@@ -73,10 +132,13 @@ impl Secrets {
             .iter()
             .map(|(url, key)| 6 * (url.len() + key.len()) + 8)
             .sum();
-        let mut json = Zeroizing::new(Vec::with_capacity(self.identity.len() + keys + 128));
+        let xwing: usize = self.xwing.iter().map(|entry| entry.card.len() + 128).sum();
+        let capacity = self.identity.len() + keys + xwing + 128;
+        let mut json = Zeroizing::new(Vec::with_capacity(capacity));
         let document = Document {
             version: VERSION,
             identity,
+            xwing: Cow::Borrowed(&self.xwing),
             api_keys: Cow::Borrowed(&self.api_keys),
         };
         serde_json::to_writer(&mut *json, &document).map_err(|_| unusable("not JSON"))?;
@@ -105,6 +167,7 @@ impl Secrets {
         }
         Ok(Self {
             identity: Zeroizing::new(document.identity.get().to_owned()),
+            xwing: document.xwing.into_owned(),
             api_keys: document.api_keys.into_owned(),
         })
     }
@@ -114,6 +177,7 @@ impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             identity: _,
+            xwing: _,
             api_keys: _,
         } = self;
         f.write_str("Secrets(..)")
