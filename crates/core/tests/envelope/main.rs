@@ -17,3 +17,4 @@ mod silence;
 mod streaming;
 mod support;
 mod vectors;
+mod worked_example;

@@ -135,6 +135,7 @@ pub(super) fn all() -> Vectors {
 fn valid_envelopes() -> Vectors {
     let mut all = vec![
         Message::new(b"hello, bob").vector("text", "a short text to one recipient"),
+        Message::new(b"hello, bob").vector("worked-example", "the example of the specification"),
         Message::new(b"").vector("payload-empty", "a payload of no bytes"),
         Message::new(b"x").vector("payload-one-byte", "a payload of one byte"),
         Message::new(&[0; 20]).vector("payload-zeros", "a payload that looks like padding"),
