@@ -5,7 +5,7 @@
 //! polled, some hold a directory of keys and some none, some must be told that a message arrived
 //! and some forget it by handing it out. The order that keeps messages safe is the same for all and
 //! stands in the types: [`Relay::fetch`] gives deliveries, only the store turns them into a
-//! [`Stored`](crate::store::Stored), and only that can be given to [`Relay::acknowledge`].
+//! [`Stored`], and only that can be given to [`Relay::acknowledge`].
 
 pub mod clawtalk;
 

@@ -3,9 +3,9 @@
 //! Sealed bytes only: messages lie here as they were received, and plaintext is derived again by
 //! opening. Every write is durable when its call returns (WAL with `synchronous=FULL`).
 //!
-//! - [`contacts`]: who is pinned under which keys and addresses
-//! - [`inbox`]: what was fetched and not handled yet, or set aside
-//! - [`schema`]: the tables and their migrations
+//! - `contacts`: who is pinned under which keys and addresses
+//! - `inbox`: what was fetched and not handled yet, or set aside
+//! - `schema`: the tables and their migrations
 
 mod contacts;
 mod inbox;
