@@ -193,7 +193,7 @@ impl Client {
             });
         }
         let holder = pinned.as_ref().map_or(&entry.name, |contact| &contact.name);
-        directory::check_holders(holder, &keys, &self.identity, &self.store)?;
+        directory::check_holders(holder, &keys, self.identity.public_keys(), &self.store)?;
         let now = self.clock.now();
         match pinned {
             Some(contact) if contact.address.is_some() => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ctalk_core::{EncryptionKey, Identity, PublicKeys, VerifyingKey, trust};
+use ctalk_core::{EncryptionKey, PublicKeys, VerifyingKey, trust};
 use ctalk_wire::DirectoryEntry;
 
 use crate::{
@@ -178,10 +178,10 @@ fn certain(text: &str) -> Option<[u8; CERTAIN]> {
 pub(crate) fn check_holders(
     name: &str,
     keys: &PublicKeys,
-    me: &Identity,
+    me: &PublicKeys,
     store: &Store,
 ) -> Result<(), Error> {
-    let me = (trust::KeyHolder::Me, me.public_keys());
+    let me = (trust::KeyHolder::Me, me);
     trust::conflict(name, keys, [me]).map_err(Error::KeyConflict)?;
     let others = store.holders(keys)?;
     match others
@@ -207,7 +207,7 @@ pub(crate) fn check_first_contact(
     directory: Option<&Directory>,
     name: &str,
     keys: &PublicKeys,
-    me: &Identity,
+    me: &PublicKeys,
     store: &Store,
 ) -> Result<(), Error> {
     check_holders(name, keys, me, store)?;
@@ -244,8 +244,9 @@ pub(crate) fn pin(
     }
     let new = NewContact {
         name: address,
-        address,
+        address: Some(address),
         keys,
+        card: None,
         learned,
     };
     store.pin(new, now).map_err(|error| match error {
@@ -256,7 +257,7 @@ pub(crate) fn pin(
 
 /// Whether a name can be told from others by eye, and be typed into a shell. Others are pinned only
 /// by somebody who names their fingerprint.
-fn is_plain_name(name: &str) -> bool {
+pub(crate) fn is_plain_name(name: &str) -> bool {
     (1..=64).contains(&name.len())
         && !name.starts_with('-')
         && name

@@ -1,6 +1,8 @@
 //! One error for callers, and the classes that exit codes and language bindings share.
 
-use ctalk_core::{CardError, KeyError, KeygenError, classic::SealError, trust};
+use ctalk_core::{
+    CardError, CardNotCurrent, KeyError, KeygenError, classic::SealError, envelope, trust,
+};
 
 use crate::{keystore::KeystoreError, profile::ProfileError, relay::RelayError, store::StoreError};
 
@@ -124,6 +126,20 @@ pub enum Error {
     /// A key card cannot be made or read.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// A key card must not be used.
+    #[error(transparent)]
+    CardRefused(trust::CardRefused),
+    /// The contact's card is not current.
+    #[error("cannot seal for `{name}`: {why}")]
+    CardNotCurrent {
+        /// The contact.
+        name: String,
+        /// Why its card cannot be used now.
+        why: CardNotCurrent,
+    },
+    /// An envelope cannot be sealed.
+    #[error(transparent)]
+    Envelope(#[from] envelope::SealError),
     /// A message cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -226,13 +242,17 @@ impl Error {
             ) => Class::LocalStore,
             Self::AlreadyCommitted => Class::Unexpected,
             Self::Relay(error) => error.class(),
-            Self::Keygen(_) | Self::Card(_) | Self::NotText | Self::Seal(_) => Class::Malformed,
+            Self::Keygen(_) | Self::Card(_) | Self::Envelope(_) | Self::NotText | Self::Seal(_) => {
+                Class::Malformed
+            }
             Self::UnknownRecipient { .. } => Class::RelayRefused,
             Self::Store(StoreError::NameTaken { .. })
             | Self::AmbiguousName { .. }
             | Self::BadKeys { .. }
             | Self::KeyChanged { .. }
             | Self::KeyConflict(_)
+            | Self::CardRefused(_)
+            | Self::CardNotCurrent { .. }
             | Self::NameTaken { .. }
             | Self::UnusualName { .. }
             | Self::OtherFingerprint { .. } => Class::NotTrusted,
@@ -254,6 +274,9 @@ impl Error {
             Self::Store(StoreError::AlreadyReceiving) => Some(
                 "end the other `ctalk recv` of this profile, or use another `--profile`".to_owned(),
             ),
+            Self::CardNotCurrent { name, .. } => Some(format!(
+                "ask {name} for a new card (`ctalk card`) and add it: ctalk contact add FILE"
+            )),
             Self::UnusualName { .. } => Some(
                 "whoever knows its fingerprint can pin it: ctalk contact accept-key NAME FINGERPRINT"
                     .to_owned(),

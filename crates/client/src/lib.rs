@@ -21,6 +21,7 @@ pub mod store;
 pub mod text;
 
 mod client;
+mod contacts;
 mod directory;
 mod error;
 mod message;
@@ -34,6 +35,7 @@ pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
 pub use client::Client;
+pub use contacts::{Added, add_contact};
 pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
 pub use own_card::own_card;

@@ -414,8 +414,8 @@ impl Judge<'_> {
             Snapshot::Taken(directory) => Some(&**directory),
             _ => None,
         };
-        let (identity, store) = (&self.client.identity, &self.client.store);
-        match directory::check_first_contact(directory, from, keys, identity, store) {
+        let (me, store) = (self.client.identity.public_keys(), &self.client.store);
+        match directory::check_first_contact(directory, from, keys, me, store) {
             Err(error @ Error::KeyConflict(_)) => Err(Refusal::message(Reason::KeyConflict, error)),
             other => Ok(other?),
         }

@@ -149,7 +149,7 @@ fn recipient(
         Some(directory),
         &address,
         &keys,
-        &client.identity,
+        client.identity.public_keys(),
         &client.store,
     )?;
     directory::pin(&mut client.store, &address, &keys, Learned::FirstUse, now)?;

@@ -155,7 +155,7 @@ impl<'a> Shown<'a> {
             standing: Trust::Pinned.as_str(),
             learned: contact.learned.as_str(),
             since: super::time(contact.since),
-            fingerprint: contact.keys.fingerprint(),
+            fingerprint: contact.fingerprint(),
             public_key: contact.keys.encryption().to_base64(),
             signing_key: contact.keys.verifying().to_base64(),
         }

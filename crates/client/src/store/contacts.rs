@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use ctalk_core::{EncryptionKey, PublicKeys, VerifyingKey};
+use ctalk_core::{Card, EncryptionKey, Fingerprint, PublicKeys, VerifyingKey};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Store, StoreError};
@@ -22,6 +22,20 @@ pub struct Contact {
     pub since: i64,
     /// The pinned keys.
     pub keys: PublicKeys,
+    /// The newest key card known. With one, the contact is written to in envelopes only.
+    pub card: Option<Card>,
+}
+
+impl Contact {
+    /// The fingerprint that its owner shows: of the identity where a card is known, else of both
+    /// classic keys.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        match &self.card {
+            Some(card) => card.fingerprint(),
+            None => self.keys.fingerprint(),
+        }
+    }
 }
 
 /// How a contact's keys were learned.
@@ -51,22 +65,24 @@ impl fmt::Display for Learned {
     }
 }
 
-/// A contact about to be pinned at the current relay.
+/// A contact about to be pinned.
 #[derive(Clone, Copy, Debug)]
 pub struct NewContact<'a> {
     /// Local name.
     pub name: &'a str,
-    /// Name at the current relay.
-    pub address: &'a str,
+    /// Name at the current relay, if it is known there.
+    pub address: Option<&'a str>,
     /// The keys.
     pub keys: &'a PublicKeys,
+    /// The card that the keys are from, if there is one.
+    pub card: Option<&'a Card>,
     /// How they were learned.
     pub learned: Learned,
 }
 
 const CONTACT: &str = "
     SELECT c.id, c.name, c.learned, e.since, e.key, s.key,
-           (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1)
+           (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1), c.card
     FROM contacts c
     JOIN keys e ON e.contact = c.id AND e.kind = 'encryption' AND e.until IS NULL
     JOIN keys s ON s.contact = c.id AND s.kind = 'signing' AND s.until IS NULL";
@@ -141,20 +157,27 @@ impl Store {
                 Some(_) => return Ok(false),
                 None => {
                     let id = transaction.query_row(
-                        "INSERT INTO contacts (name, learned, since) VALUES (?1, ?2, ?3)
-                         RETURNING id",
-                        params![new.name, new.learned.as_str(), now],
+                        "INSERT INTO contacts (name, learned, since, card)
+                         VALUES (?1, ?2, ?3, ?4) RETURNING id",
+                        params![
+                            new.name,
+                            new.learned.as_str(),
+                            now,
+                            new.card.map(Card::as_bytes)
+                        ],
                         |row| row.get(0),
                     )?;
                     insert_keys(transaction, id, new.keys, now)?;
                     id
                 }
             };
-            transaction.execute(
-                "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (relay, address) DO NOTHING",
-                params![relay, new.address, id],
-            )?;
+            if let Some(address) = new.address {
+                transaction.execute(
+                    "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)
+                     ON CONFLICT (relay, address) DO NOTHING",
+                    params![relay, address, id],
+                )?;
+            }
             Ok(true)
         })?;
         if pinned {
@@ -164,6 +187,32 @@ impl Store {
                 name: new.name.to_owned(),
             })
         }
+    }
+
+    /// The contact whose identity signs with this key.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn contact_signing_with(&self, key: &VerifyingKey) -> Result<Option<Contact>, StoreError> {
+        self.read(|db| {
+            db.prepare_cached(&format!("{CONTACT} WHERE s.key = ?2"))?
+                .query_row(params![self.relay, key.as_bytes().as_slice()], contact)
+                .optional()
+        })
+    }
+
+    /// Records a contact's newest card; the caller has checked that it is newer and whose it is.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn set_card(&mut self, contact: &Contact, card: &Card) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE contacts SET card = ?2 WHERE id = ?1",
+                params![contact.id, card.as_bytes()],
+            )?;
+            Ok(())
+        })
     }
 
     /// Replaces a contact's keys; the former ones are kept as retired.
@@ -183,7 +232,7 @@ impl Store {
             )?;
             insert_keys(transaction, contact.id, keys, now)?;
             transaction.execute(
-                "UPDATE contacts SET learned = ?2 WHERE id = ?1",
+                "UPDATE contacts SET learned = ?2, card = NULL WHERE id = ?1",
                 params![contact.id, Learned::Accepted.as_str()],
             )?;
             Ok(())
@@ -253,5 +302,9 @@ fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
         since: row.get(3)?,
         keys: PublicKeys::new(EncryptionKey::from_stored(row.get(4)?), verifying),
         address: row.get(6)?,
+        card: row
+            .get::<_, Option<Vec<u8>>>(7)?
+            .map(|card| Card::parse(&card).map_err(|_| damaged(7, "a stored card is damaged")))
+            .transpose()?,
     })
 }

@@ -5,7 +5,8 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 1] = ["
+const MIGRATIONS: [&str; 2] = [
+    "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
         url  TEXT NOT NULL UNIQUE
@@ -67,7 +68,22 @@ const MIGRATIONS: [&str; 1] = ["
     CREATE INDEX inbox_by_age ON inbox (relay, state, sent_at, number);
     CREATE INDEX inbox_by_relay_id ON inbox (relay_id);
     CREATE INDEX inbox_by_expiry ON inbox (expires) WHERE expires IS NOT NULL;
-"];
+",
+    "
+    -- The newest key card known of a contact, as its owner signed it.
+    ALTER TABLE contacts ADD COLUMN card BLOB;
+
+    -- Which native envelopes were handled: sender and id, and which header they came under.
+    CREATE TABLE seen_envelopes (
+        sender   BLOB NOT NULL CHECK (length(sender) = 32),
+        id       BLOB NOT NULL CHECK (length(id) = 16),
+        digest   BLOB NOT NULL CHECK (length(digest) = 32),
+        expires  INTEGER NOT NULL,
+        PRIMARY KEY (sender, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX seen_envelopes_by_expiry ON seen_envelopes (expires);
+",
+];
 
 /// Brings the file to the newest version, or refuses one that is newer still.
 pub(super) fn migrate(db: &mut Connection, path: &str) -> Result<(), StoreError> {

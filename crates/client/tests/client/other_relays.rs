@@ -150,8 +150,9 @@ fn listed(name: &str, identity: &Identity) -> DirectoryEntry {
 fn pin(store: &mut Store, name: &str, identity: &Identity) {
     let new = NewContact {
         name,
-        address: name,
+        address: Some(name),
         keys: identity.public_keys(),
+        card: None,
         learned: Learned::Accepted,
     };
     store.pin(new, 0).unwrap();
