@@ -1,5 +1,5 @@
 //! Time of sealing and opening envelopes of 1 KiB, beside the bare primitives that an envelope
-//! cannot do without, and the size of one.
+//! cannot do without, the size of one, and the time of each step of a pipeline per full segment.
 //!
 //! Prints one measurement per line, as `benches/classic.rs` does: a name and nanoseconds per
 //! envelope, the median over rounds and the least. Sealing and its bare primitives are measured in
@@ -12,7 +12,7 @@ use std::{
 
 use ctalk_core::{
     Card, CardStatement, Identity, Timestamp, XWingSecret,
-    envelope::{self, Envelope, Kind, Metadata},
+    envelope::{self, Envelope, Header, Kind, Metadata, PlainSegment, Sealing, Segment},
 };
 use ed25519_dalek::{Signer, SigningKey};
 use getrandom::{SysRng, rand_core::UnwrapErr};
@@ -20,9 +20,10 @@ use hpke::{
     Deserializable, Kem, OpModeR, OpModeS, aead::ChaCha20Poly1305, kdf::HkdfSha256, kem::XWing,
 };
 
-const ROUNDS: usize = 21;
-const REPEATS: u32 = 50;
+const ROUNDS: usize = 101;
+const REPEATS: u32 = 10;
 const RECIPIENTS: usize = 100;
+const SEGMENTS: usize = 16;
 const INFO: &[u8] = &[0; 76];
 /// What a segment's signature covers, in bytes.
 const SIGNED: &[u8] = &[0; 84];
@@ -120,10 +121,73 @@ fn main() -> Result<(), Error> {
             Ok(())
         }),
     ])?;
+    segments(&alice, bob, bobs_card, created, expires)?;
     println!("size_1k_bytes {}", one.len());
     println!("size_1k_100_recipients_bytes {}", many.len());
     println!("size_card_bytes {}", bobs_card.as_bytes().len());
     Ok(())
+}
+
+/// The four steps of a full segment, each of which a pipeline does on a thread beside another.
+fn segments(
+    alice: &Identity,
+    bob: &Identity,
+    card: &Card,
+    created: Timestamp,
+    expires: Timestamp,
+) -> Result<(), Error> {
+    let metadata = Metadata::new(Kind::Request, "text/plain");
+    let mut rng = UnwrapErr(SysRng);
+    let [mut encrypt, mut sign, mut verify, mut decrypt]: [Vec<u128>; 4] = Default::default();
+    for _ in 0..ROUNDS {
+        let Sealing {
+            header,
+            first,
+            mut cipher,
+            mut signer,
+            ..
+        } = Sealing::new(alice, [card], &metadata, created, expires, &mut rng)?;
+        let mut segment = first;
+        let mut sealed = Vec::new();
+        for _ in 0..SEGMENTS {
+            let length = segment.free().len();
+            segment.advance(length);
+            let encrypted = timed(&mut encrypt, || cipher.encrypt(segment))?;
+            sealed.push(timed(&mut sign, || signer.sign(encrypted))?);
+            segment = PlainSegment::default();
+        }
+        let (header, _) = Header::parse(&header)?;
+        let mut sealed = sealed.into_iter();
+        let first = Segment::parse(sealed.next().unwrap_or_default(), false)?;
+        let (header, first, mut verifier) = header.verify(first)?;
+        let mut opener = header.open(bob, created, first)?.rest;
+        for bytes in sealed {
+            let segment = Segment::parse(bytes, false)?;
+            let verified = timed(&mut verify, || verifier.verify(segment))?;
+            black_box(timed(&mut decrypt, || opener.open(verified))?);
+        }
+    }
+    for (name, mut times) in [
+        ("encrypt", encrypt),
+        ("sign", sign),
+        ("verify", verify),
+        ("decrypt", decrypt),
+    ] {
+        times.sort_unstable();
+        if let (Some(median), Some(least)) = (times.get(times.len() / 2), times.first()) {
+            println!("{name}_segment_ns {median}");
+            println!("{name}_segment_min_ns {least}");
+        }
+    }
+    Ok(())
+}
+
+/// Runs something once and notes how long it took.
+fn timed<T>(times: &mut Vec<u128>, run: impl FnOnce() -> T) -> T {
+    let start = Instant::now();
+    let value = run();
+    times.push(start.elapsed().as_nanos());
+    value
 }
 
 fn card(identity: &Identity, created: Timestamp, expires: Timestamp) -> Result<Card, Error> {

@@ -444,7 +444,7 @@ pub(crate) const fn kind_name(kind: u8) -> &'static str {
     match kind {
         b'c' => "a key card",
         b'e' => "an envelope",
-        _ => "of an unknown kind",
+        _ => "something of an unknown kind",
     }
 }
 

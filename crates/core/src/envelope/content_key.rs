@@ -37,7 +37,9 @@ impl ContentKey {
 
     /// `HKDF(K, id, L_COMMITMENT)`: no other key has the same one.
     pub(super) fn commitment(&self, id: &EnvelopeId) -> [u8; 32] {
-        *self.derive(id.as_bytes(), label::COMMITMENT)
+        let mut commitment = [0; 32];
+        self.derive(id.as_bytes(), label::COMMITMENT, &mut commitment);
+        commitment
     }
 
     /// Whether the commitment is to this key, in constant time.
@@ -47,18 +49,18 @@ impl ContentKey {
 
     /// `HKDF(K, SHA-256(header), L_BODY)` as the cipher of the body.
     pub(super) fn into_body_cipher(self, header_digest: &[u8; 32]) -> BodyCipher {
-        BodyCipher::new(&self.derive(header_digest, label::BODY))
+        let mut key = Zeroizing::new([0; 32]);
+        self.derive(header_digest, label::BODY, &mut key);
+        BodyCipher::new(&key)
     }
 
     #[allow(
         clippy::expect_used,
         reason = "HKDF refuses only outputs beyond 255 hashes, and this is one"
     )]
-    fn derive(&self, salt: &[u8], label: &[u8]) -> Zeroizing<[u8; 32]> {
-        let mut output = Zeroizing::new([0; 32]);
+    fn derive(&self, salt: &[u8], label: &[u8], output: &mut [u8; 32]) {
         Hkdf::<Sha256>::new(Some(salt), &*self.0)
-            .expand(label, &mut *output)
+            .expand(label, output)
             .expect("32 bytes are one hash");
-        output
     }
 }

@@ -78,6 +78,15 @@ impl<'b> Envelope<'b> {
     }
 }
 
+impl fmt::Debug for Envelope<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Envelope")
+            .field("claims", self.claims())
+            .finish_non_exhaustive()
+    }
+}
+
 /// An envelope with a proven sender. Only [`Envelope::verify`] makes one.
 ///
 /// Segments after the first are verified when they are opened, or by [`Self::verify_all`].

@@ -192,20 +192,14 @@ pub enum OpenError {
     #[error("the envelope gives its recipients different keys; its sender is at fault")]
     Commitment,
     /// Its life is over.
-    #[error(
-        "the envelope could be opened until {} ms after 1970 and has expired; \
-         ask the sender to send it again",
-        expires.as_millis()
-    )]
+    #[error("the envelope has expired; ask the sender to send it again")]
     Expired {
         /// Until when it could be opened.
         expires: Timestamp,
     },
     /// Sealed later than the clock allows.
     #[error(
-        "the envelope was sealed in the future, {} ms after 1970; \
-         compare this machine's clock with the sender's",
-        created.as_millis()
+        "the envelope was sealed in the future; compare this machine's clock with the sender's"
     )]
     Future {
         /// When it was sealed.

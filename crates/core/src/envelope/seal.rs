@@ -205,7 +205,8 @@ impl PlainSegment {
     pub fn push(&mut self, content: &[u8]) -> usize {
         let taken = content.len().min(SLOT_LEN - self.filled);
         self.buffer.resize(USED_LEN + self.filled, 0);
-        self.buffer.extend(content.iter().take(taken));
+        self.buffer
+            .extend_from_slice(content.get(..taken).unwrap_or_default());
         self.filled += taken;
         taken
     }
