@@ -6,6 +6,7 @@ use curve25519_dalek::{EdwardsPoint, Scalar, constants::EIGHT_TORSION};
 use ed25519_dalek::Signer;
 use hkdf::Hkdf;
 use hpke::{Deserializable, Kem, OpModeS, Serializable, kdf::HkdfSha256, kem::XWing};
+use ml_kem::kem::Encapsulate;
 use sha2::{Digest, Sha256, Sha512};
 
 use crate::support::{CREATED, EXPIRES, Person, Seeded, alice, bob};
@@ -74,6 +75,68 @@ pub(crate) type Statement = Box<dyn Fn(&[u8; 32], u32, bool, &[u8; 32]) -> Vec<u
 /// Something done to a value on its way into the envelope.
 pub(crate) type Edit<T> = Box<dyn Fn(&mut T)>;
 
+/// RFC 9180 section 5.1 for base mode, `HKDF-SHA256` and `ChaCha20-Poly1305`, as far as the first
+/// message needs it.
+pub(crate) fn key_and_nonce(shared_secret: &[u8], info: &[u8]) -> ([u8; 32], [u8; 12]) {
+    let suite = b"HPKE\x64\x7a\x00\x01\x00\x03";
+    let extract = |salt: &[u8], label: &[u8], ikm: &[u8]| {
+        let ikm = [b"HPKE-v1", &suite[..], label, ikm].concat();
+        Hkdf::<Sha256>::extract(Some(salt), &ikm)
+    };
+    let (psk_id_hash, _) = extract(b"", b"psk_id_hash", b"");
+    let (info_hash, _) = extract(b"", b"info_hash", info);
+    let context = [&[0][..], &psk_id_hash, &info_hash].concat();
+    let (_, secret) = extract(shared_secret, b"secret", b"");
+    let (mut key, mut nonce) = ([0; 32], [0; 12]);
+    for (label, output) in [(&b"key"[..], &mut key[..]), (b"base_nonce", &mut nonce)] {
+        let length = u16::try_from(output.len()).unwrap().to_be_bytes();
+        let info = [&length[..], b"HPKE-v1", suite, label, &context].concat();
+        secret.expand(&info, output).unwrap();
+    }
+    (key, nonce)
+}
+
+fn wrap(recipient: &Recipient, info: &[u8], key: &[u8; 32], rng: &mut Seeded) -> [u8; 1168] {
+    let public = <XWing as Kem>::PublicKey::from_bytes(&recipient.xwing).unwrap();
+    let (encapsulation, mut context) = hpke::setup_sender_with_rng::<
+        hpke::aead::ChaCha20Poly1305,
+        HkdfSha256,
+        XWing,
+    >(&OpModeS::Base, &public, info, rng)
+    .unwrap();
+    let sealed = context.seal(key, b"").unwrap();
+    [&encapsulation.to_bytes()[..], &sealed]
+        .concat()
+        .try_into()
+        .unwrap()
+}
+
+/// A wrap with any X25519 value in its encapsulation, under the secret that X-Wing makes of it when
+/// X25519 gives `shared`: what a receiver opens that does not look at the value.
+fn wrap_with_x25519(
+    recipient: &Recipient,
+    (x25519, shared): ([u8; 32], [u8; 32]),
+    info: &[u8],
+    key: &[u8; 32],
+    rng: &mut Seeded,
+) -> [u8; 1168] {
+    let (mlkem_key, x25519_key) = recipient.xwing.split_at(1184);
+    let mlkem_key =
+        ml_kem::ml_kem_768::EncapsulationKey::new(mlkem_key.try_into().unwrap()).unwrap();
+    let (ciphertext, mlkem_shared) = mlkem_key.encapsulate_with_rng(rng);
+    let secret = sha3::Sha3_256::digest(
+        [&mlkem_shared[..], &shared, &x25519, x25519_key, br"\.//^\"].concat(),
+    );
+    let (hpke_key, nonce) = key_and_nonce(&secret, info);
+    let sealed = ChaCha20Poly1305::new(&hpke_key.into())
+        .encrypt(&nonce.into(), &key[..])
+        .unwrap();
+    [&ciphertext[..], &x25519, &sealed]
+        .concat()
+        .try_into()
+        .unwrap()
+}
+
 /// An envelope to be made. As it comes from [`Forge::new`] it keeps every rule.
 pub(crate) struct Forge {
     pub(crate) id: [u8; 16],
@@ -94,6 +157,8 @@ pub(crate) struct Forge {
     pub(crate) info: Info,
     /// What the wraps hold.
     pub(crate) wrapped_key: Option<[u8; 32]>,
+    /// The X25519 part of the encapsulations, and what X25519 with the recipient's secret makes of it.
+    pub(crate) x25519: Option<([u8; 32], [u8; 32])>,
     /// What is done to the wraps before anything is bound to them.
     pub(crate) edit_wraps: Edit<Vec<[u8; 1168]>>,
     pub(crate) body_key: BodyKey,
@@ -124,6 +189,7 @@ impl Forge {
             edit_prefix: Box::new(|_| ()),
             info: Box::new(|prefix, signing| [b"ctalk/wrap/2", &prefix[..], signing].concat()),
             wrapped_key: None,
+            x25519: None,
             edit_wraps: Box::new(|_| ()),
             body_key: Box::new(|key, header| hkdf(key, &sha256(&[header]), b"ctalk/body/2")),
             nonce: Box::new(|index, last| (nonce(index, last), Vec::new())),
@@ -174,20 +240,12 @@ impl Forge {
         let digest = sha256(&[&prefix]);
         let mut wraps = Vec::new();
         for (_, recipient) in &recipients {
-            let key = <XWing as Kem>::PublicKey::from_bytes(&recipient.xwing).unwrap();
-            let (encapsulation, mut context) =
-                hpke::setup_sender_with_rng::<hpke::aead::ChaCha20Poly1305, HkdfSha256, XWing>(
-                    &OpModeS::Base,
-                    &key,
-                    &(self.info)(&digest, &recipient.signing),
-                    &mut self.rng,
-                )
-                .unwrap();
-            let sealed = context
-                .seal(&self.wrapped_key.unwrap_or(self.key), b"")
-                .unwrap();
-            let wrap = [&encapsulation.to_bytes()[..], &sealed].concat();
-            wraps.push(wrap.try_into().unwrap());
+            let info = (self.info)(&digest, &recipient.signing);
+            let key = self.wrapped_key.unwrap_or(self.key);
+            wraps.push(match self.x25519 {
+                Some(x25519) => wrap_with_x25519(recipient, x25519, &info, &key, &mut self.rng),
+                None => wrap(recipient, &info, &key, &mut self.rng),
+            });
         }
         (self.edit_wraps)(&mut wraps);
         [prefix, wraps.concat()].concat()
@@ -369,6 +427,18 @@ pub(crate) fn sign_with_neutral_r(person: &Person, r: [u8; 32], message: &[u8]) 
     signature[..32].copy_from_slice(&r);
     signature[32..].copy_from_slice(s.as_bytes());
     signature
+}
+
+/// A signature under a key of small order that nobody made, but that satisfies the equation.
+pub(crate) fn sign_under_small_order(key: &[u8; 32], message: &[u8]) -> [u8; 64] {
+    let mut rng = Seeded::new("small order");
+    loop {
+        let s = Scalar::from_bytes_mod_order_wide(&rng.array());
+        let r = EdwardsPoint::mul_base(&s).compress().to_bytes();
+        if challenge(&r, key, message).as_bytes()[0].is_multiple_of(8) {
+            return *[r, s.to_bytes()].concat().first_chunk().unwrap();
+        }
+    }
 }
 
 /// The public key of `person` plus a point of order 8.

@@ -5,12 +5,10 @@ use ctalk_core::{
     Card, CardStatement, XWingSecret,
     envelope::{self, Envelope},
 };
-use hkdf::Hkdf;
 use hpke::rand_core::{TryCryptoRng, TryRng};
-use sha2::Sha256;
 
 use crate::{
-    forge::sha256,
+    forge::{key_and_nonce, sha256},
     support::{CREATED, DAY, EXPIRES, alice, at, bob, identity, text_metadata},
 };
 
@@ -61,27 +59,6 @@ fn a_seed_gives_the_published_public_key() {
         let generated = XWingSecret::generate(&mut Given(secret.seed().to_vec()));
         assert_eq!(generated.public_key(), secret.public_key());
     }
-}
-
-/// RFC 9180 section 5.1 for base mode, `HKDF-SHA256` and `ChaCha20-Poly1305`, as far as the first
-/// message needs it.
-fn key_and_nonce(shared_secret: &[u8], info: &[u8]) -> ([u8; 32], [u8; 12]) {
-    let suite = b"HPKE\x64\x7a\x00\x01\x00\x03";
-    let extract = |salt: &[u8], label: &[u8], ikm: &[u8]| {
-        let ikm = [b"HPKE-v1", &suite[..], label, ikm].concat();
-        Hkdf::<Sha256>::extract(Some(salt), &ikm)
-    };
-    let (psk_id_hash, _) = extract(b"", b"psk_id_hash", b"");
-    let (info_hash, _) = extract(b"", b"info_hash", info);
-    let context = [&[0][..], &psk_id_hash, &info_hash].concat();
-    let (_, secret) = extract(shared_secret, b"secret", b"");
-    let (mut key, mut nonce) = ([0; 32], [0; 12]);
-    for (label, output) in [(&b"key"[..], &mut key[..]), (b"base_nonce", &mut nonce)] {
-        let length = u16::try_from(output.len()).unwrap().to_be_bytes();
-        let info = [&length[..], b"HPKE-v1", suite, label, &context].concat();
-        secret.expand(&info, output).unwrap();
-    }
-    (key, nonce)
 }
 
 #[test]

@@ -29,11 +29,14 @@ pub(super) fn all() -> Vectors {
 }
 
 fn wraps() -> Vectors {
-    let encapsulation = |file: &str, description: &str, x25519: [u8; 32]| {
+    // Each would open if the value were not looked at.
+    let encapsulation = |file: &str, description: &str, x25519: [u8; 32], shared: [u8; 32]| {
         refused("cannot-open", file, description, move |forge| {
-            forge.edit_wraps = Box::new(move |wraps| wraps[0][1088..1120].copy_from_slice(&x25519));
+            forge.x25519 = Some((x25519, shared));
         })
     };
+    // What X25519 with bob's secret makes of the base point.
+    let bobs: [u8; 32] = bob().xwing()[1184..].try_into().unwrap();
     let info = |file: &str, description: &str, info: Info| {
         refused("cannot-open", file, description, move |forge| {
             forge.info = info
@@ -44,25 +47,29 @@ fn wraps() -> Vectors {
             "encapsulation-prime",
             "the X25519 part is p, which is 0 again",
             prime_plus(0),
+            [0; 32],
         ),
         encapsulation(
             "encapsulation-above-prime",
-            "the X25519 part is p + 2",
-            prime_plus(2),
+            "the X25519 part is p + 9, which is the base point again",
+            prime_plus(9),
+            bobs,
         ),
         encapsulation(
             "encapsulation-top-bit",
-            "the X25519 part has its top bit set",
+            "the X25519 part is the base point with the top bit set",
             {
                 let mut bytes = number(9);
                 bytes[31] = 0x80;
                 bytes
             },
+            bobs,
         ),
         encapsulation(
             "encapsulation-other",
-            "the X25519 part is the base point",
+            "the X25519 part is the base point, sealed under another secret",
             number(9),
+            [7; 32],
         ),
         refused(
             "cannot-open",
@@ -153,6 +160,7 @@ fn wraps() -> Vectors {
             &format!("encapsulation-small-order-{place}"),
             "the X25519 part is of small order",
             coordinate,
+            [0; 32],
         ));
     }
     all

@@ -263,12 +263,45 @@ fn valid_envelopes() -> Vectors {
         );
     }
     all.push(mixed_order_sender());
+    all.push(base_point_encapsulation());
     all.push(as_text(
         &all[0].1,
         "text-form",
         "the one-line form of an envelope",
     ));
     all
+}
+
+/// Unusual, but an accepted X25519 value.
+fn base_point_encapsulation() -> (String, Vector) {
+    let file = "encapsulation-base-point";
+    let (_, plain) = Message::new(b"hello, bob").vector(file, "");
+    let mut forge = Forge::new(&format!("vector/{file}"), &text_content(b"hello, bob"));
+    let mut base_point = [0; 32];
+    base_point[0] = 9;
+    forge.x25519 = Some((base_point, bob().xwing()[1184..].try_into().unwrap()));
+    forged(
+        file,
+        "the X25519 part of the encapsulation is the base point",
+        forge,
+        plain,
+    )
+}
+
+/// `plain` with what `forge` makes in place of its input.
+fn forged(file: &str, description: &str, forge: Forge, plain: Vector) -> (String, Vector) {
+    let sender = forge.sender;
+    let (header, segments) = forge.parts();
+    let mut expected = plain.envelope.clone().unwrap();
+    expected.sender = hex::encode(sender);
+    expected.header_digest = hex::encode(sha256(&[&header]));
+    let vector = Vector {
+        description: description.to_owned(),
+        input: STANDARD.encode([header, segments.concat()].concat()),
+        envelope: Some(expected),
+        ..plain
+    };
+    (file.to_owned(), vector)
 }
 
 /// A key with a part of small order is accepted, and a signature under it only if the equation
@@ -279,18 +312,8 @@ fn mixed_order_sender() -> (String, Vector) {
     let mut forge = Forge::new(&format!("vector/{file}"), &text_content(b"hello, bob"));
     forge.sender = forge::mixed_order_key(&alice());
     forge.sign = Box::new(|statement| forge::sign_mixed(&alice(), true, statement));
-    let (header, segments) = forge.parts();
-    let mut expected = plain.envelope.clone().unwrap();
-    expected.sender = hex::encode(forge::mixed_order_key(&alice()));
-    expected.header_digest = hex::encode(sha256(&[&header]));
-    let vector = Vector {
-        description: "the sender's key has a part of small order, and the equation holds as it is"
-            .to_owned(),
-        input: STANDARD.encode([header, segments.concat()].concat()),
-        envelope: Some(expected),
-        ..plain
-    };
-    (file.to_owned(), vector)
+    let description = "the sender's key has a part of small order, and the equation holds as it is";
+    forged(file, description, forge, plain)
 }
 
 fn valid_card(
