@@ -11,6 +11,7 @@
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
+//! - [`stream`]: envelopes of any size, from a reader to a writer
 //! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown
 //! - [`core`]: identities, fingerprints and the message formats, without I/O
 
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod keystore;
 pub mod relay;
 pub mod store;
+pub mod stream;
 pub mod text;
 
 mod client;
