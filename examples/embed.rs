@@ -12,7 +12,6 @@ use ctalk::{
     clock::SystemClock,
     core::Identity,
     relay::clawtalk::{BearerKey, ClawTalk},
-    wire::MessageType,
 };
 use ctalk_relay::testing::TestRelay;
 use tempfile::TempDir;
@@ -24,12 +23,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (mut bob, _bobs_folder) = agent(&relay, "bob")?;
 
     let question = Draft {
-        content: Content::Text("what is 6 times 7?".to_owned()),
-        message_type: MessageType::Request,
-        topic: None,
         correlation_id: Some("sum-1".to_owned()),
-        reply_to: None,
-        ttl: None,
+        ..Draft::new(Content::Text("what is 6 times 7?".to_owned()))
     };
     for outcome in alice.send(&["bob".to_owned()], &question).await? {
         println!("alice sent {}", outcome?.id.unwrap_or_default());

@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use ctalk_core::{Fingerprint, Identity, PublicKeys, classic::BoxKeys};
+use ctalk_core::{Fingerprint, Identity, PublicKeys, Timestamp, classic::BoxKeys};
 
 use crate::{
     clock::Clock,
@@ -72,7 +72,8 @@ impl Client {
         &mut self.store
     }
 
-    /// Seals, signs and sends a message to each recipient by itself; one outcome each, in order.
+    /// Seals, signs and sends a message; one outcome for each recipient, in order. Recipients with a
+    /// key card share one envelope, the others get a message each in ClawTalk's format.
     ///
     /// Recipients are contacts' names, or names of the relay, which are pinned by this first use.
     /// The relay's directory is asked once, so that a changed key is noticed before anything is
@@ -87,10 +88,7 @@ impl Client {
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
         let directory = Directory::fetch(&*self.relay).await?;
-        let mut outcomes = Vec::with_capacity(recipients.len());
-        for name in recipients {
-            outcomes.push(send::sealed(self, directory.as_ref(), name, draft).await);
-        }
+        let outcomes = send::sealed(self, directory.as_ref(), recipients, draft).await;
         self.store_buffered()?;
         Ok(outcomes)
     }
@@ -200,8 +198,21 @@ impl Client {
                 self.store.replace_keys(&contact, &keys, now)?;
                 Ok(())
             }
-            _ => directory::pin(&mut self.store, &entry.name, &keys, Learned::Accepted, now),
+            _ => {
+                let pin = directory::Pin {
+                    address: &entry.name,
+                    keys: &keys,
+                    card: None,
+                    learned: Learned::Accepted,
+                };
+                pin.store(&mut self.store, now)
+            }
         }
+    }
+
+    /// The clock's time as envelopes carry it.
+    pub(crate) fn now(&self) -> Timestamp {
+        timestamp(self.clock.now())
     }
 
     pub(crate) fn contact_for(&self, name: &str) -> Result<Option<Contact>, Error> {
@@ -220,4 +231,10 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// Milliseconds since the Unix epoch as envelopes carry them; a clock before 1970 reads as 1970.
+pub(crate) fn timestamp(millis: i64) -> Timestamp {
+    let millis = u64::try_from(millis).unwrap_or(0);
+    Timestamp::from_millis(millis).unwrap_or(Timestamp::MAX)
 }

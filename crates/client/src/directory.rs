@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use ctalk_core::{EncryptionKey, PublicKeys, VerifyingKey, trust};
+use ctalk_core::{CARD_PREFIX, Card, EncryptionKey, PublicKeys, VerifyingKey, trust};
 use ctalk_wire::DirectoryEntry;
 
 use crate::{
@@ -139,6 +139,30 @@ impl Directory {
         )
     }
 
+    /// The entry's key card, if it has one. A card that cannot be read, several of them, or one with
+    /// other keys than the entry's is an error, never "no card".
+    pub(crate) fn card(entry: &DirectoryEntry, keys: &PublicKeys) -> Result<Option<Card>, Error> {
+        let mut cards = entry
+            .capabilities
+            .iter()
+            .filter(|capability| capability.starts_with(CARD_PREFIX));
+        let Some(text) = cards.next() else {
+            return Ok(None);
+        };
+        let bad = |why: &dyn core::fmt::Display| Error::BadCard {
+            name: entry.name.clone(),
+            why: why.to_string(),
+        };
+        if cards.next().is_some() {
+            return Err(bad(&"there is more than one"));
+        }
+        let card = Card::from_text(text).map_err(|error| bad(&error))?;
+        if card.public_keys() != keys {
+            return Err(bad(&"its keys are not those of the entry"));
+        }
+        Ok(Some(card))
+    }
+
     /// Another entry that shows one of these keys.
     fn other_holder(&self, name: &str, keys: &PublicKeys) -> Option<(&str, trust::KeyPart)> {
         let same_encryption = |entry: &DirectoryEntry| {
@@ -229,30 +253,48 @@ pub(crate) fn check_pinned(contact: &Contact, offered: &PublicKeys) -> Result<()
     })
 }
 
-/// Pins somebody under the relay's name for them, on first use or because the fingerprint was named.
-pub(crate) fn pin(
-    store: &mut Store,
-    address: &str,
-    keys: &PublicKeys,
-    learned: Learned,
-    now: i64,
-) -> Result<(), Error> {
-    if learned == Learned::FirstUse && !is_plain_name(address) {
-        return Err(Error::UnusualName {
-            name: crate::text::escaped(address).into_owned(),
-        });
+/// Somebody about to be pinned under the relay's name for them.
+pub(crate) struct Pin<'a> {
+    pub(crate) address: &'a str,
+    pub(crate) keys: &'a PublicKeys,
+    pub(crate) card: Option<&'a Card>,
+    pub(crate) learned: Learned,
+}
+
+impl Pin<'_> {
+    /// Pins them, on first use or because the fingerprint was named.
+    pub(crate) fn store(&self, store: &mut Store, now: i64) -> Result<(), Error> {
+        if self.learned == Learned::FirstUse && !is_plain_name(self.address) {
+            return Err(Error::UnusualName {
+                name: crate::text::escaped(self.address).into_owned(),
+            });
+        }
+        self.write(self.address, store, now)
     }
-    let new = NewContact {
-        name: address,
-        address: Some(address),
-        keys,
-        card: None,
-        learned,
-    };
-    store.pin(new, now).map_err(|error| match error {
-        StoreError::NameTaken { name } => Error::NameTaken { name },
-        other => Error::Store(other),
-    })
+
+    /// Adds the address to a contact that has these keys.
+    pub(crate) fn add_address(
+        &self,
+        store: &mut Store,
+        contact: &Contact,
+        now: i64,
+    ) -> Result<(), Error> {
+        self.write(&contact.name, store, now)
+    }
+
+    fn write(&self, name: &str, store: &mut Store, now: i64) -> Result<(), Error> {
+        let new = NewContact {
+            name,
+            address: Some(self.address),
+            keys: self.keys,
+            card: self.card,
+            learned: self.learned,
+        };
+        store.pin(new, now).map_err(|error| match error {
+            StoreError::NameTaken { name } => Error::NameTaken { name },
+            other => Error::Store(other),
+        })
+    }
 }
 
 /// Whether a name can be told from others by eye, and be typed into a shell. Others are pinned only

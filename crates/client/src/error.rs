@@ -126,6 +126,23 @@ pub enum Error {
     /// A key card cannot be made or read.
     #[error(transparent)]
     Card(#[from] CardError),
+    /// The directory's card for an agent is unusable.
+    #[error("the relay's key card for `{name}` cannot be used: {why}")]
+    BadCard {
+        /// The agent.
+        name: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// An envelope that several recipients share was not sent.
+    #[error("the envelope that this recipient shares with others was not sent")]
+    SharedEnvelope,
+    /// The envelope would live too long.
+    #[error("an envelope lives at most 30 days")]
+    LifeTooLong,
+    /// An envelope that was just sealed does not parse.
+    #[error("the envelope that was just sealed is none: {0}")]
+    OwnEnvelope(envelope::ParseError),
     /// A key card must not be used.
     #[error(transparent)]
     CardRefused(trust::CardRefused),
@@ -240,7 +257,9 @@ impl Error {
             | Self::Store(
                 StoreError::Failed { .. } | StoreError::Newer { .. } | StoreError::AlreadyReceiving,
             ) => Class::LocalStore,
-            Self::AlreadyCommitted => Class::Unexpected,
+            Self::AlreadyCommitted | Self::OwnEnvelope(_) => Class::Unexpected,
+            Self::LifeTooLong => Class::Usage,
+            Self::SharedEnvelope => Class::RelayRefused,
             Self::Relay(error) => error.class(),
             Self::Keygen(_) | Self::Card(_) | Self::Envelope(_) | Self::NotText | Self::Seal(_) => {
                 Class::Malformed
@@ -251,6 +270,7 @@ impl Error {
             | Self::BadKeys { .. }
             | Self::KeyChanged { .. }
             | Self::KeyConflict(_)
+            | Self::BadCard { .. }
             | Self::CardRefused(_)
             | Self::CardNotCurrent { .. }
             | Self::NameTaken { .. }

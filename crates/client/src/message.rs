@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use base64::{Engine, prelude::BASE64_STANDARD};
 use ctalk_wire::MessageType;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -16,6 +17,8 @@ pub enum Content {
     Text(String),
     /// JSON as written, `application/json`.
     Json(Box<RawValue>),
+    /// Bytes of any other kind. Only envelopes carry them.
+    Bytes(Vec<u8>),
 }
 
 impl Content {
@@ -27,12 +30,37 @@ impl Content {
         RawValue::from_string(text).map(Self::Json)
     }
 
-    /// `text/plain` or `application/json`.
+    /// `text/plain`, `application/json` or `application/octet-stream`.
     #[must_use]
     pub const fn content_type(&self) -> &'static str {
         match self {
-            Self::Text(_) => "text/plain",
-            Self::Json(_) => "application/json",
+            Self::Text(_) => TEXT,
+            Self::Json(_) => JSON,
+            Self::Bytes(_) => "application/octet-stream",
+        }
+    }
+
+    /// The content as it stands in an envelope.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Json(json) => json.get().as_bytes(),
+            Self::Bytes(bytes) => bytes,
+        }
+    }
+
+    /// Reads a payload as the content type says; what is not what it says stays bytes.
+    pub(crate) fn from_native(content_type: &str, payload: Vec<u8>) -> Self {
+        match String::from_utf8(payload) {
+            Ok(text) if content_type == TEXT => Self::Text(text),
+            Ok(text) if content_type == JSON => {
+                match serde_json::from_str::<Box<RawValue>>(&text) {
+                    Ok(json) if is_json(&text) => Self::Json(json),
+                    _ => Self::Bytes(text.into_bytes()),
+                }
+            }
+            Ok(text) => Self::Bytes(text.into_bytes()),
+            Err(error) => Self::Bytes(error.into_bytes()),
         }
     }
 
@@ -42,6 +70,7 @@ impl Content {
             Self::Text(text) => serde_json::value::to_raw_value(&TextPayload { text: text.into() })
                 .map_err(|_| Error::NotText),
             Self::Json(json) => Ok(json.clone()),
+            Self::Bytes(_) => Err(Error::NotText),
         }
     }
 
@@ -54,16 +83,34 @@ impl Content {
     }
 }
 
+const TEXT: &str = "text/plain";
+const JSON: &str = "application/json";
+
+/// Whether every part of a text is JSON that a strict reader can represent.
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde_json::Value>(text).is_ok()
+}
+
 #[derive(serde::Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct TextPayload<'a> {
     text: std::borrow::Cow<'a, str>,
 }
 
+/// How bytes stand in JSON: standard base64 with padding.
+#[derive(Serialize)]
+struct Base64Payload {
+    base64: String,
+}
+
 impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => text.serialize(serializer),
+            Self::Bytes(bytes) => {
+                let base64 = BASE64_STANDARD.encode(bytes);
+                Base64Payload { base64 }.serialize(serializer)
+            }
             Self::Json(json) if !json.get().contains(['\n', '\r']) => json.serialize(serializer),
             Self::Json(json) => {
                 // Line ends stand between JSON tokens only, never within a string, so a blank in
@@ -85,14 +132,34 @@ pub struct Draft {
     pub content: Content,
     /// What it is for.
     pub message_type: MessageType,
-    /// Conversation label; the relay sees it.
+    /// Conversation label; the relay sees it unless it is in an envelope.
     pub topic: Option<String>,
-    /// Pairs requests with responses; the relay sees it.
+    /// Pairs requests with responses; the relay sees it unless it is in an envelope.
     pub correlation_id: Option<String>,
-    /// The id of the message this one answers; the relay sees it, and may change it.
+    /// The id of the message this one answers; the relay sees it, and may change it, unless it is in
+    /// an envelope.
     pub reply_to: Option<String>,
-    /// How long the relay may keep it, in seconds; the relay's default when absent.
+    /// How long it lives, in seconds: at the relay, whose default counts when absent, and in an
+    /// envelope, 7 days when absent and at most 30.
     pub ttl: Option<u64>,
+    /// The name of the file that it is; only envelopes carry it.
+    pub name: Option<String>,
+}
+
+impl Draft {
+    /// A request with this content and nothing optional.
+    #[must_use]
+    pub const fn new(content: Content) -> Self {
+        Self {
+            content,
+            message_type: MessageType::Request,
+            topic: None,
+            correlation_id: None,
+            reply_to: None,
+            ttl: None,
+            name: None,
+        }
+    }
 }
 
 /// What became of a message for one recipient.
@@ -101,10 +168,14 @@ pub struct Draft {
 pub struct Sent {
     /// The contact, or the relay's name for somebody who got plaintext.
     pub to: String,
-    /// The relay's id, if it gave one.
+    /// The message's id: the envelope's, else the relay's if it gave one.
     pub id: Option<String>,
+    /// The relay's id, if it gave one.
+    pub relay_id: Option<String>,
     /// The relay's time, if it gave one.
     pub ts: Option<String>,
+    /// The format.
+    pub format: Format,
     /// Whether it was sealed and signed.
     pub encrypted: bool,
     /// The recipient's fingerprint; absent for plaintext.
@@ -147,6 +218,8 @@ impl Trust {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {
+    /// ctalk's envelope.
+    Native,
     /// ClawTalk's box and signature.
     Classic,
     /// Plain JSON.
@@ -158,7 +231,7 @@ pub enum Format {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Received {
-    /// The message's id; for ClawTalk's format the relay's.
+    /// The message's id: 32 hex digits for an envelope, else the relay's.
     pub id: Option<String>,
     /// The relay's id.
     pub relay_id: Option<String>,
@@ -187,8 +260,11 @@ pub struct Received {
     pub encrypted: bool,
     /// What is known about the sender.
     pub trust: Trust,
-    /// `text/plain` or `application/json`.
-    pub content_type: &'static str,
+    /// What the payload is: `text/plain`, `application/json`, or what the sender of an envelope says.
+    pub content_type: String,
+    /// The name of the file that the payload is, as the sender wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What it says.
     pub payload: Content,
 }
@@ -214,11 +290,15 @@ pub enum Reason {
     Misaddressed,
     /// It was handled already and comes again.
     Replayed,
+    /// An envelope whose life is over, or from the future.
+    Expired,
+    /// In a weaker format than its sender uses: not an envelope, though the sender has a key card.
+    Downgrade,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -227,6 +307,8 @@ impl Reason {
         Self::CannotOpen,
         Self::Misaddressed,
         Self::Replayed,
+        Self::Expired,
+        Self::Downgrade,
     ];
 
     /// The word used in JSON, output and the store.
@@ -241,6 +323,8 @@ impl Reason {
             Self::CannotOpen => "cannot-open",
             Self::Misaddressed => "misaddressed",
             Self::Replayed => "replayed",
+            Self::Expired => "expired",
+            Self::Downgrade => "downgrade",
         }
     }
 
@@ -255,9 +339,12 @@ impl Reason {
             Self::Malformed => Class::Malformed,
             Self::NotVerified | Self::Replayed => Class::NotVerified,
             Self::CannotOpen => Class::CannotOpen,
-            Self::UnknownSender | Self::KeyChanged | Self::KeyConflict | Self::Misaddressed => {
-                Class::NotTrusted
-            }
+            Self::Expired => Class::Refused,
+            Self::UnknownSender
+            | Self::Downgrade
+            | Self::KeyChanged
+            | Self::KeyConflict
+            | Self::Misaddressed => Class::NotTrusted,
         }
     }
 }

@@ -4,27 +4,27 @@
 //! because the relay cannot be asked right now stays new, and the relay's error is reported once
 //! all others were handed over.
 
-use std::{collections::HashSet, fs::File};
+use std::fs::File;
 
 use ctalk_core::{
-    PublicKeys,
-    classic::{
-        Claims, Malformed, Message, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
-    },
+    CLOCK_SKEW, Card, PublicKeys, VerifyingKey,
+    classic::{Claims, Malformed, Message, SignedMessage, Unauthenticated, UnsignedMessage},
+    envelope::{self, Envelope, Failure},
 };
 use serde_json::value::RawValue;
 
 use crate::{
-    client::Client,
+    client::{Client, timestamp},
+    contacts,
     directory::{self, Directory, Listing},
     error::Error,
     message::{Content, Format, Reason, Received, SetAside, Trust},
     relay::{Delivery, Incoming, RelayError},
-    store::{Contact, Entry, EntryState, Learned, SeenBefore, Store, StoreError},
+    store::{Contact, Entry, EntryState, Learned, Mark, SeenBefore, Store, StoreError},
 };
 
-/// How long a handled message is remembered, in milliseconds: 90 days, the longest that a relay
-/// keeps one.
+/// How long a handled message in ClawTalk's format is remembered, in milliseconds: 90 days, the
+/// longest that a relay keeps one. An envelope says itself how long it has to be.
 const REMEMBERED: i64 = 90 * 24 * 60 * 60 * 1000;
 /// Longest name of a sender, in bytes; relays allow 32 characters or do not say.
 const MAX_NAME: usize = 128;
@@ -41,11 +41,16 @@ pub struct Filter {
 impl Filter {
     fn wants(&self, sent_at: i64, message: &Result<Incoming, Malformed>) -> bool {
         self.since.is_none_or(|since| sent_at > since)
-            && self.topic.as_ref().is_none_or(|topic| match message {
-                Ok(message) => message.claims().topic.as_ref() == Some(topic),
-                // What cannot be read has no topic to filter by, and must not hide in the inbox.
-                Err(_) => true,
-            })
+            && match message {
+                Ok(Incoming::Classic(message)) => self.wants_topic(message.claims().topic.as_ref()),
+                // The topic of an envelope is inside, and what cannot be read has none to filter by
+                // and must not hide in the inbox.
+                Ok(Incoming::Native { .. }) | Err(_) => true,
+            }
+    }
+
+    fn wants_topic(&self, found: Option<&String>) -> bool {
+        self.topic.as_ref().is_none_or(|topic| found == Some(topic))
     }
 }
 
@@ -72,7 +77,7 @@ pub struct Handover {
     pub pinned_now: bool,
     pub(crate) number: i64,
     pub(crate) relay_id: Option<String>,
-    pub(crate) seen: SeenKey,
+    pub(crate) mark: Mark,
 }
 
 /// A place in the inbox, from which [`Client::next`] goes on. While it lives nobody else receives
@@ -82,7 +87,7 @@ pub struct Receiving {
     place: Option<(i64, i64)>,
     directory: Snapshot,
     /// What was handed over and is not committed yet: another copy of it is a repetition.
-    in_hand: HashSet<SeenKey>,
+    in_hand: Vec<Mark>,
     /// Why messages were left new in this run.
     failure: Option<RelayError>,
     _lock: Option<File>,
@@ -111,7 +116,7 @@ impl Receiving {
             filter,
             place: None,
             directory: Snapshot::NotAsked,
-            in_hand: HashSet::new(),
+            in_hand: Vec::new(),
             failure: None,
             _lock: lock,
         }
@@ -153,15 +158,19 @@ impl Client {
                 may_pin: true,
             };
             match judge.judge(message).await {
+                Ok(Verdict::Deliver(delivered))
+                    if !receiving
+                        .filter
+                        .wants_topic(delivered.message.topic.as_ref()) => {}
                 Ok(Verdict::Deliver(delivered)) => {
-                    receiving.in_hand.insert(delivered.seen);
+                    receiving.in_hand.push(delivered.mark);
                     let is_authenticated = delivered.message.from.is_some();
                     let handover = Box::new(Handover {
                         message: delivered.message,
                         pinned_now: delivered.pinned_now,
                         number: entry.number,
                         relay_id: entry.relay_id,
-                        seen: delivered.seen,
+                        mark: delivered.mark,
                     });
                     return Ok(Some(if is_authenticated {
                         Next::Message(handover)
@@ -188,21 +197,18 @@ impl Client {
         }
     }
 
-    /// Ends a message after it was handled: for 90 days it is not handed over again, whoever
-    /// delivers it.
+    /// Ends a message after it was handled: it is not handed over again, whoever delivers it, for as
+    /// long as an envelope lives, or for 90 days in ClawTalk's format.
     ///
     /// # Errors
     /// [`Error::AlreadyCommitted`]; [`Error::Store`], and then the message will be handed over
     /// again.
     pub fn commit(&mut self, handover: Handover) -> Result<(), Error> {
         let now = self.clock.now();
-        let is_first = self.store.commit(
-            handover.number,
-            &handover.seen,
-            handover.relay_id.as_deref(),
-            now,
-            now.saturating_add(REMEMBERED),
-        )?;
+        let relay_id = handover.relay_id.as_deref();
+        let is_first = self
+            .store
+            .commit(handover.number, &handover.mark, relay_id, now)?;
         if is_first {
             Ok(())
         } else {
@@ -232,7 +238,14 @@ impl Client {
                 may_pin: false,
             };
             match judge.judge(message).await {
-                Ok(Verdict::Deliver(delivered)) => messages.push(Ok(delivered.message)),
+                Ok(Verdict::Deliver(delivered)) => {
+                    if receiving
+                        .filter
+                        .wants_topic(delivered.message.topic.as_ref())
+                    {
+                        messages.push(Ok(delivered.message));
+                    }
+                }
                 Ok(Verdict::HandledBefore) => {}
                 Err(Refusal::Message(reason, detail)) => {
                     messages.push(Err(self.set_aside(&entry, reason, detail)));
@@ -278,10 +291,133 @@ impl Judge<'_> {
             ));
         }
         match message {
-            Incoming::Classic(Message::Signed(message)) => self.signed(message).await,
-            Incoming::Classic(Message::Unsigned(message)) => self.unsigned(message).await,
-            Incoming::Classic(Message::Plain(message)) => self.unauthenticated(message.accept()),
+            Incoming::Native { claims, text } => self.native(claims, &text).await,
+            Incoming::Classic(message) => {
+                self.refuse_downgrade(&message)?;
+                match message {
+                    Message::Signed(message) => self.signed(message).await,
+                    Message::Unsigned(message) => self.unsigned(message).await,
+                    Message::Plain(message) => self.unauthenticated(message.accept()),
+                }
+            }
         }
+    }
+
+    /// Whoever has a key card writes envelopes; anything weaker in that name is not from there.
+    fn refuse_downgrade(&self, message: &Message) -> Result<(), Refusal> {
+        let from = &message.claims().from;
+        let contact = self.client.store.contact_at(from)?;
+        if contact.is_some_and(|contact| contact.card.is_some()) {
+            return Err(Refusal::message(
+                Reason::Downgrade,
+                format!("{from} has a key card, and this is no envelope"),
+            ));
+        }
+        Ok(())
+    }
+
+    async fn native(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
+        let bytes = envelope::from_text(text)
+            .map_err(|error| Refusal::message(Reason::Malformed, error))?;
+        let verified = Envelope::parse(&bytes)
+            .map_err(|error| Refusal::message(Reason::Malformed, error))?
+            .verify()
+            .map_err(|error| Refusal::message(Reason::NotVerified, error))?;
+        let signer = *verified.header().sender();
+        let sender = self.native_sender(&claims.from, &signer).await?;
+        // Its life counts at first receipt, not when it is looked at again.
+        let received_at = timestamp(self.entry.stored_at);
+        let opened = verified
+            .open(&self.client.identity, received_at)
+            .map_err(|error| {
+                let reason = match error.failure() {
+                    Failure::Expired => Reason::Expired,
+                    Failure::NotVerified => Reason::NotVerified,
+                    Failure::NotForMe | Failure::CannotOpen => Reason::CannotOpen,
+                    _ => Reason::Malformed,
+                };
+                Refusal::message(reason, error)
+            })?;
+        let expires = opened
+            .expires
+            .checked_add(CLOCK_SKEW)
+            .unwrap_or(opened.expires);
+        let mark = Mark::Native {
+            sender: *signer.as_bytes(),
+            id: *opened.id.as_bytes(),
+            digest: opened.header_digest,
+            expires: i64::try_from(expires.as_millis()).unwrap_or(i64::MAX),
+        };
+        if self.was_handled(&mark)? {
+            return Ok(Verdict::HandledBefore);
+        }
+        let card = opened.metadata.card.as_ref();
+        let (contact, pinned_now) = match sender {
+            Sender::Pinned(contact) => (Some(*contact), false),
+            Sender::Offered(_) if !self.may_pin => (None, false),
+            Sender::Offered(keys) => {
+                self.check_first_contact(&claims.from, &keys).await?;
+                self.pin(&claims.from, &keys, card)?;
+                (self.client.store.contact_at(&claims.from)?, true)
+            }
+        };
+        if let (Some(contact), Some(card), true) = (&contact, card, self.may_pin) {
+            // The message stands for itself; a card in it that is out of order changes nothing.
+            let now = self.client.now();
+            let _ = contacts::renew(&mut self.client.store, contact, card, now);
+        }
+        let payload = Content::from_native(&opened.metadata.content_type, opened.payload);
+        let message = Received {
+            id: Some(opened.id.to_string()),
+            relay_id: self.entry.relay_id.clone(),
+            from: Some(
+                contact
+                    .as_ref()
+                    .map_or(&claims.from, |contact| &contact.name)
+                    .clone(),
+            ),
+            relay_from: claims.from,
+            fingerprint: Some(ctalk_core::Fingerprint::native(&signer).to_hex()),
+            to: claims.to,
+            message_type: opened.metadata.kind.as_str().to_owned(),
+            topic: opened.metadata.topic,
+            correlation_id: opened.metadata.correlation_id,
+            reply_to: opened.metadata.reply_to,
+            ts: claims.ts,
+            format: Format::Native,
+            encrypted: true,
+            trust: if contact.is_some() {
+                Trust::Pinned
+            } else {
+                Trust::Unknown
+            },
+            content_type: opened.metadata.content_type,
+            name: opened.metadata.name,
+            payload,
+        };
+        Ok(Verdict::Deliver(Box::new(Delivered {
+            message,
+            mark,
+            pinned_now,
+        })))
+    }
+
+    /// Whose key it is that signed an envelope: a contact's, else the one that the relay shows for
+    /// the name. A contact keeps its name whatever the relay calls it.
+    async fn native_sender(
+        &mut self,
+        from: &str,
+        signer: &VerifyingKey,
+    ) -> Result<Sender, Refusal> {
+        if let Some(contact) = self.client.store.contact_signing_with(signer)? {
+            return Ok(Sender::Pinned(Box::new(contact)));
+        }
+        let sender = self.sender(from).await?;
+        if sender.keys().verifying() == signer {
+            return Ok(sender);
+        }
+        let detail = format!("it is signed by another key than that of `{from}`");
+        Err(self.explain(&sender, Reason::NotVerified, detail).await)
     }
 
     async fn signed(&mut self, message: SignedMessage) -> Result<Verdict, Refusal> {
@@ -302,8 +438,8 @@ impl Judge<'_> {
                 ),
             ));
         }
-        let seen = verified.seen_key();
-        if self.was_handled(&seen)? {
+        let mark = self.classic_mark(verified.seen_key());
+        if self.was_handled(&mark)? {
             return Ok(Verdict::HandledBefore);
         }
         if let Sender::Offered(keys) = &sender {
@@ -319,7 +455,7 @@ impl Judge<'_> {
             Sender::Pinned(contact) => (contact.name.clone(), Trust::Pinned, false),
             Sender::Offered(_) if !self.may_pin => (from, Trust::Unknown, false),
             Sender::Offered(keys) => {
-                self.pin(&from, keys)?;
+                self.pin(&from, keys, None)?;
                 (from, Trust::Pinned, true)
             }
         };
@@ -327,7 +463,7 @@ impl Judge<'_> {
         let claims = opened.claims().clone();
         Ok(Verdict::Deliver(Box::new(Delivered {
             message: received(self.entry, claims, Some(by), trust, opened.into_payload()),
-            seen,
+            mark,
             pinned_now,
         })))
     }
@@ -347,8 +483,8 @@ impl Judge<'_> {
     }
 
     fn unauthenticated(&self, message: Unauthenticated) -> Result<Verdict, Refusal> {
-        let seen = message.seen_key();
-        if self.was_handled(&seen)? {
+        let mark = self.classic_mark(message.seen_key());
+        if self.was_handled(&mark)? {
             return Ok(Verdict::HandledBefore);
         }
         let trust = if message.was_encrypted() {
@@ -359,18 +495,26 @@ impl Judge<'_> {
         let claims = message.claims().clone();
         Ok(Verdict::Deliver(Box::new(Delivered {
             message: received(self.entry, claims, None, trust, message.into_payload()),
-            seen,
+            mark,
             pinned_now: false,
         })))
     }
 
+    fn classic_mark(&self, seen: ctalk_core::classic::SeenKey) -> Mark {
+        Mark::Classic {
+            seen,
+            expires: self.client.clock.now().saturating_add(REMEMBERED),
+        }
+    }
+
     /// Whether this very copy was handled before; another copy of something handled is refused.
-    fn was_handled(&self, seen: &SeenKey) -> Result<bool, Refusal> {
+    fn was_handled(&self, mark: &Mark) -> Result<bool, Refusal> {
         let relay_id = self.entry.relay_id.as_deref();
-        let before = if self.receiving.in_hand.contains(seen) {
-            SeenBefore::OtherCopy
-        } else {
-            self.client.store.seen(seen, relay_id)?
+        let mut in_hand = self.receiving.in_hand.iter();
+        let before = match (in_hand.find(|held| held.is_same(mark)), mark) {
+            (Some(held), Mark::Native { .. }) if held == mark => SeenBefore::SameCopy,
+            (Some(_), _) => SeenBefore::OtherCopy,
+            (None, _) => self.client.store.seen(mark, relay_id)?,
         };
         match before {
             SeenBefore::Never => Ok(false),
@@ -421,9 +565,16 @@ impl Judge<'_> {
         }
     }
 
-    fn pin(&mut self, from: &str, keys: &PublicKeys) -> Result<(), Refusal> {
+    fn pin(&mut self, from: &str, keys: &PublicKeys, card: Option<&Card>) -> Result<(), Refusal> {
         let now = self.client.clock.now();
-        match directory::pin(&mut self.client.store, from, keys, Learned::FirstUse, now) {
+        let pin = directory::Pin {
+            address: from,
+            keys,
+            // A card with other classic keys than the relay shows is not taken over.
+            card: card.filter(|card| card.public_keys() == keys),
+            learned: Learned::FirstUse,
+        };
+        match pin.store(&mut self.client.store, now) {
             Err(error @ Error::NameTaken { .. }) => {
                 Err(Refusal::message(Reason::KeyConflict, error))
             }
@@ -495,7 +646,7 @@ enum Verdict {
 
 struct Delivered {
     message: Received,
-    seen: SeenKey,
+    mark: Mark,
     pinned_now: bool,
 }
 
@@ -574,6 +725,7 @@ fn unstored(delivery: Delivery, now: i64) -> Entry {
         number: 0,
         relay_id: delivery.relay_id,
         sent_at: delivery.sent_at.unwrap_or(now),
+        stored_at: now,
         state: EntryState::New,
         reason: None,
         detail: None,
@@ -609,7 +761,8 @@ fn received(
         },
         encrypted: trust != Trust::Plaintext,
         trust,
-        content_type: payload.content_type(),
+        content_type: payload.content_type().to_owned(),
+        name: None,
         payload,
     }
 }

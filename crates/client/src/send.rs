@@ -1,24 +1,125 @@
-//! Sending: find the recipient, hold the directory against the pins, seal, hand over.
+//! Sending: find the recipients, hold the directory against the pins, seal, hand over.
+//!
+//! Whoever has a key card gets an envelope, always; all of them share one. The others get ClawTalk's
+//! format, each a message of their own.
 
-use ctalk_core::classic::{self, Metadata};
+use std::time::Duration;
+
+use ctalk_core::{
+    Card, PublicKeys, Timestamp,
+    classic::{self, Metadata},
+    envelope::{self, Envelope, Kind, MAX_LIFE},
+};
+use ctalk_wire::MessageType;
 
 use crate::{
     client::Client,
+    contacts,
     directory::{self, Directory},
     error::Error,
-    message::{Draft, Sent},
+    message::{Draft, Format, Sent},
     relay::{Accepted, Body, Destination, Outgoing},
-    store::Learned,
+    store::{Contact, Learned},
 };
 
-/// Sends one sealed message.
+/// How long an envelope lives unless the sender says otherwise.
+const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// Sends a message to everybody named, sealed; one outcome each, in order.
 pub(crate) async fn sealed(
     client: &mut Client,
     directory: Option<&Directory>,
-    name: &str,
+    names: &[String],
     draft: &Draft,
-) -> Result<Sent, Error> {
-    let recipient = recipient(client, directory, name)?;
+) -> Vec<Result<Sent, Error>> {
+    let mut recipients = Vec::with_capacity(names.len());
+    for name in names {
+        recipients.push(recipient(client, directory, name));
+    }
+    let cards: Vec<(&str, &Card)> = recipients
+        .iter()
+        .flatten()
+        .filter_map(|recipient| Some((recipient.address.as_str(), recipient.card.as_ref()?)))
+        .collect();
+    let mut shared = match cards.as_slice() {
+        [] => None,
+        cards => Some(native(client, cards, draft).await.map_err(Some)),
+    };
+    let mut outcomes = Vec::with_capacity(names.len());
+    for recipient in recipients {
+        outcomes.push(match recipient {
+            Err(error) => Err(error),
+            Ok(recipient) if recipient.card.is_none() => classic(client, recipient, draft).await,
+            Ok(recipient) => match &mut shared {
+                Some(Ok((id, accepted))) => {
+                    Ok(recipient.sent(Format::Native, Some(id.clone()), accepted.clone()))
+                }
+                // The first one gets the error itself, the others learn whose it was.
+                Some(Err(error)) => Err(error.take().unwrap_or(Error::SharedEnvelope)),
+                None => Err(Error::SharedEnvelope),
+            },
+        });
+    }
+    outcomes
+}
+
+/// Sends one envelope to all these recipients, and returns its id and what the relay said.
+async fn native(
+    client: &mut Client,
+    recipients: &[(&str, &Card)],
+    draft: &Draft,
+) -> Result<(String, Accepted), Error> {
+    let created = client.now();
+    let life = draft.ttl.map_or(LIFE, Duration::from_secs);
+    if life > MAX_LIFE {
+        return Err(Error::LifeTooLong);
+    }
+    let mut metadata = envelope::Metadata::new(
+        match draft.message_type {
+            MessageType::Request => Kind::Request,
+            MessageType::Response => Kind::Response,
+            MessageType::Notification => Kind::Notification,
+        },
+        draft.content.content_type(),
+    );
+    metadata.topic.clone_from(&draft.topic);
+    metadata.correlation_id.clone_from(&draft.correlation_id);
+    metadata.reply_to.clone_from(&draft.reply_to);
+    metadata.name.clone_from(&draft.name);
+    let sealed = envelope::seal(
+        &client.identity,
+        recipients.iter().map(|(_, card)| *card),
+        &metadata,
+        draft.content.as_bytes(),
+        created,
+        created.checked_add(life).unwrap_or(Timestamp::MAX),
+        &mut crate::rng(),
+    )?;
+    let id = Envelope::parse(&sealed)
+        .map_err(Error::OwnEnvelope)?
+        .claims()
+        .id
+        .to_string();
+    let addresses = recipients.iter().map(|(address, _)| (*address).to_owned());
+    let outgoing = Outgoing {
+        to: match recipients {
+            [(address, _)] => Destination::Agent((*address).to_owned()),
+            _ => Destination::Agents(addresses.collect()),
+        },
+        // What the message is about stands inside; outside it is a notification like any other.
+        message_type: MessageType::Notification,
+        topic: None,
+        correlation_id: None,
+        reply_to: None,
+        ttl: Some(life.as_secs()),
+        body: Body::Native(envelope::to_text(&sealed)),
+    };
+    let accepted = client.relay.send(&outgoing).await?;
+    Ok((id, accepted))
+}
+
+/// Sends one message in ClawTalk's format.
+async fn classic(client: &mut Client, recipient: Recipient, draft: &Draft) -> Result<Sent, Error> {
     let metadata = Metadata {
         to: &recipient.address,
         message_type: draft.message_type.as_str(),
@@ -38,13 +139,8 @@ pub(crate) async fn sealed(
         .relay
         .send(&outgoing(to, draft, Body::Classic(sealed)))
         .await?;
-    let fingerprint = recipient.keys.fingerprint().to_hex();
-    Ok(sent(
-        recipient.name,
-        accepted,
-        Some(fingerprint),
-        recipient.pinned_now,
-    ))
+    let id = accepted.relay_id.clone();
+    Ok(recipient.sent(Format::Classic, id, accepted))
 }
 
 /// Sends one message in the clear.
@@ -72,7 +168,7 @@ pub(crate) async fn plaintext(
         .relay
         .send(&outgoing(to, draft, Body::Plaintext(payload)))
         .await?;
-    Ok(sent(address, accepted, None, false))
+    Ok(in_the_clear(address, accepted))
 }
 
 /// Sends one message to everybody, in the clear.
@@ -84,14 +180,52 @@ pub(crate) async fn broadcast(client: &mut Client, draft: &Draft) -> Result<Sent
     let payload = draft.content.to_classic()?;
     let outgoing = outgoing(Destination::Everyone, draft, Body::Plaintext(payload));
     let accepted = client.relay.send(&outgoing).await?;
-    Ok(sent("broadcast".to_owned(), accepted, None, false))
+    Ok(in_the_clear("broadcast".to_owned(), accepted))
 }
 
 struct Recipient {
     name: String,
     address: String,
-    keys: ctalk_core::PublicKeys,
+    keys: PublicKeys,
+    card: Option<Card>,
     pinned_now: bool,
+}
+
+impl Recipient {
+    /// A known contact, at this address, provided that its card, if it has one, is current.
+    fn known(contact: Contact, address: String, now: Timestamp) -> Result<Self, Error> {
+        if let Some(card) = &contact.card {
+            card.check_current(now)
+                .map_err(|why| Error::CardNotCurrent {
+                    name: contact.name.clone(),
+                    why,
+                })?;
+        }
+        Ok(Self {
+            name: contact.name,
+            address,
+            keys: contact.keys,
+            card: contact.card,
+            pinned_now: false,
+        })
+    }
+
+    fn sent(self, format: Format, id: Option<String>, accepted: Accepted) -> Sent {
+        let fingerprint = match &self.card {
+            Some(card) => card.fingerprint(),
+            None => self.keys.fingerprint(),
+        };
+        Sent {
+            to: self.name,
+            id,
+            relay_id: accepted.relay_id,
+            ts: accepted.ts,
+            format,
+            encrypted: true,
+            fingerprint: Some(fingerprint.to_hex()),
+            pinned: self.pinned_now,
+        }
+    }
 }
 
 fn recipient(
@@ -100,18 +234,15 @@ fn recipient(
     name: &str,
 ) -> Result<Recipient, Error> {
     let known = client.contact_for(name)?;
+    let now = client.now();
     let Some(directory) = directory else {
         // The pins are all there is, and all that counts anyway.
         let unknown = || Error::UnknownRecipient {
             name: name.to_owned(),
         };
         let contact = known.ok_or_else(unknown)?;
-        return Ok(Recipient {
-            address: contact.address.ok_or_else(unknown)?,
-            name: contact.name,
-            keys: contact.keys,
-            pinned_now: false,
-        });
+        let address = contact.address.clone().ok_or_else(unknown)?;
+        return Recipient::known(contact, address, now);
     };
     let listing = match known.as_ref().map(|contact| &contact.address) {
         Some(Some(address)) => directory.exact(address),
@@ -123,42 +254,58 @@ fn recipient(
         return Err(Error::Myself { name: address });
     }
     let keys = Directory::keys(entry)?;
+    let card = Directory::card(entry, &keys)?;
     let known = match known {
         Some(contact) => Some(contact),
         // Another spelling of a known name is the same recipient, with the same pin.
         None => client.store.contact_at(&address)?,
     };
-    let now = client.clock.now();
-    if let Some(contact) = known {
-        if contact.address.is_some() {
-            directory::check_pinned(&contact, &keys)?;
-        } else if contact.keys == keys {
-            directory::pin(&mut client.store, &address, &keys, Learned::FirstUse, now)?;
-        } else {
-            // Somebody else has that name at this relay.
-            return Err(Error::NameTaken { name: contact.name });
-        }
+    let millis = client.clock.now();
+    let Some(contact) = known else {
+        directory::check_first_contact(
+            Some(directory),
+            &address,
+            &keys,
+            client.identity.public_keys(),
+            &client.store,
+        )?;
+        let pin = directory::Pin {
+            address: &address,
+            keys: &keys,
+            card: card.as_ref(),
+            learned: Learned::FirstUse,
+        };
+        pin.store(&mut client.store, millis)?;
+        let contact = client.store.contact(&address)?;
+        let contact = contact.ok_or(Error::UnknownContact {
+            name: address.clone(),
+        })?;
+        let recipient = Recipient::known(contact, address, now)?;
         return Ok(Recipient {
-            name: contact.name,
-            address,
-            keys,
-            pinned_now: false,
+            pinned_now: true,
+            ..recipient
         });
+    };
+    if contact.address.is_some() {
+        directory::check_pinned(&contact, &keys)?;
+    } else if contact.keys == keys {
+        let pin = directory::Pin {
+            address: &address,
+            keys: &keys,
+            card: None,
+            learned: Learned::FirstUse,
+        };
+        pin.add_address(&mut client.store, &contact, millis)?;
+    } else {
+        // Somebody else has that name at this relay.
+        return Err(Error::NameTaken { name: contact.name });
     }
-    directory::check_first_contact(
-        Some(directory),
-        &address,
-        &keys,
-        client.identity.public_keys(),
-        &client.store,
-    )?;
-    directory::pin(&mut client.store, &address, &keys, Learned::FirstUse, now)?;
-    Ok(Recipient {
-        name: address.clone(),
-        address,
-        keys,
-        pinned_now: true,
-    })
+    // A relay that hides the card cannot take it away; one that shows a newer one renews it.
+    if let Some(card) = card {
+        contacts::renew(&mut client.store, &contact, &card, now)?;
+    }
+    let contact = client.store.contact(&contact.name)?.unwrap_or(contact);
+    Recipient::known(contact, address, now)
 }
 
 fn outgoing(to: Destination, draft: &Draft, body: Body) -> Outgoing {
@@ -173,13 +320,15 @@ fn outgoing(to: Destination, draft: &Draft, body: Body) -> Outgoing {
     }
 }
 
-fn sent(to: String, accepted: Accepted, fingerprint: Option<String>, pinned: bool) -> Sent {
+fn in_the_clear(to: String, accepted: Accepted) -> Sent {
     Sent {
         to,
-        id: accepted.relay_id,
+        id: accepted.relay_id.clone(),
+        relay_id: accepted.relay_id,
         ts: accepted.ts,
-        encrypted: fingerprint.is_some(),
-        fingerprint,
-        pinned,
+        format: Format::Plain,
+        encrypted: false,
+        fingerprint: None,
+        pinned: false,
     }
 }

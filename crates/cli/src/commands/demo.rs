@@ -123,12 +123,9 @@ impl Agent {
 
     async fn send(&mut self, to: &Self, message_type: MessageType, text: &str) -> Result<()> {
         let draft = Draft {
-            content: Content::Text(text.to_owned()),
             message_type,
-            topic: None,
             correlation_id: Some("demo-1".to_owned()),
-            reply_to: None,
-            ttl: None,
+            ..Draft::new(Content::Text(text.to_owned()))
         };
         for outcome in self.client.send(&[to.name.to_owned()], &draft).await? {
             outcome?;

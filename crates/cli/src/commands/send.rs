@@ -101,7 +101,13 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         (recipients, args.second)
     };
     let profile = context.profile()?;
+    let name = args
+        .file
+        .as_ref()
+        .and_then(|file| file.file_name())
+        .map(|name| name.to_string_lossy().into_owned());
     let draft = Draft {
+        name,
         content: content(text, args.data, args.file)?,
         message_type: args.message_type,
         topic: args.topic,
@@ -206,14 +212,21 @@ fn from_json(data: String) -> Result<Content> {
     })
 }
 
+/// Text where it is UTF-8; other bytes can be sent in an envelope only.
 fn from_bytes(source: &Path) -> Result<Content> {
-    read_text(source).map(Content::Text)
+    let bytes = read(source)?;
+    Ok(String::from_utf8(bytes)
+        .map_or_else(|error| Content::Bytes(error.into_bytes()), Content::Text))
 }
 
 fn read_text(source: &Path) -> Result<String> {
+    Ok(String::from_utf8(read(source)?).map_err(|_| Error::NotText)?)
+}
+
+fn read(source: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     input::read(source, MAX_CONTENT, &mut bytes)?;
-    Ok(String::from_utf8(bytes).map_err(|_| Error::NotText)?)
+    Ok(bytes)
 }
 
 fn message_type(word: String) -> MessageType {

@@ -182,7 +182,16 @@ fn received_messages_have_the_documented_members_in_json() {
         .collect();
     assert_eq!(
         members,
-        ["encrypted", "fingerprint", "id", "pinned", "to", "ts"]
+        [
+            "encrypted",
+            "fingerprint",
+            "format",
+            "id",
+            "pinned",
+            "relayId",
+            "to",
+            "ts"
+        ]
     );
 }
 

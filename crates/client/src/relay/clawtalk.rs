@@ -7,7 +7,10 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use ctalk_core::classic::MAX_MESSAGE_LEN;
+use ctalk_core::{
+    classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message},
+    envelope::TEXT_PREFIX,
+};
 use ctalk_wire as wire;
 use futures_util::StreamExt;
 use reqwest::{Method, StatusCode, header};
@@ -15,7 +18,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::{Accepted, Body, Delivery, Destination, Outgoing, Peeked, Relay, RelayError};
+use super::{Accepted, Body, Delivery, Destination, Incoming, Outgoing, Peeked, Relay, RelayError};
 use crate::{clock::Clock, store::Stored};
 
 /// Largest page that a relay gives.
@@ -433,24 +436,22 @@ struct Posted {
 
 fn post_body(outgoing: &Outgoing) -> Result<wire::SendMessage, RelayError> {
     let to = match &outgoing.to {
-        Destination::Agent(name) => name.clone(),
-        Destination::Everyone => "broadcast".to_owned(),
+        Destination::Agent(name) => wire::Recipients::One(name.clone()),
+        Destination::Agents(names) => wire::Recipients::Many(names.clone()),
+        Destination::Everyone => wire::Recipients::One("broadcast".to_owned()),
     };
     let (encrypted, payload, nonce, signature) = match &outgoing.body {
         Body::Plaintext(json) => (false, json.clone(), None, None),
+        Body::Native(text) => (true, raw_text(text)?, None, None),
         Body::Classic(sealed) => (
             true,
-            serde_json::value::to_raw_value(&sealed.payload).map_err(|_| {
-                RelayError::Unsupported {
-                    what: "this payload",
-                }
-            })?,
+            raw_text(&sealed.payload)?,
             Some(sealed.nonce.clone()),
             Some(sealed.signature.clone()),
         ),
     };
     Ok(wire::SendMessage {
-        to: wire::Recipients::One(to),
+        to,
         message_type: outgoing.message_type,
         topic: outgoing.topic.clone(),
         correlation_id: outgoing.correlation_id.clone(),
@@ -460,6 +461,44 @@ fn post_body(outgoing: &Outgoing) -> Result<wire::SendMessage, RelayError> {
         nonce,
         signature,
         ttl: outgoing.ttl,
+    })
+}
+
+fn raw_text(text: &str) -> Result<Box<RawValue>, RelayError> {
+    serde_json::value::to_raw_value(text).map_err(|_| RelayError::Unsupported {
+        what: "this payload",
+    })
+}
+
+/// Reads one item of a message list: an envelope where the payload is the text of one, else a
+/// message in ClawTalk's own format.
+pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
+    #[derive(Deserialize)]
+    struct Item {
+        id: Option<String>,
+        from: String,
+        to: String,
+        #[serde(rename = "type")]
+        message_type: String,
+        ts: Option<String>,
+        payload: String,
+    }
+    let item = match serde_json::from_slice::<Item>(raw) {
+        Ok(item) if item.payload.starts_with(TEXT_PREFIX) && raw.len() <= MAX_MESSAGE_LEN => item,
+        _ => return Message::parse(raw).map(Incoming::Classic),
+    };
+    Ok(Incoming::Native {
+        claims: Claims {
+            id: item.id,
+            from: item.from,
+            to: item.to,
+            message_type: item.message_type,
+            topic: None,
+            correlation_id: None,
+            reply_to: None,
+            ts: item.ts,
+        },
+        text: item.payload,
     })
 }
 

@@ -71,7 +71,7 @@ pub trait Relay: Send + Sync {
     /// # Errors
     /// [`classic::Malformed`] for bytes that are no message of this relay.
     fn read(&self, raw: &[u8]) -> Result<Incoming, classic::Malformed> {
-        classic::Message::parse(raw).map(Incoming::Classic)
+        clawtalk::read(raw)
     }
 }
 
@@ -81,6 +81,13 @@ pub trait Relay: Send + Sync {
 pub enum Incoming {
     /// A message in ClawTalk's format, sealed or plain.
     Classic(classic::Message),
+    /// An envelope in its text form.
+    Native {
+        /// What the relay says about it.
+        claims: classic::Claims,
+        /// The text, which begins with `ctalk2:`.
+        text: String,
+    },
 }
 
 impl Incoming {
@@ -89,6 +96,7 @@ impl Incoming {
     pub const fn claims(&self) -> &classic::Claims {
         match self {
             Self::Classic(message) => message.claims(),
+            Self::Native { claims, .. } => claims,
         }
     }
 }
@@ -117,6 +125,8 @@ pub struct Outgoing {
 pub enum Destination {
     /// One agent.
     Agent(String),
+    /// Several agents, who get the same message.
+    Agents(Vec<String>),
     /// Every agent of the relay but the sender.
     Everyone,
 }
@@ -126,6 +136,8 @@ pub enum Destination {
 pub enum Body {
     /// A box with its nonce and signature in ClawTalk's format.
     Classic(classic::Sealed),
+    /// An envelope in its text form.
+    Native(String),
     /// JSON that everybody on the way can read.
     Plaintext(Box<RawValue>),
 }

@@ -79,6 +79,8 @@ pub struct Entry {
     pub relay_id: Option<String>,
     /// The relay's time, else when it was stored; milliseconds since the Unix epoch.
     pub sent_at: i64,
+    /// When it was stored, in milliseconds since the Unix epoch.
+    pub stored_at: i64,
     /// Where it stands.
     pub state: EntryState,
     /// Why it was set aside.
@@ -87,6 +89,53 @@ pub struct Entry {
     pub detail: Option<String>,
     /// The bytes as received.
     pub raw: Vec<u8>,
+}
+
+/// What tells a message from the same one delivered again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mark {
+    /// A hash of a message in ClawTalk's format, remembered until then.
+    Classic {
+        /// The hash.
+        seen: SeenKey,
+        /// Until when, in milliseconds since the Unix epoch.
+        expires: i64,
+    },
+    /// An envelope.
+    Native {
+        /// The key that signed it.
+        sender: [u8; 32],
+        /// Its id.
+        id: [u8; 16],
+        /// SHA-256 of its header.
+        digest: [u8; 32],
+        /// Until when it can be opened, in milliseconds since the Unix epoch.
+        expires: i64,
+    },
+}
+
+impl Mark {
+    const fn expires(&self) -> i64 {
+        match self {
+            Self::Classic { expires, .. } | Self::Native { expires, .. } => *expires,
+        }
+    }
+
+    /// Whether both mark the same message, whatever header or time it has.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Classic { seen, .. }, Self::Classic { seen: other, .. }) => seen == other,
+            (
+                Self::Native { sender, id, .. },
+                Self::Native {
+                    sender: other_sender,
+                    id: other_id,
+                    ..
+                },
+            ) => sender == other_sender && id == other_id,
+            _ => false,
+        }
+    }
 }
 
 /// What the store remembers of a message's content.
@@ -100,7 +149,8 @@ pub enum SeenBefore {
     OtherCopy,
 }
 
-const ENTRY: &str = "SELECT number, relay_id, sent_at, state, reason, detail, raw FROM inbox";
+const ENTRY: &str =
+    "SELECT number, relay_id, sent_at, state, reason, detail, raw, stored_at FROM inbox";
 
 impl Store {
     /// Stores deliveries as they came. What the inbox holds or has handled is not stored again.
@@ -185,47 +235,67 @@ impl Store {
         self.read(|db| db.prepare_cached(&query)?.query_map([id], entry)?.collect())
     }
 
-    /// Whether this content was handled before.
+    /// Whether this message was handled before.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn seen(&self, key: &SeenKey, relay_id: Option<&str>) -> Result<SeenBefore, StoreError> {
-        let row: Option<Option<String>> = self.read(|db| {
-            db.prepare_cached("SELECT relay_id FROM seen WHERE hash = ?1")?
-                .query_row([key.as_bytes().as_slice()], |row| row.get(0))
-                .optional()
-        })?;
-        Ok(match row {
-            None => SeenBefore::Never,
-            Some(first) if first.is_some() && first.as_deref() == relay_id => SeenBefore::SameCopy,
-            Some(_) => SeenBefore::OtherCopy,
-        })
+    pub fn seen(&self, mark: &Mark, relay_id: Option<&str>) -> Result<SeenBefore, StoreError> {
+        match mark {
+            Mark::Classic { seen, .. } => {
+                let row: Option<Option<String>> = self.read(|db| {
+                    db.prepare_cached("SELECT relay_id FROM seen WHERE hash = ?1")?
+                        .query_row([seen.as_bytes().as_slice()], |row| row.get(0))
+                        .optional()
+                })?;
+                Ok(match row {
+                    None => SeenBefore::Never,
+                    Some(first) if first.is_some() && first.as_deref() == relay_id => {
+                        SeenBefore::SameCopy
+                    }
+                    Some(_) => SeenBefore::OtherCopy,
+                })
+            }
+            Mark::Native {
+                sender, id, digest, ..
+            } => {
+                let row: Option<[u8; 32]> = self.read(|db| {
+                    db.prepare_cached(
+                        "SELECT digest FROM seen_envelopes WHERE sender = ?1 AND id = ?2",
+                    )?
+                    .query_row(params![sender, id], |row| row.get(0))
+                    .optional()
+                })?;
+                Ok(match row {
+                    None => SeenBefore::Never,
+                    // An envelope is sealed once: the same one again is a repetition, however often
+                    // and by whichever way it comes.
+                    Some(first) if first == *digest => SeenBefore::SameCopy,
+                    Some(_) => SeenBefore::OtherCopy,
+                })
+            }
+        }
     }
 
-    /// Ends a message that was handled: remembers its content until `expires`, drops its bytes.
-    /// False when it was ended before, by whomever.
+    /// Ends a message that was handled: remembers its mark, drops its bytes. False when it was ended
+    /// before, by whomever.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; then the message will be handed over again.
     pub fn commit(
         &mut self,
         number: i64,
-        key: &SeenKey,
+        mark: &Mark,
         relay_id: Option<&str>,
         now: i64,
-        expires: i64,
     ) -> Result<bool, StoreError> {
         self.write(|transaction| {
-            let is_first = finish(transaction, number, expires)?
-                && transaction
-                    .prepare_cached(
-                        "INSERT INTO seen (hash, relay_id, expires) VALUES (?1, ?2, ?3)
-                         ON CONFLICT (hash) DO NOTHING",
-                    )?
-                    .execute(params![key.as_bytes().as_slice(), relay_id, expires])?
-                    == 1;
+            let is_first = finish(transaction, number, mark.expires())?
+                && remember(transaction, mark, relay_id)?;
             for expired in [
-                "DELETE FROM seen WHERE hash IN (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",
+                "DELETE FROM seen WHERE hash IN
+                 (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",
+                "DELETE FROM seen_envelopes WHERE (sender, id) IN
+                 (SELECT sender, id FROM seen_envelopes WHERE expires < ?1 LIMIT 10)",
                 "DELETE FROM inbox WHERE number IN
                  (SELECT number FROM inbox WHERE expires < ?1 LIMIT 10)",
             ] {
@@ -290,6 +360,34 @@ impl Store {
     }
 }
 
+/// Records that a message was handled; false when it was recorded before.
+fn remember(
+    transaction: &Transaction<'_>,
+    mark: &Mark,
+    relay_id: Option<&str>,
+) -> rusqlite::Result<bool> {
+    let recorded = match mark {
+        Mark::Classic { seen, expires } => transaction
+            .prepare_cached(
+                "INSERT INTO seen (hash, relay_id, expires) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (hash) DO NOTHING",
+            )?
+            .execute(params![seen.as_bytes().as_slice(), relay_id, expires])?,
+        Mark::Native {
+            sender,
+            id,
+            digest,
+            expires,
+        } => transaction
+            .prepare_cached(
+                "INSERT INTO seen_envelopes (sender, id, digest, expires) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (sender, id) DO NOTHING",
+            )?
+            .execute(params![sender, id, digest, expires])?,
+    };
+    Ok(recorded == 1)
+}
+
 /// Makes a message done; false when it was not new.
 fn finish(transaction: &Transaction<'_>, number: i64, expires: i64) -> rusqlite::Result<bool> {
     let finished = transaction
@@ -316,5 +414,6 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         reason: reason.as_deref().and_then(Reason::from_text),
         detail: row.get(5)?,
         raw: row.get(6)?,
+        stored_at: row.get(7)?,
     })
 }

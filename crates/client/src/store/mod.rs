@@ -23,7 +23,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionB
 
 pub use self::{
     contacts::{Contact, Holder, Learned, NewContact},
-    inbox::{Entry, EntryState, SeenBefore, Stored},
+    inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
 };
 
 /// How long one process waits for another one's write.

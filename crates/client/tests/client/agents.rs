@@ -7,7 +7,6 @@ use ctalk::{
     clock::{Clock, SystemClock},
     core::Identity,
     relay::clawtalk::{BearerKey, ClawTalk},
-    wire::MessageType,
 };
 use ctalk_relay::testing::TestRelay;
 use tempfile::TempDir;
@@ -146,14 +145,7 @@ pub(crate) fn rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
 }
 
 pub(crate) fn draft(content: Content) -> Draft {
-    Draft {
-        content,
-        message_type: MessageType::Request,
-        topic: None,
-        correlation_id: None,
-        reply_to: None,
-        ttl: None,
-    }
+    Draft::new(content)
 }
 
 pub(crate) fn text_draft(text: &str) -> Draft {

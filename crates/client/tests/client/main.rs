@@ -12,4 +12,5 @@ mod agents;
 mod delivery;
 mod hostile_inbox;
 mod hostile_relay;
+mod native;
 mod other_relays;

@@ -1,0 +1,598 @@
+//! Envelopes between agents over a real relay, honest and hostile.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use ctalk::{
+    Added, Class, Client, Content, Draft, Error, Filter, Format, Reason, Received, SetAside, Trust,
+    add_contact,
+    clock::Clock,
+    core::{Card, CardStatement, Identity, Timestamp, XWingSecret},
+    relay::clawtalk::{BearerKey, ClawTalk},
+    wire::PatchAgent,
+};
+use ctalk_relay::testing::TestRelay;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::agents::{Agent, body, connect, rng, text_draft};
+
+const NOW: i64 = 1_800_000_000_000;
+const DAY: i64 = 24 * 60 * 60 * 1000;
+
+/// A clock that every agent of a test shares.
+#[derive(Clone)]
+struct SetClock(Arc<AtomicI64>);
+
+impl SetClock {
+    fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(NOW)))
+    }
+
+    fn advance(&self, millis: i64) {
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+#[async_trait::async_trait]
+impl Clock for SetClock {
+    fn now(&self) -> i64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    async fn sleep(&self, duration: Duration) {
+        self.advance(i64::try_from(duration.as_millis()).unwrap());
+    }
+}
+
+/// An agent with an X-Wing key and a card.
+struct Native {
+    agent: Agent,
+    name: String,
+    xwing: XWingSecret,
+    card: Card,
+}
+
+impl Native {
+    async fn register(relay: &TestRelay, name: &str, clock: &SetClock, publishes: bool) -> Self {
+        let agent = Agent::register_with(relay, name, Arc::new(clock.clone()));
+        let xwing = XWingSecret::generate(&mut rng());
+        let card = sign(&agent.identity, &xwing, name, 1, NOW);
+        let mut native = Self {
+            agent,
+            name: name.to_owned(),
+            xwing,
+            card,
+        };
+        native.agent.client = native.client(&relay.url(), clock);
+        if publishes {
+            native.publish(relay, &[native.card.to_text()], clock).await;
+        }
+        native
+    }
+
+    fn identity(&self) -> Identity {
+        Identity::from_keygen_json(&self.agent.identity.to_keygen_json())
+            .unwrap()
+            .with_xwing(XWingSecret::from_seed(&self.xwing.seed()))
+    }
+
+    fn client(&self, url: &str, clock: &SetClock) -> Client {
+        let relay = ClawTalk::new(url, Some(self.key()), Arc::new(clock.clone())).unwrap();
+        let store = self.agent.folder.path().join("store.sqlite");
+        Client::new(
+            &self.name,
+            self.identity(),
+            relay,
+            &store,
+            Arc::new(clock.clone()),
+        )
+        .unwrap()
+    }
+
+    fn key(&self) -> BearerKey {
+        BearerKey::new(self.agent.api_key.clone())
+    }
+
+    async fn publish(&self, relay: &TestRelay, cards: &[String], clock: &SetClock) {
+        let adapter =
+            ClawTalk::new(&relay.url(), Some(self.key()), Arc::new(clock.clone())).unwrap();
+        let mut capabilities = vec!["chat".to_owned()];
+        capabilities.extend_from_slice(cards);
+        let patch = PatchAgent {
+            capabilities: Some(capabilities),
+            ..PatchAgent::default()
+        };
+        adapter.patch(&self.name, &patch).await.unwrap();
+    }
+
+    async fn send(&mut self, to: &[&str], draft: &Draft) -> Vec<Result<ctalk::Sent, Error>> {
+        let names: Vec<String> = to.iter().map(|name| (*name).to_owned()).collect();
+        self.agent.client.send(&names, draft).await.unwrap()
+    }
+
+    async fn receive(&mut self) -> (Vec<Received>, Vec<SetAside>) {
+        self.agent.receive_all().await
+    }
+}
+
+fn sign(identity: &Identity, xwing: &XWingSecret, name: &str, serial: u64, created: i64) -> Card {
+    let identity = Identity::from_keygen_json(&identity.to_keygen_json())
+        .unwrap()
+        .with_xwing(XWingSecret::from_seed(&xwing.seed()));
+    let statement = CardStatement {
+        name,
+        serial,
+        created: at(created),
+        expires: at(created + 30 * DAY),
+        addresses: &[],
+    };
+    Card::sign(&identity, xwing.public_key(), &statement).unwrap()
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis(u64::try_from(millis).unwrap()).unwrap()
+}
+
+struct Scene {
+    relay: TestRelay,
+    clock: SetClock,
+    alice: Native,
+    bob: Native,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (relay, clock) = (TestRelay::start().await, SetClock::new());
+        Self {
+            alice: Native::register(&relay, "alice", &clock, true).await,
+            bob: Native::register(&relay, "bob", &clock, true).await,
+            relay,
+            clock,
+        }
+    }
+
+    fn last_stored(&self) -> Value {
+        serde_json::from_str(self.relay.stored().last().unwrap()).unwrap()
+    }
+
+    async fn one_refused(&mut self) -> SetAside {
+        let (messages, mut set_aside) = self.bob.receive().await;
+        assert!(messages.is_empty(), "{messages:?}");
+        assert_eq!(set_aside.len(), 1, "{set_aside:?}");
+        set_aside.remove(0)
+    }
+}
+
+#[tokio::test]
+async fn everything_but_sender_and_recipients_is_inside_the_envelope() {
+    let mut scene = Scene::new().await;
+    let mut draft = text_draft("hush");
+    draft.message_type = ctalk::wire::MessageType::Response;
+    draft.topic = Some("plans".to_owned());
+    draft.correlation_id = Some("c-1".to_owned());
+    draft.reply_to = Some("r-1".to_owned());
+    let sent = scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    assert_eq!((sent.format, sent.pinned), (Format::Native, true));
+    assert_eq!(
+        sent.fingerprint,
+        Some(scene.bob.card.fingerprint().to_hex())
+    );
+
+    let stored = scene.last_stored();
+    assert_eq!(stored["type"], "notification");
+    assert_eq!(stored["encrypted"], true);
+    for member in ["topic", "correlationId", "replyTo", "nonce", "signature"] {
+        assert!(stored.get(member).is_none(), "{member}: {stored}");
+    }
+    assert!(stored["payload"].as_str().unwrap().starts_with("ctalk2:"));
+
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(set_aside.is_empty(), "{set_aside:?}");
+    let message = &messages[0];
+    assert_eq!(body(message), "hush");
+    assert_eq!(message.format, Format::Native);
+    assert_eq!(message.trust, Trust::Pinned);
+    assert_eq!(message.id, sent.id);
+    assert_ne!(message.id, message.relay_id);
+    assert_eq!(message.relay_id, sent.relay_id);
+    assert_eq!(message.message_type, "response");
+    assert_eq!(message.topic.as_deref(), Some("plans"));
+    assert_eq!(message.correlation_id.as_deref(), Some("c-1"));
+    assert_eq!(message.reply_to.as_deref(), Some("r-1"));
+    assert_eq!(message.from.as_deref(), Some("alice"));
+    assert_eq!(
+        message.fingerprint,
+        Some(scene.alice.card.fingerprint().to_hex())
+    );
+}
+
+#[tokio::test]
+async fn native_recipients_share_one_envelope_and_classic_ones_get_their_own_message() {
+    let mut scene = Scene::new().await;
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    let mut dave = Native::register(&scene.relay, "dave", &scene.clock, false).await;
+    let sent = scene
+        .alice
+        .send(&["bob", "dave", "carol"], &text_draft("all"))
+        .await;
+    let formats: Vec<Format> = sent
+        .iter()
+        .map(|sent| sent.as_ref().unwrap().format)
+        .collect();
+    assert_eq!(formats, [Format::Native, Format::Classic, Format::Native]);
+    let id = |place: usize| sent[place].as_ref().unwrap().id.clone();
+    assert_eq!(id(0), id(2));
+    assert_ne!(id(0), id(1));
+    for agent in [&mut scene.bob, &mut carol, &mut dave] {
+        let (messages, set_aside) = agent.receive().await;
+        assert_eq!(
+            messages.iter().map(body).collect::<Vec<_>>(),
+            ["all"],
+            "{set_aside:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn bytes_travel_in_envelopes_only() {
+    let mut scene = Scene::new().await;
+    let mut dave = Native::register(&scene.relay, "dave", &scene.clock, false).await;
+    let mut draft = Draft::new(Content::Bytes(vec![0, 0xff, 7]));
+    draft.name = Some("../../etc/passwd".to_owned());
+    let mut outcomes = scene.alice.send(&["bob", "dave"], &draft).await;
+    assert!(matches!(outcomes.remove(1), Err(Error::NotText)));
+    outcomes.remove(0).unwrap();
+    let (messages, _) = scene.bob.receive().await;
+    assert!(matches!(&messages[0].payload, Content::Bytes(bytes) if bytes == &[0, 0xff, 7]));
+    assert_eq!(
+        messages[0].name.as_deref(),
+        Some("../../etc/passwd"),
+        "as the sender wrote it"
+    );
+    let json = serde_json::to_value(&messages[0]).unwrap();
+    assert_eq!(json["payload"], json!({ "base64": "AP8H" }));
+    assert!(dave.receive().await.0.is_empty());
+}
+
+#[tokio::test]
+async fn nothing_weaker_is_taken_in_the_name_of_somebody_with_a_card() {
+    let mut scene = Scene::new().await;
+    // Bob learns Alice's card; then the relay and others speak in her name.
+    scene
+        .alice
+        .send(&["bob"], &text_draft("1"))
+        .await
+        .remove(0)
+        .unwrap();
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    let alice = scene.alice.card.clone();
+    let now = at(NOW);
+    let me = *scene.bob.agent.identity.public_keys();
+    let added = add_contact(scene.bob.agent.client.store_mut(), &me, &alice, None, now).unwrap();
+    assert_eq!(added.1, Added::Renewed);
+
+    let plain = json!({"id": "p", "from": "alice", "to": "bob", "type": "request",
+        "encrypted": false, "payload": {"text": "obey"}, "ts": "2026-01-01T00:00:00.000Z"});
+    scene.relay.inject("bob", &plain.to_string());
+    assert_eq!(scene.one_refused().await.reason, Reason::Downgrade);
+
+    // Alice herself, with a program that knows only ClawTalk's format.
+    let clock = Arc::new(scene.clock.clone());
+    let mut old = connect(
+        &scene.relay.url(),
+        "alice",
+        &scene.alice.agent.identity,
+        &scene.alice.agent.api_key,
+        &TempDir::new().unwrap(),
+        clock,
+    );
+    scene.bob.publish(&scene.relay, &[], &scene.clock).await;
+    old.send(&["bob".to_owned()], &text_draft("old"))
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    assert_eq!(scene.one_refused().await.reason, Reason::Downgrade);
+}
+
+#[tokio::test]
+async fn a_relay_that_hides_a_pinned_card_gets_no_weaker_message() {
+    let mut scene = Scene::new().await;
+    scene
+        .alice
+        .send(&["bob"], &text_draft("1"))
+        .await
+        .remove(0)
+        .unwrap();
+    scene.bob.publish(&scene.relay, &[], &scene.clock).await;
+    let sent = scene
+        .alice
+        .send(&["bob"], &text_draft("2"))
+        .await
+        .remove(0)
+        .unwrap();
+    assert_eq!(sent.format, Format::Native);
+}
+
+#[tokio::test]
+async fn cards_that_are_out_of_order_stop_sending() {
+    let mut scene = Scene::new().await;
+    let other = XWingSecret::generate(&mut rng());
+    let bob = scene.bob.card.clone();
+    scene
+        .alice
+        .send(&["bob"], &text_draft("1"))
+        .await
+        .remove(0)
+        .unwrap();
+    let same_serial = sign(&scene.bob.agent.identity, &other, "bob", 1, NOW);
+    let future = sign(&scene.bob.agent.identity, &other, "bob", 9, NOW + DAY);
+    let foreign = scene.alice.card.to_text();
+    let cases = [
+        vec![bob.to_text(), same_serial.to_text()],
+        vec![same_serial.to_text()],
+        vec![future.to_text()],
+        vec![foreign],
+        vec![format!("{}A", bob.to_text())],
+        vec!["ctalk-card:".to_owned()],
+    ];
+    for cards in cases {
+        scene.bob.publish(&scene.relay, &cards, &scene.clock).await;
+        let before = scene.relay.stored().len();
+        let error = scene
+            .alice
+            .send(&["bob"], &text_draft("2"))
+            .await
+            .remove(0)
+            .unwrap_err();
+        assert_eq!(error.class(), Class::NotTrusted, "{error}");
+        assert_eq!(scene.relay.stored().len(), before, "nothing was sent");
+    }
+    // An older card changes nothing, a newer one is taken over.
+    for (serial, key) in [(0, &other), (2, &other)] {
+        let card = sign(&scene.bob.agent.identity, key, "bob", serial, NOW);
+        scene
+            .bob
+            .publish(&scene.relay, &[card.to_text()], &scene.clock)
+            .await;
+        scene
+            .alice
+            .send(&["bob"], &text_draft("3"))
+            .await
+            .remove(0)
+            .unwrap();
+        let contact = scene
+            .alice
+            .agent
+            .client
+            .store()
+            .contact("bob")
+            .unwrap()
+            .unwrap();
+        let expected = if serial == 0 { 1 } else { 2 };
+        assert_eq!(contact.card.unwrap().serial(), expected);
+    }
+}
+
+#[tokio::test]
+async fn nobody_seals_to_a_card_that_has_expired() {
+    let mut scene = Scene::new().await;
+    scene
+        .alice
+        .send(&["bob"], &text_draft("1"))
+        .await
+        .remove(0)
+        .unwrap();
+    scene.clock.advance(31 * DAY);
+    let error = scene
+        .alice
+        .send(&["bob"], &text_draft("2"))
+        .await
+        .remove(0)
+        .unwrap_err();
+    assert!(matches!(error, Error::CardNotCurrent { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("ctalk card"));
+}
+
+#[tokio::test]
+async fn a_repetition_is_dropped_and_the_same_id_under_another_header_is_set_aside() {
+    let mut scene = Scene::new().await;
+    scene
+        .alice
+        .send(&["bob"], &text_draft("once"))
+        .await
+        .remove(0)
+        .unwrap();
+    let mut stored = scene.last_stored();
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    stored["id"] = json!("another-id");
+    stored["from"] = json!("whoever");
+    scene.relay.inject("bob", &stored.to_string());
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(
+        messages.is_empty() && set_aside.is_empty(),
+        "{messages:?} {set_aside:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_envelope_keeps_its_senders_name_whatever_the_relay_writes() {
+    let mut scene = Scene::new().await;
+    scene
+        .alice
+        .send(&["bob"], &text_draft("1"))
+        .await
+        .remove(0)
+        .unwrap();
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    scene
+        .alice
+        .send(&["bob"], &text_draft("2"))
+        .await
+        .remove(0)
+        .unwrap();
+    let mut stored = scene.last_stored();
+    stored["from"] = json!("mallory");
+    stored["id"] = json!("moved");
+    scene.relay.inject("bob", &stored.to_string());
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(messages.len() == 1 && set_aside.is_empty(), "{set_aside:?}");
+    assert_eq!(messages[0].from.as_deref(), Some("alice"));
+}
+
+#[tokio::test]
+async fn an_expired_envelope_is_refused_and_one_received_in_time_is_not() {
+    let mut scene = Scene::new().await;
+    let mut draft = text_draft("short-lived");
+    draft.ttl = Some(60);
+    scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    let late: Vec<String> = scene.relay.stored();
+    scene.bob.agent.client.fetch(Duration::ZERO).await.unwrap();
+    scene.clock.advance(DAY);
+    assert_eq!(
+        scene.bob.receive().await.0.len(),
+        2,
+        "they were stored in time"
+    );
+
+    scene.bob = Native {
+        agent: Agent {
+            folder: TempDir::new().unwrap(),
+            ..scene.bob.agent
+        },
+        ..scene.bob
+    };
+    scene.bob.agent.client = scene.bob.client(&scene.relay.url(), &scene.clock);
+    scene.relay.inject("bob", &late[0]);
+    assert_eq!(scene.one_refused().await.reason, Reason::Expired);
+}
+
+#[tokio::test]
+async fn altered_misdirected_and_unreadable_envelopes_are_refused_by_class() {
+    let mut scene = Scene::new().await;
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    scene
+        .alice
+        .send(&["bob"], &text_draft("x"))
+        .await
+        .remove(0)
+        .unwrap();
+    let good = scene.last_stored();
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    scene
+        .alice
+        .send(&["carol"], &text_draft("for carol"))
+        .await
+        .remove(0)
+        .unwrap();
+    let for_carol = scene.last_stored();
+    let text = good["payload"].as_str().unwrap();
+    let flipped = if text.ends_with('A') { "Q" } else { "A" };
+    let cases = [
+        (
+            format!("{}{flipped}", &text[..text.len() - 1]),
+            Reason::NotVerified,
+        ),
+        (text[..text.len() - 40].to_owned(), Reason::NotVerified),
+        (format!("{text}="), Reason::Malformed),
+        ("ctalk2:".to_owned(), Reason::Malformed),
+        (
+            text.replacen("Y3RhbGtlAg", "Y3RhbGtlAw", 1),
+            Reason::Malformed,
+        ),
+        (
+            for_carol["payload"].as_str().unwrap().to_owned(),
+            Reason::CannotOpen,
+        ),
+    ];
+    for (place, (payload, reason)) in cases.into_iter().enumerate() {
+        let mut item = good.clone();
+        item["payload"] = json!(payload);
+        item["id"] = json!(format!("case-{place}"));
+        scene.relay.inject("bob", &item.to_string());
+        let refused = scene.one_refused().await;
+        assert!(
+            refused.reason == reason
+                || (reason == Reason::NotVerified && refused.reason == Reason::Malformed),
+            "{place}: {refused:?}"
+        );
+    }
+    assert_eq!(carol.receive().await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_native_filter_counts_after_opening_and_leaves_the_rest() {
+    let mut scene = Scene::new().await;
+    for topic in ["sync", "alert"] {
+        let mut draft = text_draft(topic);
+        draft.topic = Some(topic.to_owned());
+        scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    }
+    let client = &mut scene.bob.agent.client;
+    client.fetch(Duration::ZERO).await.unwrap();
+    let filter = Filter {
+        topic: Some("alert".to_owned()),
+        since: None,
+    };
+    let mut receiving = client.receive(filter).unwrap();
+    let Some(ctalk::Next::Message(alert)) = client.next(&mut receiving).await.unwrap() else {
+        panic!("no alert")
+    };
+    assert_eq!(body(&alert.message), "alert");
+    client.commit(*alert).unwrap();
+    assert!(client.next(&mut receiving).await.unwrap().is_none());
+    drop(receiving);
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+}
+
+#[tokio::test]
+async fn a_card_pins_its_owner_once_and_only_with_the_keys_that_are_known() {
+    let mut scene = Scene::new().await;
+    let me = *scene.bob.agent.identity.public_keys();
+    let now = at(NOW);
+    let alice = scene.alice.card.clone();
+    let store = scene.bob.agent.client.store_mut();
+    let (contact, added) = add_contact(store, &me, &alice, Some("al"), now).unwrap();
+    assert_eq!((contact.name.as_str(), added), ("al", Added::New));
+    assert_eq!(contact.fingerprint(), alice.fingerprint());
+    assert_eq!(
+        add_contact(store, &me, &alice, None, now).unwrap().1,
+        Added::Known
+    );
+    let own = scene.bob.card.clone();
+    assert!(matches!(
+        add_contact(store, &me, &own, None, now),
+        Err(Error::KeyConflict(_))
+    ));
+    let named = sign(
+        &crate::agents::new_identity(),
+        &scene.alice.xwing,
+        "x y",
+        1,
+        NOW,
+    );
+    assert!(matches!(
+        add_contact(store, &me, &named, None, now),
+        Err(Error::UnusualName { .. })
+    ));
+    let taken = add_contact(store, &me, &named, Some("AL"), now);
+    assert!(matches!(taken, Err(Error::NameTaken { .. })), "{taken:?}");
+    // What comes from her now is shown under the local name.
+    scene
+        .alice
+        .send(&["bob"], &text_draft("hi"))
+        .await
+        .remove(0)
+        .unwrap();
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert_eq!(messages.len(), 1, "{set_aside:?}");
+    assert_eq!(messages[0].from.as_deref(), Some("al"));
+    assert_eq!(messages[0].relay_from, "alice");
+}
