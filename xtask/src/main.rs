@@ -2,6 +2,7 @@
 
 mod bench;
 mod debian;
+mod fuzz;
 mod man;
 mod steps;
 mod test;
@@ -14,6 +15,9 @@ usage: cargo xtask COMMAND
 
   test            run every test of every language; with CI=true nothing may be skipped
   bench [NAME...] measure and print tables: classic, relay, send, startup (all when none is named)
+  fuzz --seconds N [--keep] [TARGET...]
+                  run each fuzz target for N seconds (all when none is named); with --keep, what
+                  reached more goes into fuzz/corpus
   man             write the man pages to target/man";
 
 fn main() -> ExitCode {
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["test"] => test::run(),
         ["bench", names @ ..] => bench::run(names),
+        ["fuzz", args @ ..] => fuzz::run(args),
         ["man"] => man::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

@@ -16,26 +16,33 @@ pub(crate) fn run() -> Result<()> {
     rust(&mut steps)?;
     let ctalk = debug_binary(&mut steps)?;
     steps.run("Demo", command(&ctalk).arg("demo"))?;
+    examples(&mut steps, &ctalk)?;
     interop(&mut steps, &ctalk)?;
     println!("\n{}", steps.summary());
     Ok(())
 }
 
 fn rust(steps: &mut Steps) -> Result<()> {
+    // They run among the Rust tests, where they can; only what is missing is said here.
+    if let Some(why) = debian::lacking(&[&DBUS, &GNOME_KEYRING]) {
+        steps.skip("Key store tests against a Secret Service", &why)?;
+    }
     steps.run(
         "Rust tests",
         &mut cargo(&["test", "--workspace", "--locked"]),
-    )?;
-    // Those of tests/keyring.rs are marked `ignore`, so that a plain `cargo test` passes where there
-    // is no Secret Service.
-    let what = "Tests against a Secret Service";
-    match debian::lacking(&[&DBUS, &GNOME_KEYRING]) {
-        Some(why) => steps.skip(what, &why),
-        None => {
-            let keyring = ["test", "--workspace", "--locked", "--test", "keyring"];
-            steps.run(what, cargo(&keyring).args(["--", "--include-ignored"]))
-        }
-    }
+    )
+}
+
+/// Every example, as its first lines say.
+fn examples(steps: &mut Steps, ctalk: &Path) -> Result<()> {
+    let embed = ["run", "--quiet", "--locked", "--package", "ctalk"];
+    steps.run("Example: embed", cargo(&embed).args(["--example", "embed"]))?;
+    steps.run(
+        "Example: two-agents.sh",
+        command("sh")
+            .arg("examples/two-agents.sh")
+            .env("CTALK", root().join(ctalk)),
+    )
 }
 
 /// The second implementations of a ClawTalk client against ctalk, in both directions.
@@ -54,7 +61,12 @@ fn interop(steps: &mut Steps, ctalk: &Path) -> Result<()> {
         "Python packages",
         command(&python)
             .args(["-m", "pip", "install", "--quiet", "--requirement"])
-            .arg("tests/interop/python/requirements.txt"),
+            .arg("tests/interop/python/requirements.txt")
+            .args(["--requirement", "tests/python/requirements.txt"]),
+    )?;
+    steps.run(
+        "Envelopes by a second implementation",
+        command(&python).arg("tests/python/run.py"),
     )?;
     let node = target.join("interop-node");
     replace_folder(&root().join("tests/interop/node"), &root().join(&node))?;

@@ -33,18 +33,25 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// Cargo as if called from a shell: `cargo run` exports the variables of the package it runs, and
-/// build scripts that watch them (ring's does) would rebuild everything behind them.
+/// [`as_from_a_shell`] for cargo.
 pub(crate) fn cargo(args: &[&str]) -> Command {
-    let mut cargo = command("cargo");
+    let mut cargo = as_from_a_shell("cargo");
+    cargo.args(args);
+    cargo
+}
+
+/// A command that calls cargo, as if it were called from a shell: `cargo run` exports the variables
+/// of the package it runs, and build scripts that watch them (ring's does) would rebuild everything
+/// behind them.
+pub(crate) fn as_from_a_shell(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = command(program);
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
-            cargo.env_remove(&name);
+            command.env_remove(&name);
         }
     }
-    cargo.args(args);
-    cargo
+    command
 }
 
 /// Builds the `ctalk` that people debug and says where it is.
