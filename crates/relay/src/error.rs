@@ -38,6 +38,17 @@ pub enum Error {
         /// The lock file.
         path: PathBuf,
     },
+    /// The database cannot have the write-ahead log that this crate relies on.
+    #[error(
+        "the database {path} cannot have a write-ahead log (its journal mode stays {mode}); \
+         keep the data folder on a local disk"
+    )]
+    JournalMode {
+        /// The database file.
+        path: PathBuf,
+        /// The journal mode that SQLite reports.
+        mode: String,
+    },
     /// The database was written by a newer version of this program.
     #[error(
         "the database {path} has format {found}, newer than the {known} this version knows; \

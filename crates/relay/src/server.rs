@@ -86,7 +86,7 @@ impl Server {
     /// everything that was accepted.
     ///
     /// # Errors
-    /// [`Error::Writer`] when the writing thread broke down.
+    /// [`Error::Writer`] as soon as the writing thread breaks down.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), Error> {
         self.run_with_grace(shutdown, SHUTDOWN_GRACE).await
     }
@@ -104,10 +104,14 @@ impl Server {
         let service = TowerToHyperService::new(router(Arc::clone(&self.app)));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
-        tokio::pin!(shutdown);
+        let store = Arc::clone(&self.app.store);
+        let writer_ended = store.writer_ended();
+        tokio::pin!(shutdown, writer_ended);
         loop {
             tokio::select! {
                 () = &mut shutdown => break,
+                // Without it every send fails; ending lets whoever started this relay start another.
+                () = &mut writer_ended => break,
                 Some(_) = connections.join_next() => {}
                 stream = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
                     // Answers are small and whole: waiting to fill a packet only delays them.
@@ -126,7 +130,9 @@ impl Server {
         let _ = timeout(grace, graceful.shutdown()).await;
         connections.shutdown().await;
         housekeeping.abort();
-        Arc::clone(&self.app.store).close().await
+        // It ends at its next pause; an error says that it was stopped there.
+        let _ = housekeeping.await;
+        Arc::clone(&store).close().await
     }
 }
 
@@ -146,5 +152,28 @@ async fn keep_house(store: Arc<Store>) {
         ticks.tick().await;
         // What failed, for instance on a full disk, is tried again at the next tick.
         let _ = store.keep_house().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+    use crate::AdminKey;
+
+    #[tokio::test]
+    async fn a_relay_that_can_write_no_more_ends_with_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let key = AdminKey::new("test-admin-key").unwrap();
+        let server = Server::bind(Config::new(address, folder.path(), key))
+            .await
+            .unwrap();
+        let app = server.app();
+        let running = tokio::spawn(server.run(std::future::pending()));
+        app.store.break_writer().await;
+        let ended = running.await.unwrap();
+        assert!(matches!(ended, Err(Error::Writer)), "{ended:?}");
     }
 }

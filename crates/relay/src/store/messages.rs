@@ -14,6 +14,43 @@ use crate::clock::iso;
 const SWEEP: i64 = 500;
 /// Topics that one `GET /channels` lists at most.
 const MAX_CHANNELS: i64 = 1000;
+/// The topics that agent ?1 sent or received live messages about at ?2, at most ?3.
+///
+/// Each step of the recursion jumps to the next topic in an index, so the cost follows the number
+/// of topics and not of messages; the limits inside bound it for an agent with very many. The
+/// planner does not see how large an inbox is, so the indexes and the order of tables are fixed.
+const CHANNELS: &str = "
+    WITH RECURSIVE
+    received (topic) AS (
+        SELECT min(topic) FROM copies INDEXED BY copies_by_topic
+        WHERE inbox = ?1 AND topic IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(topic) FROM copies INDEXED BY copies_by_topic
+                WHERE inbox = ?1 AND topic > received.topic)
+        FROM received WHERE topic IS NOT NULL
+        LIMIT ?3),
+    sent (topic) AS (
+        SELECT min(topic) FROM messages INDEXED BY messages_by_sender_topic
+        WHERE sender = ?1 AND topic IS NOT NULL
+        UNION ALL
+        SELECT (SELECT min(topic) FROM messages INDEXED BY messages_by_sender_topic
+                WHERE sender = ?1 AND topic > sent.topic)
+        FROM sent WHERE topic IS NOT NULL
+        LIMIT ?3)
+    SELECT topic FROM received WHERE topic IS NOT NULL AND EXISTS (
+        SELECT 1 FROM copies c INDEXED BY copies_by_topic
+        CROSS JOIN messages m ON m.seq = c.message
+        WHERE c.inbox = ?1 AND c.topic = received.topic AND m.expires > ?2)
+    UNION
+    SELECT topic FROM sent WHERE topic IS NOT NULL AND EXISTS (
+        SELECT 1 FROM messages m INDEXED BY messages_by_sender_topic
+        WHERE m.sender = ?1 AND m.topic = sent.topic AND m.expires > ?2)
+    LIMIT ?3";
+/// The copy in inbox ?2 of the message ?1, live at ?3.
+const FIND_COPY: &str = "
+    SELECT c.ts, m.seq FROM messages m INDEXED BY messages_by_id
+    CROSS JOIN copies c INDEXED BY copies_by_message ON c.message = m.seq
+    WHERE m.id = ?1 AND c.inbox = ?2 AND m.expires > ?3";
 /// About how many bytes of envelopes are read at a time.
 const PART: usize = 256 * 1024;
 
@@ -124,10 +161,7 @@ impl Store {
         let delete = move |changes: &mut Changes<'_>| {
             let found: Option<(i64, i64)> = changes
                 .connection
-                .prepare_cached(
-                    "SELECT c.ts, m.seq FROM messages m JOIN copies c ON c.message = m.seq
-                     WHERE m.id = ?1 AND c.inbox = ?2 AND m.expires > ?3",
-                )?
+                .prepare_cached(FIND_COPY)?
                 .query_row(params![id, inbox, changes.now_ms], |row| {
                     Ok((row.get(0)?, row.get(1)?))
                 })
@@ -154,33 +188,9 @@ impl Store {
     /// The distinct topics of live messages that `agent` sent or received.
     pub(crate) async fn channels(&self, agent: AgentId) -> Result<Vec<String>, StoreError> {
         let now_ms = self.clock.now_ms();
-        // Each step of the recursion jumps to the next topic in the index, so the cost follows the
-        // number of topics and not of messages.
         let list = move |connection: &Connection| {
             connection
-                .prepare_cached(
-                    "WITH RECURSIVE
-                     received (topic) AS (
-                        SELECT min(topic) FROM copies WHERE inbox = ?1 AND topic IS NOT NULL
-                        UNION ALL
-                        SELECT (SELECT min(topic) FROM copies
-                                WHERE inbox = ?1 AND topic > received.topic)
-                        FROM received WHERE topic IS NOT NULL),
-                     sent (topic) AS (
-                        SELECT min(topic) FROM messages WHERE sender = ?1 AND topic IS NOT NULL
-                        UNION ALL
-                        SELECT (SELECT min(topic) FROM messages
-                                WHERE sender = ?1 AND topic > sent.topic)
-                        FROM sent WHERE topic IS NOT NULL)
-                     SELECT topic FROM received WHERE topic IS NOT NULL AND EXISTS (
-                        SELECT 1 FROM copies c JOIN messages m ON m.seq = c.message
-                        WHERE c.inbox = ?1 AND c.topic = received.topic AND m.expires > ?2)
-                     UNION
-                     SELECT topic FROM sent WHERE topic IS NOT NULL AND EXISTS (
-                        SELECT 1 FROM messages m
-                        WHERE m.sender = ?1 AND m.topic = sent.topic AND m.expires > ?2)
-                     LIMIT ?3",
-                )?
+                .prepare_cached(CHANNELS)?
                 .query_map(params![agent, now_ms, MAX_CHANNELS], |row| row.get(0))?
                 .collect()
         };
@@ -295,6 +305,11 @@ fn page_sql(inbox: Inbox, filter: &Filter) -> String {
     let direction = if filter.oldest_first { "ASC" } else { "DESC" };
     // CROSS JOIN fixes the order of the tables: the first one's index gives the order of the page.
     let (from, scope, order) = match inbox {
+        Inbox::Of(_) if filter.topic.is_some() => (
+            "copies c INDEXED BY copies_by_topic CROSS JOIN messages m ON m.seq = c.message",
+            "c.inbox = ?1 AND c.ts > ?2",
+            format!("c.ts {direction}"),
+        ),
         Inbox::Of(_) => (
             "copies c CROSS JOIN messages m ON m.seq = c.message",
             "c.inbox = ?1 AND c.ts > ?2",
@@ -376,33 +391,81 @@ mod tests {
     use super::*;
     use crate::store::schema::open_writer;
 
-    #[test]
-    fn every_page_is_read_from_an_index_in_its_order() {
+    fn plan(sql: &str, params: impl rusqlite::Params) -> Vec<String> {
         let folder = tempfile::tempdir().unwrap();
         let connection = open_writer(&folder.path().join("relay.db")).unwrap();
-        for inbox in [Inbox::Everyone, Inbox::Of(AgentId(1))] {
-            for topic in [None, Some("t".to_owned())] {
-                for oldest_first in [false, true] {
-                    let filter = Filter {
-                        after_ms: None,
-                        topic: topic.clone(),
-                        oldest_first,
-                        limit: 50,
-                    };
-                    let sql = format!("EXPLAIN QUERY PLAN {}", page_sql(inbox, &filter));
-                    let plan: Vec<String> = connection
-                        .prepare(&sql)
-                        .unwrap()
-                        .query_map(params![1, 0, 0, topic, 50], |row| row.get(3))
-                        .unwrap()
-                        .collect::<rusqlite::Result<_>>()
-                        .unwrap();
-                    assert!(!plan.is_empty());
-                    for step in plan {
-                        assert!(step.starts_with("SEARCH"), "{inbox:?} {filter:?}: {step}");
-                    }
-                }
+        connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap()
+            .query_map(params, |row| row.get(3))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap()
+    }
+
+    #[test]
+    fn every_page_is_read_from_an_index_in_its_order() {
+        const BY_SEQ: &str = "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)";
+        const BY_TS: &str = "SEARCH m USING INDEX messages_by_ts (ts>?)";
+        const BY_MESSAGE: &str = "SEARCH c USING INDEX copies_by_message (message=?)";
+        const INBOX: &str = "SEARCH c USING PRIMARY KEY (inbox=? AND ts>?)";
+        const TOPIC: &str = "SEARCH c USING INDEX copies_by_topic (inbox=? AND topic=? AND ts>?)";
+        let topic = Some("t".to_owned());
+        for (inbox, topic, expected) in [
+            (Inbox::Of(AgentId(1)), None, [INBOX, BY_SEQ]),
+            (Inbox::Of(AgentId(1)), topic.clone(), [TOPIC, BY_SEQ]),
+            (Inbox::Everyone, None, [BY_TS, BY_MESSAGE]),
+            (Inbox::Everyone, topic, [BY_TS, BY_MESSAGE]),
+        ] {
+            for oldest_first in [false, true] {
+                let filter = Filter {
+                    after_ms: None,
+                    topic: topic.clone(),
+                    oldest_first,
+                    limit: 50,
+                };
+                let sql = page_sql(inbox, &filter);
+                let steps = plan(&sql, params![1, 0, 0, topic, 50]);
+                assert_eq!(steps, expected, "{inbox:?} {filter:?}");
             }
         }
+    }
+
+    #[test]
+    fn channels_and_deletions_look_only_at_the_rows_they_name() {
+        let steps = plan(CHANNELS, params![1, 0, 1000]);
+        // What is scanned are the topics found so far, which are bounded.
+        let tables: Vec<_> = steps
+            .iter()
+            .filter(|step| step.starts_with("SEARCH") || step.starts_with("SCAN"))
+            .collect();
+        const NEXT_RECEIVED: &str =
+            "SEARCH copies USING COVERING INDEX copies_by_topic (inbox=? AND topic>?)";
+        const NEXT_SENT: &str =
+            "SEARCH messages USING COVERING INDEX messages_by_sender_topic (sender=? AND topic>?)";
+        assert_eq!(
+            tables,
+            [
+                NEXT_RECEIVED,
+                "SCAN received",
+                NEXT_RECEIVED,
+                "SCAN received",
+                "SEARCH c USING INDEX copies_by_topic (inbox=? AND topic=?)",
+                "SEARCH m USING INTEGER PRIMARY KEY (rowid=?)",
+                NEXT_SENT,
+                "SCAN sent",
+                NEXT_SENT,
+                "SCAN sent",
+                "SEARCH m EXISTS USING INDEX messages_by_sender_topic (sender=? AND topic=?)",
+            ]
+        );
+        let steps = plan(FIND_COPY, params!["id", 1, 0]);
+        assert_eq!(
+            steps,
+            [
+                "SEARCH m USING INDEX messages_by_id (id=?)",
+                "SEARCH c USING COVERING INDEX copies_by_message (message=? AND inbox=?)",
+            ]
+        );
     }
 }

@@ -64,10 +64,12 @@ impl Store {
         let lock = lock(&folder.join(LOCK))?;
         let path = folder.join(DATABASE);
         let connection = schema::open_writer(&path)?;
-        let (directory, newest) = agents::load(&connection).map_err(|source| Error::Database {
+        let at = |source| Error::Database {
             path: path.clone(),
             source,
-        })?;
+        };
+        let (directory, newest) = agents::load(&connection).map_err(at)?;
+        let readers = Readers::open(&path).map_err(at)?;
         let directory = Arc::new(directory);
         let writer = Writer::start(
             connection,
@@ -77,7 +79,7 @@ impl Store {
         )?;
         Ok(Self {
             writer,
-            readers: Readers::new(path),
+            readers,
             directory,
             clock,
             _lock: lock,
@@ -87,6 +89,20 @@ impl Store {
     /// The agents, in memory.
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// Waits until nothing can be written any more: the writing thread has ended.
+    pub(crate) async fn writer_ended(&self) {
+        self.writer.ended().await;
+    }
+
+    /// Ends the writing thread as a defect would.
+    #[cfg(test)]
+    pub(crate) async fn break_writer(&self) {
+        let broken = self
+            .writer
+            .change(|_| -> rusqlite::Result<()> { panic!("broken by a test") });
+        assert!(matches!(broken.await, Err(StoreError::Closed)));
     }
 
     /// Saves when agents were seen and deletes what has expired.

@@ -87,30 +87,45 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
         source,
     };
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(at)?;
-    // FULL makes every commit wait for the disk; the WAL is folded back after about 16 MiB.
+    // FULL makes every commit wait for the disk; the WAL is folded back after about 16 MiB; what is
+    // temporary needs no file handle.
     connection
         .execute_batch(
             "PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
+             PRAGMA temp_store = MEMORY;
              PRAGMA foreign_keys = ON;
              PRAGMA wal_autocheckpoint = 4000;
              PRAGMA journal_size_limit = 67108864;
              PRAGMA cache_size = -16384;",
         )
         .map_err(at)?;
+    // Some file systems cannot have a write-ahead log; SQLite then keeps the old mode and says so.
+    let mode: String = connection
+        .query_row("PRAGMA journal_mode", [], |row| row.get(0))
+        .map_err(at)?;
+    if mode != "wal" {
+        return Err(Error::JournalMode {
+            path: path.to_owned(),
+            mode,
+        });
+    }
     migrate(&mut connection, path)?;
     Ok(connection)
 }
 
-/// Opens `path` for reading only.
+/// Opens `path` for reading only, with all the files that reading takes.
 pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     // Readers of a write-ahead log share memory that they write to.
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch(
         "PRAGMA query_only = ON;
          PRAGMA cache_size = -4096;
-         PRAGMA mmap_size = 268435456;",
+         PRAGMA mmap_size = 268435456;
+         PRAGMA temp_store = MEMORY;",
     )?;
+    // The first read opens the write-ahead log.
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
 }
 

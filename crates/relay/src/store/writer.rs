@@ -12,7 +12,7 @@ use std::thread::{Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, params};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::StoreError;
 use super::directory::{AgentId, Directory};
@@ -29,6 +29,8 @@ const MAX_GATHERING: Duration = Duration::from_millis(2);
 pub(super) struct Writer {
     queue: Sender<Message>,
     slots: Arc<Semaphore>,
+    /// Its sender lives as long as the thread works.
+    working: watch::Receiver<()>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -45,6 +47,7 @@ impl Writer {
         newest: HashMap<AgentId, i64>,
     ) -> Result<Self, Error> {
         let (queue, waiting) = channel();
+        let (alive, working) = watch::channel(());
         let slots = Arc::new(Semaphore::new(MAX_QUEUED));
         let mut thread = WriterThread {
             connection,
@@ -56,6 +59,7 @@ impl Writer {
             },
             waiting,
             slots: Arc::clone(&slots),
+            _alive: alive,
             expected: 1,
             gathering: Duration::ZERO,
         };
@@ -66,6 +70,7 @@ impl Writer {
         Ok(Self {
             queue,
             slots,
+            working,
             thread: Mutex::new(Some(thread)),
         })
     }
@@ -92,6 +97,12 @@ impl Writer {
             .send(Message::Change(Box::new(change)))
             .map_err(|_| StoreError::Closed)?;
         outcome.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Waits until the thread has ended, for whatever reason.
+    pub(super) async fn ended(&self) {
+        // Nothing is ever sent, so this waits for the sender's end.
+        while self.working.clone().changed().await.is_ok() {}
     }
 
     /// Commits everything queued so far and ends the thread. Blocks.
@@ -213,6 +224,15 @@ where
     }
 }
 
+/// What became of one change inside the shared transaction.
+enum Made {
+    Whole,
+    /// It failed and left no trace.
+    Undone(rusqlite::Error),
+    /// It failed and what it did cannot be undone alone.
+    Stuck(rusqlite::Error),
+}
+
 struct WriterThread {
     connection: Connection,
     clock: Arc<dyn Clock>,
@@ -220,6 +240,7 @@ struct WriterThread {
     newest: NewestTimes,
     waiting: Receiver<Message>,
     slots: Arc<Semaphore>,
+    _alive: watch::Sender<()>,
     /// How many changes were under way when the last commit ended: the callers just answered are
     /// likely to come back at once.
     expected: usize,
@@ -247,19 +268,22 @@ impl WriterThread {
         let mut made = Vec::new();
         let mut closed = false;
         let mut next = Some(first);
+        let mut tried = 0;
         while let Some(mut change) = next {
+            tried += 1;
             match self.make(change.as_mut()) {
-                Ok(()) => made.push(change),
-                Err(error) => {
+                Made::Whole => made.push(change),
+                Made::Undone(error) => change.settle(Err(error.into())),
+                // A full disk can end the whole transaction.
+                Made::Stuck(error) => {
+                    // Fails only when the transaction has ended already.
+                    let _ = self.connection.execute_batch("ROLLBACK");
                     change.settle(Err(error.into()));
-                    // A full disk can end the whole transaction.
-                    if self.connection.is_autocommit() {
-                        settle_all(made, || Err(StoreError::RolledBack));
-                        return false;
-                    }
+                    settle_all(made, || Err(StoreError::RolledBack));
+                    return false;
                 }
             }
-            next = match self.next(made.len(), gather_until) {
+            next = match self.next(tried, gather_until) {
                 Some(Message::Change(change)) => Some(change),
                 Some(Message::Close) => {
                     closed = true;
@@ -290,28 +314,32 @@ impl WriterThread {
         closed
     }
 
-    fn make(&mut self, change: &mut dyn Change) -> rusqlite::Result<()> {
-        let run = |sql| self.connection.prepare_cached(sql)?.execute([]);
-        run("SAVEPOINT change")?;
+    fn make(&mut self, change: &mut dyn Change) -> Made {
+        let run = |sql| self.connection.prepare_cached(sql)?.execute([]).map(drop);
+        if let Err(error) = run("SAVEPOINT change") {
+            return Made::Stuck(error);
+        }
         let made = change.make(&self.connection, self.clock.now_ms(), &mut self.newest);
-        if made.is_err() && !self.connection.is_autocommit() {
-            run("ROLLBACK TO change")?;
+        let undone = match &made {
+            Ok(()) => Ok(()),
+            Err(_) => run("ROLLBACK TO change"),
+        };
+        match (made, undone.and_then(|()| run("RELEASE change"))) {
+            (Ok(()), Ok(())) => Made::Whole,
+            (Err(error), Ok(())) => Made::Undone(error),
+            (Err(error), Err(_)) | (Ok(()), Err(error)) => Made::Stuck(error),
         }
-        if !self.connection.is_autocommit() {
-            run("RELEASE change")?;
-        }
-        made
     }
 
     /// The next change for this batch, waiting for it while one is likely to come.
-    fn next(&self, made: usize, gather_until: Instant) -> Option<Message> {
-        if made >= MAX_BATCH {
+    fn next(&self, tried: usize, gather_until: Instant) -> Option<Message> {
+        if tried >= MAX_BATCH {
             return None;
         }
         match self.waiting.try_recv() {
             Ok(message) => Some(message),
             Err(TryRecvError::Disconnected) => None,
-            Err(TryRecvError::Empty) if made >= self.expected => None,
+            Err(TryRecvError::Empty) if tried >= self.expected => None,
             Err(TryRecvError::Empty) => {
                 let left = gather_until.saturating_duration_since(Instant::now());
                 self.waiting.recv_timeout(left).ok()
@@ -395,6 +423,40 @@ mod tests {
         assert_eq!(second.unwrap(), (0, 2));
         assert!(matches!(bad, Err(StoreError::Sqlite(_))));
         assert_eq!(count(&Connection::open(&path).unwrap()).unwrap(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_change_that_cannot_be_undone_alone_undoes_its_whole_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let connection = open_writer(&path).unwrap();
+        let clock = Arc::new(SystemClock);
+        let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
+        let (release, released) = channel::<()>();
+        let held = writer.change(move |changes| {
+            let _ = released.recv();
+            insert(changes, "neighbour")
+        });
+        let stuck = writer.change(|changes| {
+            insert(changes, "half")?;
+            changes.connection.execute_batch("RELEASE change")?;
+            insert(changes, "half")
+        });
+        let queued = async {
+            while writer.slots.available_permits() > MAX_QUEUED - 2 {
+                tokio::task::yield_now().await;
+            }
+            release.send(()).unwrap();
+        };
+        let (held, stuck, ()) = tokio::join!(held, stuck, queued);
+        assert!(matches!(held, Err(StoreError::RolledBack)));
+        assert!(matches!(stuck, Err(StoreError::Sqlite(_))));
+        assert_eq!(count(&Connection::open(&path).unwrap()).unwrap(), 0);
+        writer
+            .change(|changes| insert(changes, "later"))
+            .await
+            .unwrap();
+        assert_eq!(count(&Connection::open(&path).unwrap()).unwrap(), 1);
     }
 
     #[tokio::test]
