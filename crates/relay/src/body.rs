@@ -1,13 +1,16 @@
 //! Request bodies: read within limits, taken apart member by member.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http_body_util::BodyExt;
-use serde::Deserialize;
+use serde::de::Visitor;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::api_error::ApiError;
@@ -82,12 +85,42 @@ impl Text {
 
 /// A JSON object's members as they were sent. Of members with one name, the last counts.
 #[derive(Default)]
-pub(crate) struct Members<'b>(HashMap<String, &'b RawValue>);
+pub(crate) struct Members<'b>(HashMap<Name, &'b RawValue>);
+
+/// A member's name in bytes: one with a lone surrogate is nobody's here, but no error either.
+#[derive(PartialEq, Eq, Hash)]
+struct Name(Vec<u8>);
+
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameVisitor;
+
+        impl Visitor<'_> for NameVisitor {
+            type Value = Name;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a member's name")
+            }
+
+            fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+                Ok(Name(name.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_bytes(NameVisitor)
+    }
+}
 
 impl<'b> Members<'b> {
     /// The JSON text of member `name`, `null` included.
     pub(crate) fn raw(&self, name: &str) -> Option<&'b str> {
-        self.0.get(name).map(|raw| raw.get())
+        self.0.get(name.as_bytes()).map(|raw| raw.get())
     }
 
     /// Member `name` as a `T`; absent and `null` are the same.

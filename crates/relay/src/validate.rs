@@ -15,6 +15,8 @@ const MAX_CAPABILITIES: usize = 64;
 const MAX_CAPABILITIES_LEN: usize = 16_384;
 /// The most bytes of a webhook's URL.
 const MAX_URL_LEN: usize = 2048;
+/// The deepest nesting of a relayed value: common parsers stop at 128 levels, and a page adds three.
+const MAX_DEPTH: usize = 124;
 /// The name that means everybody.
 pub(crate) const BROADCAST: &str = "broadcast";
 
@@ -88,4 +90,58 @@ pub(crate) fn label(name: &str, value: &str) -> Result<(), ApiError> {
         )));
     }
     Ok(())
+}
+
+/// Refuses a `raw` JSON value of member `name` that common parsers cannot read, because one such
+/// message would keep them from reading the whole page that lists it. Lone surrogates pass.
+pub(crate) fn readable(name: &str, raw: &str) -> Result<(), ApiError> {
+    let mut depth = 0_usize;
+    let mut rest = raw;
+    while let Some(first) = rest.chars().next() {
+        let taken = match first {
+            '"' => string_len(rest),
+            '-' | '0'..='9' => {
+                let len = rest
+                    .find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E'))
+                    .unwrap_or(rest.len());
+                let number = rest.get(..len).and_then(|text| text.parse().ok());
+                if !number.is_some_and(f64::is_finite) {
+                    return Err(ApiError::bad_request(format!(
+                        "`{name}` holds a number beyond the range of a double"
+                    )));
+                }
+                len
+            }
+            '[' | '{' => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(ApiError::bad_request(format!(
+                        "`{name}` may be nested {MAX_DEPTH} levels deep"
+                    )));
+                }
+                1
+            }
+            ']' | '}' => {
+                depth = depth.saturating_sub(1);
+                1
+            }
+            other => other.len_utf8(),
+        };
+        rest = rest.get(taken..).unwrap_or_default();
+    }
+    Ok(())
+}
+
+/// The length in bytes of the JSON string that `text` begins with, quotes included.
+fn string_len(text: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
 }

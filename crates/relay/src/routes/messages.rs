@@ -77,9 +77,15 @@ fn envelope_members(members: &Members<'_>) -> Result<String, ApiError> {
     let kind = members.required_raw("type")?;
     let encrypted = members.required_raw("encrypted")?;
     let payload = members.required_raw("payload")?;
-    let kind: MessageType = serde_json::from_str(kind).map_err(|_| {
+    // An enum's variant may also be written as an object, which is no string.
+    let kind: Option<MessageType> = Some(kind)
+        .filter(|raw| raw.starts_with('"'))
+        .and_then(|raw| serde_json::from_str(raw).ok());
+    let kind = kind.ok_or_else(|| {
         ApiError::bad_request("`type` must be `request`, `response` or `notification`")
     })?;
+    validate::readable("encrypted", encrypted)?;
+    validate::readable("payload", payload)?;
     let mut envelope = format!("\"type\":\"{kind}\"");
     let mut add = |name: &str, raw: &str| {
         // Writing to a string cannot fail.
