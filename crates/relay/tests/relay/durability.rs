@@ -87,18 +87,14 @@ async fn read_all(api: &Api, key: &str) -> HashSet<String> {
     let mut after = String::new();
     loop {
         let path = format!("/messages?sort=asc&limit=100&after={after}");
-        for message in api.messages(&path, key).await {
+        let page = api.messages(&path, key).await;
+        for message in &page {
             let ts = text(&message["ts"]);
             assert!(ts > after, "{ts} after {after}");
             after = ts;
             assert!(ids.insert(text(&message["id"])), "listed twice: {message}");
         }
-        if ids.len() % 100 != 0
-            || api
-                .messages(&format!("{path}{after}"), key)
-                .await
-                .is_empty()
-        {
+        if page.len() < 100 {
             return ids;
         }
     }
@@ -197,7 +193,7 @@ async fn a_full_disk_acknowledges_nothing_and_is_survived() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_on_a_full_disk_takes_no_neighbour_with_it() {
+async fn on_a_full_disk_exactly_the_acknowledged_deletions_happen() {
     let relay = TestRelay::start().await;
     let api = Api::of(&relay);
     let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
@@ -206,7 +202,7 @@ async fn what_fails_on_a_full_disk_takes_no_neighbour_with_it() {
     }
     let waiting = api.messages("/messages", &bob).await;
     relay.fill_disk();
-    // Deletions need no room and share commits with sends that fail.
+    // Each may or may not go through, as they share commits with sends that fail.
     let calls: Vec<_> = waiting
         .into_iter()
         .map(|message| {

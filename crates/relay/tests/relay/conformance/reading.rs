@@ -294,6 +294,30 @@ async fn item_36_the_admin_sees_every_copy_and_moves_nobodys_last_seen() {
 }
 
 #[tokio::test]
+async fn item_36_a_broadcast_that_reaches_over_the_edge_of_an_admin_page_is_cut_there() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let alice = register(&relay, "alice");
+    let others: Vec<_> = (0..103)
+        .map(|number| register(&relay, &format!("agent-{number}")))
+        .collect();
+    let (_, ts) = api.send(&alice, "broadcast", json!(7)).await;
+    let path = "/messages?sort=asc&limit=100";
+    let page = api.get(path, relay.admin_key()).await.ok(200);
+    assert_eq!(
+        (&page["count"], &page["newestTs"]),
+        (&json!(100), &json!(ts))
+    );
+    // All copies have one time: what did not fit is not after it.
+    let next = format!("{path}&after={ts}");
+    assert!(api.messages(&next, relay.admin_key()).await.is_empty());
+    assert_eq!(relay.stored().len(), 103);
+    for key in others {
+        assert_eq!(numbers(&api, "/messages", &key).await, [7]);
+    }
+}
+
+#[tokio::test]
 async fn item_37_deleting_removes_exactly_the_own_copy() {
     let relay = TestRelay::start().await;
     let api = Api::of(&relay);
