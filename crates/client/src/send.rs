@@ -64,6 +64,10 @@ pub(crate) async fn sealed(
 }
 
 /// Sends one envelope to all these recipients, and returns its id and what the relay said.
+#[expect(
+    clippy::needless_pass_by_ref_mut,
+    reason = "a shared borrow across an await would tie the future to one thread, as SQLite does"
+)]
 async fn native(
     client: &mut Client,
     recipients: &[(&str, &Card)],
@@ -277,7 +281,7 @@ fn recipient(
         };
         pin.store(&mut client.store, millis)?;
         let contact = client.store.contact(&address)?;
-        let contact = contact.ok_or(Error::UnknownContact {
+        let contact = contact.ok_or_else(|| Error::UnknownContact {
             name: address.clone(),
         })?;
         let recipient = Recipient::known(contact, address, now)?;
