@@ -49,7 +49,7 @@ pub(crate) fn run(args: &[&str]) -> Result<()> {
                 // Inputs that only go around a loop more often would be thousands.
                 fuzzer
                     .command(name, &[&corpus, &scratch])
-                    .args(["-merge=1", "-use_counters=0"]),
+                    .args(["-set_cover_merge=1", "-use_counters=0"]),
             )?;
         }
     }
