@@ -7,8 +7,8 @@ use ctalk::Class;
 
 use crate::{
     commands::{
-        ack, agents, channels, completions, contact, demo, health, inbox, keygen, man, recv,
-        register, relay, send, verify, whoami,
+        ack, agents, card, channels, completions, contact, demo, health, inbox, inspect, keygen,
+        man, open, recv, register, relay, seal, send, verify, whoami,
     },
     exit,
     output::Output,
@@ -69,13 +69,17 @@ pub(crate) enum Command {
     Channels(channels::Args),
     Health(health::Args),
     Whoami(whoami::Args),
+    Card(card::Args),
     #[command(subcommand)]
     Contact(contact::Command),
     Send(send::Args),
     Recv(recv::Args),
     #[command(subcommand)]
     Inbox(inbox::Command),
+    Seal(seal::Args),
+    Open(open::Args),
     Verify(verify::Args),
+    Inspect(inspect::Args),
     Ack(ack::Args),
     Demo(demo::Args),
     Completions(completions::Args),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use ctalk::{
     Class, ProfileError, core::KeygenError, keystore::KeystoreError, relay::RelayError,
-    store::StoreError,
+    store::StoreError, stream::StreamError,
 };
 use ctalk_relay::AdminKeyError;
 
@@ -45,6 +45,16 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         let error = match error.downcast::<Complaint>() {
             Ok(Complaint { class, text, hint }) => return Self { class, text, hint },
+            Err(error) => error,
+        };
+        let error = match error.downcast::<StreamError>() {
+            Ok(error) => {
+                return Self {
+                    class: error.class(),
+                    text: error.to_string(),
+                    hint: error.hint(),
+                };
+            }
             Err(error) => error,
         };
         let of_the_client = error

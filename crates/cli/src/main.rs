@@ -4,12 +4,16 @@
 mod args;
 mod commands;
 mod context;
+mod destination;
 mod environment;
 mod exit;
 mod input;
 mod output;
+mod peer;
+mod progress;
 mod runtime;
 mod secrets;
+mod senders;
 
 use std::process::ExitCode;
 

@@ -26,6 +26,7 @@ const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default();
 
 /// How and how much to print.
+#[derive(Clone, Copy)]
 pub(crate) struct Output {
     json: bool,
     quiet: bool,
@@ -72,6 +73,17 @@ impl Output {
         } else {
             json.into()
         })
+    }
+
+    /// Prints a value as one line of JSON on stderr, for when stdout carries a payload.
+    pub(crate) fn report(&self, value: &impl Serialize) -> Result<()> {
+        talk(&safe_json(&serde_json::to_string(value)?));
+        Ok(())
+    }
+
+    /// Whether work that takes long may show how far it is.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.quiet && !self.json && io::stderr().is_terminal()
     }
 
     /// Prints rows in columns, the first one as their heading when it is one.

@@ -24,3 +24,10 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     runtime.shutdown_background();
     outcome
 }
+
+/// Runs `work` on another thread, which is left behind when the waiting for it ends early.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}

@@ -2,17 +2,21 @@
 
 pub(crate) mod ack;
 pub(crate) mod agents;
+pub(crate) mod card;
 pub(crate) mod channels;
 pub(crate) mod completions;
 pub(crate) mod contact;
 pub(crate) mod demo;
 pub(crate) mod health;
 pub(crate) mod inbox;
+pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod man;
+pub(crate) mod open;
 pub(crate) mod recv;
 pub(crate) mod register;
 pub(crate) mod relay;
+pub(crate) mod seal;
 pub(crate) mod send;
 pub(crate) mod verify;
 pub(crate) mod whoami;
@@ -20,6 +24,10 @@ pub(crate) mod whoami;
 use std::process::ExitCode;
 
 use anyhow::Result;
+use ctalk::{
+    clock::{Clock, SystemClock},
+    core::Timestamp,
+};
 
 use crate::{
     args::{Cli, Command},
@@ -39,11 +47,15 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Channels(args) => channels::run(args, &context),
         Command::Health(args) => health::run(args, &context),
         Command::Whoami(args) => whoami::run(args, &context),
+        Command::Card(args) => card::run(args, &context),
         Command::Contact(command) => contact::run(command, &context),
         Command::Send(args) => send::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
         Command::Inbox(command) => inbox::run(command, &context),
+        Command::Seal(args) => seal::run(args, &context),
+        Command::Open(args) => open::run(args, &context),
         Command::Verify(args) => verify::run(args, &context),
+        Command::Inspect(args) => inspect::run(args, &context),
         Command::Ack(args) => ack::run(args, &context),
         Command::Demo(args) => demo::run(args, output),
         Command::Completions(args) => completions::run(args, output),
@@ -55,4 +67,17 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
 fn time(milliseconds: i64) -> String {
     jiff::Timestamp::from_millisecond(milliseconds)
         .map_or_else(|_| "-".to_owned(), |time| format!("{time:.3}"))
+}
+
+/// The time of an envelope or a card as people write it.
+fn shown_time(time: Timestamp) -> String {
+    i64::try_from(time.as_millis()).map_or_else(|_| "-".to_owned(), self::time)
+}
+
+/// What this machine's clock says.
+fn now() -> Timestamp {
+    u64::try_from(SystemClock.now())
+        .ok()
+        .and_then(Timestamp::from_millis)
+        .unwrap_or(Timestamp::MAX)
 }

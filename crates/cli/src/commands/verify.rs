@@ -1,21 +1,36 @@
 //! `ctalk verify`.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{Cursor, Read},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Result;
-use ctalk::{Trust, core::Fingerprint, text::escaped};
+use ctalk::{Class, Profile, Trust, core::Fingerprint, stream, text::escaped};
 use serde::Serialize;
 
-use crate::{args::RelayArg, context::Context, input};
+use crate::{
+    args::RelayArg, context::Context, exit::Complaint, input, peer::Peers, progress::Progress,
+    runtime, senders::Senders,
+};
 
 /// Largest message read, in bytes: the largest body, every character escaped, and what a relay
 /// adds.
 const MAX_MESSAGE: usize = 1 << 20;
+/// What envelopes begin with in either form, and no JSON does.
+const MAGIC: &[u8] = b"ctalk";
+/// Bytes read to find that, with what may stand before it.
+const PEEKED: u64 = 64;
 
-/// Check a message's signature against its pinned sender, without opening it
+/// Check the signature of an envelope or a message, without opening it
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The message in JSON as the relay gives it, or `-` for stdin
+    /// Who must have sent the envelope: a key card, `-` or a path with a `/` to read one from, or a
+    /// contact [default: any contact]
+    #[arg(long, value_name = "CARD-OR-NAME")]
+    from: Option<String>,
+    /// An envelope, or a message in JSON as the relay gives it, or `-` for stdin
     #[arg(default_value = "-")]
     file: PathBuf,
     #[command(flatten)]
@@ -37,12 +52,100 @@ struct Verified<'a> {
     correlation_id: Option<&'a str>,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VerifiedEnvelope<'a> {
+    from: Option<&'a str>,
+    #[serde(serialize_with = "super::whoami::hex")]
+    fingerprint: Fingerprint,
+    trust: &'a str,
+    id: String,
+    created: String,
+    expires: String,
+    recipients: u16,
+}
+
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
-    let output = context.output;
+    one_stdin(args.from.as_deref(), &args.file)?;
     let profile = context.profile()?;
+    let (mut source, length) = input::open(&args.file)?;
+    let mut start = Vec::new();
+    let read = source.by_ref().take(PEEKED).read_to_end(&mut start);
+    read.map_err(|error| {
+        let text = format!("cannot read {}: {error}", args.file.display());
+        Complaint::new(Class::Usage, text)
+    })?;
+    // Whatever a mail program put before it.
+    let around = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b'>';
+    let is_envelope = start.iter().skip_while(around).take(MAGIC.len()).eq(MAGIC);
+    let source = Cursor::new(start).chain(source);
+    if is_envelope || args.from.is_some() {
+        envelope(source, length, args.from.as_deref(), &profile, context)
+    } else {
+        message(source, &profile, args.relay, context)
+    }
+}
+
+/// Refuses to read both a key card and an envelope from stdin.
+pub(super) fn one_stdin(from: Option<&str>, file: &Path) -> Result<()> {
+    if from == Some("-") && input::is_stdin(file) {
+        let text = "stdin can be read once only, for a key card or for the envelope";
+        return Err(Complaint::new(Class::Usage, text).into());
+    }
+    Ok(())
+}
+
+fn envelope(
+    source: impl Read + Send + 'static,
+    length: Option<u64>,
+    from: Option<&str>,
+    profile: &Profile,
+    context: &Context<'_>,
+) -> Result<ExitCode> {
+    let output = *context.output;
+    let senders = Senders::new(from, None, &Peers::new(context, profile))?;
+    let header = runtime::run(runtime::blocking(move || {
+        let mut progress = Progress::new(&output, length);
+        Ok(stream::verify(source, |done| progress.show(done))?)
+    }))?;
+    senders.check(&header)?;
+    let known = senders.known(header.sender());
+    let verified = VerifiedEnvelope {
+        from: known.name,
+        fingerprint: Fingerprint::native(header.sender()),
+        trust: known.trust,
+        id: header.id().to_string(),
+        created: super::shown_time(header.created()),
+        expires: super::shown_time(header.expires()),
+        recipients: header.recipients(),
+    };
+    if output.is_json() {
+        output.object(&verified)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |label: &str, value: &str| [label.to_owned(), escaped(value).into_owned()];
+    output.table(&[
+        row("signed by", verified.from.unwrap_or("-")),
+        row("fingerprint", &verified.fingerprint.to_string()),
+        row("trust", verified.trust),
+        row("id", &verified.id),
+        row("created", &verified.created),
+        row("expires", &verified.expires),
+        row("recipients", &verified.recipients.to_string()),
+    ])?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn message(
+    source: impl Read,
+    profile: &Profile,
+    relay: RelayArg,
+    context: &Context<'_>,
+) -> Result<ExitCode> {
+    let output = context.output;
     let mut raw = Vec::new();
-    input::read(&args.file, MAX_MESSAGE, &mut raw)?;
-    let store = context.store(&profile, args.relay)?;
+    input::read_all(source, "the message", MAX_MESSAGE, &mut raw)?;
+    let store = context.store(profile, relay)?;
     let sender = ctalk::verify(&store, &raw)?;
     let verified = Verified {
         from: &sender.contact.name,

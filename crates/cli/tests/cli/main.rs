@@ -10,6 +10,7 @@
 mod bad_input;
 mod demo;
 mod docs;
+mod envelopes;
 mod exchange;
 mod inbox;
 mod key_stores;

@@ -1,0 +1,91 @@
+//! `ctalk card`.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use ctalk::{
+    Class, Profile,
+    core::{Card, Fingerprint, Timestamp},
+    keystore::{Keystore, Secrets},
+};
+use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
+use serde::Serialize;
+
+use crate::{context::Context, exit::Complaint};
+
+/// Print the profile's key card, which others need to seal envelopes to it
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Print it as a QR code
+    #[arg(long, conflicts_with = "json")]
+    qr: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown<'a> {
+    card: String,
+    name: &'a str,
+    #[serde(serialize_with = "super::whoami::hex")]
+    fingerprint: Fingerprint,
+    serial: u64,
+    created: String,
+    expires: String,
+    addresses: Vec<&'a str>,
+}
+
+pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
+    let output = context.output;
+    let profile = context.profile()?;
+    let (keystore, secrets) = context.keystore(&profile)?;
+    let card = current(&profile, &keystore, secrets, super::now())?;
+    let text = card.to_text();
+    if output.is_json() {
+        output.object(&Shown {
+            card: text,
+            name: card.name(),
+            fingerprint: card.fingerprint(),
+            serial: card.serial(),
+            created: super::shown_time(card.created()),
+            expires: super::shown_time(card.expires()),
+            addresses: card.addresses().collect(),
+        })?;
+    } else if args.qr {
+        output.line(&qr(&text)?)?;
+    } else {
+        output.line(&text)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The profile's card; a new one is stored before anybody sees it.
+fn current(
+    profile: &Profile,
+    keystore: &Keystore,
+    mut secrets: Secrets,
+    now: Timestamp,
+) -> Result<Card> {
+    let addresses: Vec<_> = profile.relay().into_iter().collect();
+    let mut made = ctalk::own_card(&mut secrets, profile.name(), &addresses, now);
+    if let Ok((_, true)) = made {
+        // Once more under the lock, because another process may have made one meanwhile.
+        keystore.update(|secrets| {
+            made = ctalk::own_card(secrets, profile.name(), &addresses, now);
+        })?;
+    }
+    let (card, _) = made?;
+    Ok(card)
+}
+
+fn qr(text: &str) -> Result<String> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|_| {
+        let text = "the key card is too long for a QR code";
+        Complaint::new(Class::Usage, text).hint("`ctalk card` prints it as text")
+    })?;
+    // Terminals mostly write light on dark, and a code is dark on light.
+    Ok(code
+        .render::<Dense1x2>()
+        .dark_color(Dense1x2::Light)
+        .light_color(Dense1x2::Dark)
+        .build())
+}

@@ -1,0 +1,89 @@
+//! Whom an argument names: by a key card, wherever that is, or as a contact.
+
+use std::{cell::OnceCell, path::Path};
+
+use anyhow::Result;
+use ctalk::{
+    Class, Error, Profile,
+    core::{CARD_PREFIX, Card, CardError, MAX_CARD_TEXT_LEN},
+    store::{Contact, Store},
+};
+
+use crate::{args::RelayArg, context::Context, exit::Complaint, input};
+
+/// What an argument stands for.
+pub(crate) enum Peer {
+    /// Somebody's card.
+    Card(Box<Card>),
+    /// A contact.
+    Contact(Box<Contact>),
+}
+
+/// Finds peers; the profile's contacts are read when a name asks for them.
+pub(crate) struct Peers<'a> {
+    context: &'a Context<'a>,
+    profile: &'a Profile,
+    store: OnceCell<Store>,
+}
+
+impl<'a> Peers<'a> {
+    pub(crate) fn new(context: &'a Context<'a>, profile: &'a Profile) -> Self {
+        Self {
+            context,
+            profile,
+            store: OnceCell::new(),
+        }
+    }
+
+    /// A card's text, else stdin for `-`, else a file if there is a `/`, else a contact: a name
+    /// never is a file, so that none in the current folder takes a contact's place.
+    pub(crate) fn find(&self, named: &str) -> Result<Peer> {
+        if named.starts_with(CARD_PREFIX) {
+            return Ok(Peer::Card(Box::new(card(named)?)));
+        }
+        if named == "-" || named.contains('/') {
+            let mut text = Vec::new();
+            // Room for a line end of two bytes.
+            input::read(Path::new(named), MAX_CARD_TEXT_LEN + 2, &mut text)?;
+            let text = str::from_utf8(&text).map_err(|_| refused(CardError::Text))?;
+            let line = text.strip_suffix('\n').unwrap_or(text);
+            return Ok(Peer::Card(Box::new(card(
+                line.strip_suffix('\r').unwrap_or(line),
+            )?)));
+        }
+        let contact = self.store()?.contact(named)?;
+        let contact = contact.ok_or_else(|| Error::UnknownContact {
+            name: named.to_owned(),
+        })?;
+        Ok(Peer::Contact(Box::new(contact)))
+    }
+
+    /// The card behind an argument, for sealing to it.
+    pub(crate) fn card(&self, named: &str) -> Result<Card> {
+        match self.find(named)? {
+            Peer::Card(card) => Ok(*card),
+            Peer::Contact(contact) => contact.card.ok_or_else(|| {
+                let text = format!("no key card of `{}` is known", contact.name);
+                Complaint::new(Class::NotTrusted, text)
+                    .hint("ask for it, its owner prints it with `ctalk card`, and give it to --to")
+                    .into()
+            }),
+        }
+    }
+
+    pub(crate) fn store(&self) -> Result<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = self.context.store(self.profile, RelayArg { url: None })?;
+        Ok(self.store.get_or_init(|| store))
+    }
+}
+
+fn card(line: &str) -> Result<Card> {
+    Ok(Card::from_text(line).map_err(refused)?)
+}
+
+fn refused(error: CardError) -> Complaint {
+    Complaint::new(Class::of(error.failure()), error.to_string())
+}
