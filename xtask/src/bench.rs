@@ -2,6 +2,7 @@
 //! so that both meet the same machine.
 
 mod classic;
+mod envelope;
 mod relay;
 mod send;
 mod startup;
@@ -21,7 +22,7 @@ use crate::workspace::{cargo, target};
 /// # Errors
 /// On the first unknown name, before anything runs; and on the first bench that fails.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
-    let all = ["classic", "relay", "send", "startup"];
+    let all = ["classic", "envelope", "relay", "send", "startup"];
     if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
         bail!(
             "there is no bench `{unknown}`; there are {}",
@@ -33,6 +34,7 @@ pub(crate) fn run(names: &[&str]) -> Result<()> {
     for name in if names.is_empty() { &all } else { names } {
         tables.push(match *name {
             "classic" => classic::table(&mut steps)?,
+            "envelope" => envelope::table(&mut steps)?,
             "relay" => relay::table(&mut steps)?,
             "send" => send::table(&mut steps)?,
             _ => startup::table(&mut steps)?,

@@ -62,6 +62,18 @@ pub(crate) const LIBSODIUM: Tool = Tool {
     package: "libsodium-dev",
     probe: &["cc", "-E", "-include", "sodium.h", "-x", "c", "/dev/null"],
 };
+/// A yardstick of `bench envelope`.
+pub(crate) const AGE: Tool = Tool {
+    name: "age",
+    package: "age",
+    probe: &["age", "--version"],
+};
+/// Measures how much memory a program needs.
+pub(crate) const TIME: Tool = Tool {
+    name: "GNU time",
+    package: "time",
+    probe: &["time", "--version"],
+};
 
 impl Tool {
     fn works(&self) -> bool {

@@ -14,7 +14,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test            run every test of every language; with CI=true nothing may be skipped
-  bench [NAME...] measure and print tables: classic, relay, send, startup (all when none is named)
+  bench [NAME...] measure and print tables: classic, envelope, relay, send, startup (all when none is
+                  named)
   fuzz --seconds N [--keep] [TARGET...]
                   run each fuzz target for N seconds (all when none is named); with --keep, what
                   reached more goes into fuzz/corpus
