@@ -71,7 +71,7 @@ fn pump(
     let (encrypted, to_sign) = mpsc::sync_channel(WAITING);
     let (used, free) = mpsc::channel();
     let thread = thread::Builder::new()
-        .spawn(move || encrypt(reader, first, cipher, &encrypted, &free))
+        .spawn(move || encrypt(reader, first, cipher, &encrypted, free))
         .map_err(StreamError::Thread)?;
     let mut total = 0;
     for Encrypted { segment, length } in to_sign {
@@ -100,7 +100,7 @@ fn encrypt(
     mut segment: PlainSegment,
     mut cipher: SegmentCipher,
     encrypted: &SyncSender<Encrypted>,
-    free: &Receiver<Vec<u8>>,
+    free: Receiver<Vec<u8>>,
 ) -> Result<(), StreamError> {
     let send = |segment: Result<EncryptedSegment, SealError>, length| {
         let segment = segment?;
@@ -119,6 +119,8 @@ fn encrypt(
         }
         segment = PlainSegment::reusing(free.try_recv().unwrap_or_default());
     }
+    // Padding takes no buffers back, and there can be much of it.
+    drop(free);
     for segment in cipher.finish(segment) {
         if !send(segment, length)? {
             return Ok(());
