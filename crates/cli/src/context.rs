@@ -130,13 +130,18 @@ impl<'a> Context<'a> {
     /// A connection to the relay in the profile's name, for what needs no identity.
     pub(crate) fn connection(&self, profile: &Profile, relay: RelayArg) -> Result<ClawTalk> {
         let url = self.relay_url(relay, Some(profile))?;
-        let clock = Arc::new(SystemClock);
         if let Some(key) = api_key()? {
-            return Ok(ClawTalk::new(&url, Some(key), clock)?);
+            return Ok(ClawTalk::new(&url, Some(key), Arc::new(SystemClock))?);
         }
         let (_, secrets) = self.keystore(profile)?;
-        let stored = |url: &str| secrets.api_key(url).map(BearerKey::new);
-        Ok(ClawTalk::connect(&url, clock, stored)?)
+        self.connect(&url, &secrets)
+    }
+
+    /// A connection to the relay at `url` with the environment's API key, else with the stored one.
+    pub(crate) fn connect(&self, url: &str, secrets: &Secrets) -> Result<ClawTalk> {
+        let given = api_key()?;
+        let key = |url: &str| given.or_else(|| secrets.api_key(url).map(BearerKey::new));
+        Ok(ClawTalk::connect(url, Arc::new(SystemClock), key)?)
     }
 
     /// The profile's contacts and messages, as seen from the relay.

@@ -38,18 +38,8 @@ impl<'a> Peers<'a> {
     /// A card's text, else stdin for `-`, else a file if there is a `/`, else a contact: a name
     /// never is a file, so that none in the current folder takes a contact's place.
     pub(crate) fn find(&self, named: &str) -> Result<Peer> {
-        if named.starts_with(CARD_PREFIX) {
-            return Ok(Peer::Card(Box::new(card(named)?)));
-        }
-        if named == "-" || named.contains('/') {
-            let mut text = Vec::new();
-            // Room for a line end of two bytes.
-            input::read(Path::new(named), MAX_CARD_TEXT_LEN + 2, &mut text)?;
-            let text = str::from_utf8(&text).map_err(|_| refused(CardError::Text))?;
-            let line = text.strip_suffix('\n').unwrap_or(text);
-            return Ok(Peer::Card(Box::new(card(
-                line.strip_suffix('\r').unwrap_or(line),
-            )?)));
+        if let Some(card) = card(named)? {
+            return Ok(Peer::Card(Box::new(card)));
         }
         let contact = self.store()?.contact(named)?;
         let contact = contact.ok_or_else(|| Error::UnknownContact {
@@ -80,8 +70,21 @@ impl<'a> Peers<'a> {
     }
 }
 
-fn card(line: &str) -> Result<Card> {
-    Ok(Card::from_text(line).map_err(refused)?)
+/// The card that an argument is or points to; `None` for a name.
+pub(crate) fn card(named: &str) -> Result<Option<Card>> {
+    if named.starts_with(CARD_PREFIX) {
+        return Ok(Some(Card::from_text(named).map_err(refused)?));
+    }
+    if named != "-" && !named.contains('/') {
+        return Ok(None);
+    }
+    let mut text = Vec::new();
+    // Room for a line end of two bytes.
+    input::read(Path::new(named), MAX_CARD_TEXT_LEN + 2, &mut text)?;
+    let text = str::from_utf8(&text).map_err(|_| refused(CardError::Text))?;
+    let line = text.strip_suffix('\n').unwrap_or(text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    Ok(Some(Card::from_text(line).map_err(refused)?))
 }
 
 fn refused(error: CardError) -> Complaint {

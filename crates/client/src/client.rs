@@ -2,16 +2,16 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use ctalk_core::{Fingerprint, Identity, PublicKeys, Timestamp, classic::BoxKeys};
+use ctalk_core::{Identity, PublicKeys, Timestamp, classic::BoxKeys};
 
 use crate::{
     clock::Clock,
-    directory::{self, Directory},
+    directory::Directory,
     error::Error,
     message::{Draft, Sent},
     relay::Relay,
     send,
-    store::{Contact, Learned, Store},
+    store::{Contact, Store},
 };
 
 /// Most messages that one call of [`Client::fetch`] takes, and most bytes of them, so that a relay
@@ -76,8 +76,8 @@ impl Client {
     /// key card share one envelope, the others get a message each in ClawTalk's format.
     ///
     /// Recipients are contacts' names, or names of the relay, which are pinned by this first use.
-    /// The relay's directory is asked once, so that a changed key is noticed before anything is
-    /// sealed.
+    /// The relay's directory is asked at most once, and not at all for contacts whose key card it
+    /// showed within the last day; a changed key is noticed before anything is sealed.
     ///
     /// # Errors
     /// The outer error stands for all recipients, for example [`Error::Relay`]; an
@@ -87,7 +87,11 @@ impl Client {
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
-        let directory = Directory::fetch(&*self.relay).await?;
+        let directory = if send::needs_directory(self, recipients)? {
+            Directory::fetch(&*self.relay).await?
+        } else {
+            None
+        };
         let outcomes = send::sealed(self, directory.as_ref(), recipients, draft).await;
         self.store_buffered()?;
         Ok(outcomes)
@@ -163,51 +167,6 @@ impl Client {
         }
         self.store_buffered()?;
         Ok(fresh)
-    }
-
-    /// Pins the keys that the relay shows for `name`, provided that their fingerprint is the given
-    /// one. This is the way out of a changed or conflicting key, for somebody who learned the
-    /// fingerprint from its owner.
-    ///
-    /// # Errors
-    /// [`Error::OtherFingerprint`], [`Error::UnknownRecipient`], [`Error::AmbiguousName`],
-    /// [`Error::BadKeys`], [`Error::NameTaken`], and [`Error::KeyConflict`] when another contact or
-    /// I hold a key.
-    pub async fn accept_key(&mut self, name: &str, given: Fingerprint) -> Result<(), Error> {
-        let directory = Directory::fetch(&*self.relay).await?;
-        let pinned = self.contact_for(name)?;
-        let listing = match pinned.as_ref().map(|contact| &contact.address) {
-            Some(Some(address)) => directory.as_ref().map(|found| found.exact(address)),
-            _ => directory.as_ref().map(|found| found.resolve(name)),
-        };
-        let entry = listing.unwrap_or(directory::Listing::Absent).found(name)?;
-        let keys = Directory::keys(entry)?;
-        let offered = keys.fingerprint();
-        if offered != given {
-            return Err(Error::OtherFingerprint {
-                name: name.to_owned(),
-                given,
-                offered,
-            });
-        }
-        let holder = pinned.as_ref().map_or(&entry.name, |contact| &contact.name);
-        directory::check_holders(holder, &keys, self.identity.public_keys(), &self.store)?;
-        let now = self.clock.now();
-        match pinned {
-            Some(contact) if contact.address.is_some() => {
-                self.store.replace_keys(&contact, &keys, now)?;
-                Ok(())
-            }
-            _ => {
-                let pin = directory::Pin {
-                    address: &entry.name,
-                    keys: &keys,
-                    card: None,
-                    learned: Learned::Accepted,
-                };
-                pin.store(&mut self.store, now)
-            }
-        }
     }
 
     /// The clock's time as envelopes carry it.

@@ -1,14 +1,16 @@
-//! Adding contacts by their key cards.
+//! How somebody becomes a contact: by a key card, or by what the relay shows for a name.
 
-use ctalk_core::{Card, PublicKeys, Timestamp, trust};
+use ctalk_core::{Card, Fingerprint, PublicKeys, Timestamp, trust};
+use ctalk_wire::DirectoryEntry;
 
 use crate::{
-    directory,
+    client::Client,
+    directory::{self, Directory, Listing, Pin},
     error::Error,
     store::{Contact, Learned, NewContact, Store, StoreError},
 };
 
-/// What adding a card came to.
+/// What adding a contact came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Added {
@@ -16,7 +18,7 @@ pub enum Added {
     New,
     /// A known contact's card was replaced by a newer one, or its first one.
     Renewed,
-    /// The card was known already.
+    /// Contact and card were known already.
     Known,
     /// A newer card of the contact is known, so this one was ignored.
     Outdated,
@@ -39,7 +41,7 @@ pub fn add_contact(
     let keys = card.public_keys();
     if let Some(contact) = store.contact_signing_with(card.signing_key())? {
         let added = renew(store, &contact, card, now)?;
-        return Ok((reread(store, contact)?, added));
+        return Ok((found(store, &contact.name)?, added));
     }
     trust::card_update(None, card, now).map_err(Error::CardRefused)?;
     let name = match name {
@@ -64,10 +66,154 @@ pub fn add_contact(
         StoreError::NameTaken { name } => Error::NameTaken { name },
         other => Error::Store(other),
     })?;
-    let contact = store.contact(name)?.ok_or_else(|| Error::UnknownContact {
-        name: name.to_owned(),
-    })?;
-    Ok((contact, Added::New))
+    Ok((found(store, name)?, Added::New))
+}
+
+impl Client {
+    /// Pins the agent that the relay knows by this name, under the local name `local` or else the
+    /// same, with the keys and the card that the relay shows for it.
+    ///
+    /// # Errors
+    /// [`Error::UnknownRecipient`], [`Error::AmbiguousName`], [`Error::Myself`], [`Error::BadKeys`],
+    /// [`Error::BadCard`], [`Error::CardRefused`], [`Error::KeyChanged`], [`Error::KeyConflict`],
+    /// [`Error::NameTaken`], [`Error::UnusualName`].
+    pub async fn add_contact(
+        &mut self,
+        address: &str,
+        local: Option<&str>,
+    ) -> Result<(Contact, Added), Error> {
+        let directory = Directory::fetch(&*self.relay).await?;
+        let listing = directory
+            .as_ref()
+            .map(|directory| directory.resolve(address));
+        let entry = listing.unwrap_or(Listing::Absent).found(address)?;
+        meet(self, directory.as_ref(), entry, local)
+    }
+
+    /// Pins the keys and the card that the relay shows for `name`, provided that their fingerprint is
+    /// the given one. This is the way out of a changed or conflicting key, for somebody who learned
+    /// the fingerprint from its owner.
+    ///
+    /// # Errors
+    /// [`Error::OtherFingerprint`], [`Error::UnknownRecipient`], [`Error::AmbiguousName`],
+    /// [`Error::BadKeys`], [`Error::BadCard`], [`Error::CardRefused`], [`Error::NameTaken`], and
+    /// [`Error::KeyConflict`] when another contact or I hold a key.
+    pub async fn accept_key(&mut self, name: &str, given: Fingerprint) -> Result<(), Error> {
+        let directory = Directory::fetch(&*self.relay).await?;
+        let known = self.contact_for(name)?;
+        let known = known.filter(|contact| contact.address.is_some());
+        let listing = directory.as_ref().map(|directory| {
+            let address = known.as_ref().and_then(|contact| contact.address.as_ref());
+            address.map_or_else(
+                || directory.resolve(name),
+                |address| directory.exact(address),
+            )
+        });
+        let entry = listing.unwrap_or(Listing::Absent).found(name)?;
+        let (keys, card) = directory::listed_keys(entry)?;
+        let same = known.as_ref().filter(|contact| contact.keys == keys);
+        let held = same.and_then(|contact| contact.card.as_ref());
+        let offered = match card.as_ref().or(held) {
+            Some(card) => card.fingerprint(),
+            None => keys.fingerprint(),
+        };
+        // Who speaks ClawTalk's format only calls the digest of both classic keys its fingerprint.
+        if given != offered && given != keys.fingerprint() {
+            return Err(Error::OtherFingerprint {
+                name: name.to_owned(),
+                given,
+                offered,
+            });
+        }
+        let (now, millis) = (self.now(), self.clock.now());
+        if let Some(card) = &card {
+            trust::card_update(held, card, now).map_err(Error::CardRefused)?;
+        }
+        let holder = known.as_ref().map_or(&entry.name, |contact| &contact.name);
+        directory::check_holders(holder, &keys, self.identity.public_keys(), &self.store)?;
+        match &known {
+            Some(contact) if contact.keys == keys => {
+                if let Some(card) = &card {
+                    renew(&mut self.store, contact, card, now)?;
+                }
+                self.store.set_accepted(contact)?;
+            }
+            Some(contact) => {
+                self.store
+                    .replace_keys(contact, &keys, card.as_ref(), millis)?;
+            }
+            None => {
+                let pin = Pin {
+                    name: &entry.name,
+                    address: &entry.name,
+                    keys: &keys,
+                    card: card.as_ref(),
+                    learned: Learned::Accepted,
+                };
+                pin.store(&mut self.store, millis)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Finds or makes the contact that a directory's entry stands for, `local` being its name if it is
+/// new, and takes over what is newer in the entry. Whoever has other keys than the pinned ones is
+/// refused.
+pub(crate) fn meet(
+    client: &mut Client,
+    directory: Option<&Directory>,
+    entry: &DirectoryEntry,
+    local: Option<&str>,
+) -> Result<(Contact, Added), Error> {
+    let address = entry.name.as_str();
+    if address == client.name {
+        return Err(Error::Myself {
+            name: address.to_owned(),
+        });
+    }
+    let (keys, card) = directory::listed_keys(entry)?;
+    let (now, millis) = (client.now(), client.clock.now());
+    let mut pin = Pin {
+        name: local.unwrap_or(address),
+        address,
+        keys: &keys,
+        card: card.as_ref(),
+        learned: Learned::FirstUse,
+    };
+    let known = match client.store.contact_at(address)? {
+        Some(contact) => Some(contact),
+        // Added by its card, and now seen here for the first time.
+        None => client
+            .store
+            .contact_signing_with(keys.verifying())?
+            .filter(|contact| contact.address.is_none() && contact.keys == keys),
+    };
+    let Some(contact) = known else {
+        let me = client.identity.public_keys();
+        directory::check_first_contact(directory, pin.name, address, &keys, me, &client.store)?;
+        if let Some(card) = pin.card {
+            trust::card_update(None, card, now).map_err(Error::CardRefused)?;
+        }
+        pin.store(&mut client.store, millis)?;
+        let contact = found(&client.store, pin.name)?;
+        if card.is_some() {
+            client.store.set_refreshed(&contact, millis)?;
+        }
+        return Ok((contact, Added::New));
+    };
+    directory::check_pinned(&contact, &keys)?;
+    if contact.address.is_none() {
+        pin.name = &contact.name;
+        pin.add_address(&mut client.store, millis)?;
+    }
+    // A relay that hides the card cannot take it away; one that shows a newer one renews it.
+    let mut added = Added::Known;
+    if let Some(card) = &card {
+        added = renew(&mut client.store, &contact, card, now)?;
+        client.store.set_refreshed(&contact, millis)?;
+    }
+    Ok((found(&client.store, &contact.name)?, added))
 }
 
 /// Takes over a card that is offered for a contact, if it is newer than the one known.
@@ -93,6 +239,8 @@ pub(crate) fn renew(
     })
 }
 
-fn reread(store: &Store, contact: Contact) -> Result<Contact, Error> {
-    Ok(store.contact(&contact.name)?.unwrap_or(contact))
+fn found(store: &Store, name: &str) -> Result<Contact, Error> {
+    store.contact(name)?.ok_or_else(|| Error::UnknownContact {
+        name: name.to_owned(),
+    })
 }

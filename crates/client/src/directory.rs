@@ -128,6 +128,37 @@ impl Directory {
         }
     }
 
+    /// The entry of a contact: where its address points, else under whatever name the relay lists its
+    /// keys.
+    pub(crate) fn entry_of(&self, contact: &Contact) -> Result<&DirectoryEntry, Error> {
+        if let Some(address) = &contact.address {
+            return self.exact(address).found(&contact.name);
+        }
+        let holds_keys =
+            |entry: &&DirectoryEntry| Self::keys(entry).is_ok_and(|keys| keys == contact.keys);
+        let listed = self.resolve(&contact.name).found(&contact.name);
+        if let Some(entry) = listed.as_ref().ok().copied().filter(holds_keys) {
+            return Ok(entry);
+        }
+        let mut found = certain(&contact.keys.verifying().to_base64())
+            .and_then(|key| self.by_key.get(&key))
+            .into_iter()
+            .flatten()
+            .filter_map(|place| self.entries.get(*place))
+            .filter(holds_keys);
+        match (found.next(), listed) {
+            (Some(entry), _) if found.all(|other| other.name == entry.name) => Ok(entry),
+            (Some(_), _) => Err(Error::AmbiguousName {
+                name: contact.name.clone(),
+            }),
+            // Somebody else has that name at this relay.
+            (None, Ok(_)) => Err(Error::NameTaken {
+                name: contact.name.clone(),
+            }),
+            (None, Err(error)) => Err(error),
+        }
+    }
+
     /// The entry's keys, if they can be used at all.
     pub(crate) fn keys(entry: &DirectoryEntry) -> Result<PublicKeys, Error> {
         let text = |key: &Option<String>| key.clone().unwrap_or_default();
@@ -195,6 +226,17 @@ fn certain(text: &str) -> Option<[u8; CERTAIN]> {
     text.as_bytes().first_chunk::<CERTAIN>().copied()
 }
 
+/// The keys that a directory's entry shows, and its key card if it has one. Nothing has vouched for
+/// either.
+///
+/// # Errors
+/// [`Error::BadKeys`] and [`Error::BadCard`].
+pub fn listed_keys(entry: &DirectoryEntry) -> Result<(PublicKeys, Option<Card>), Error> {
+    let keys = Directory::keys(entry)?;
+    let card = Directory::card(entry, &keys)?;
+    Ok((keys, card))
+}
+
 /// Refuses keys that are mine, or that another contact holds or held before.
 ///
 /// Without this an agent could register somebody else's encryption key under an own signing key
@@ -225,17 +267,18 @@ pub(crate) fn check_holders(
     }
 }
 
-/// As [`check_holders`], and refuses keys that the directory shows for another name too: on a first
-/// contact nobody can say which of the two is their owner.
+/// As [`check_holders`] for the local name, and refuses keys that the directory shows for another
+/// name than `address` too: on a first contact nobody can say which of the two is their owner.
 pub(crate) fn check_first_contact(
     directory: Option<&Directory>,
     name: &str,
+    address: &str,
     keys: &PublicKeys,
     me: &PublicKeys,
     store: &Store,
 ) -> Result<(), Error> {
     check_holders(name, keys, me, store)?;
-    match directory.and_then(|directory| directory.other_holder(name, keys)) {
+    match directory.and_then(|directory| directory.other_holder(address, keys)) {
         None => Ok(()),
         Some((holder, part)) => Err(Error::KeyConflict(trust::KeyConflict {
             offered_name: name.to_owned(),
@@ -253,8 +296,9 @@ pub(crate) fn check_pinned(contact: &Contact, offered: &PublicKeys) -> Result<()
     })
 }
 
-/// Somebody about to be pinned under the relay's name for them.
+/// Somebody about to be pinned under a local name, with the relay's name for them.
 pub(crate) struct Pin<'a> {
+    pub(crate) name: &'a str,
     pub(crate) address: &'a str,
     pub(crate) keys: &'a PublicKeys,
     pub(crate) card: Option<&'a Card>,
@@ -264,27 +308,18 @@ pub(crate) struct Pin<'a> {
 impl Pin<'_> {
     /// Pins them, on first use or because the fingerprint was named.
     pub(crate) fn store(&self, store: &mut Store, now: i64) -> Result<(), Error> {
-        if self.learned == Learned::FirstUse && !is_plain_name(self.address) {
+        if self.learned == Learned::FirstUse && !is_plain_name(self.name) {
             return Err(Error::UnusualName {
-                name: crate::text::escaped(self.address).into_owned(),
+                name: crate::text::escaped(self.name).into_owned(),
             });
         }
-        self.write(self.address, store, now)
+        self.add_address(store, now)
     }
 
-    /// Adds the address to a contact that has these keys.
-    pub(crate) fn add_address(
-        &self,
-        store: &mut Store,
-        contact: &Contact,
-        now: i64,
-    ) -> Result<(), Error> {
-        self.write(&contact.name, store, now)
-    }
-
-    fn write(&self, name: &str, store: &mut Store, now: i64) -> Result<(), Error> {
+    /// Adds the address to the contact of this name, which has these keys.
+    pub(crate) fn add_address(&self, store: &mut Store, now: i64) -> Result<(), Error> {
         let new = NewContact {
-            name,
+            name: self.name,
             address: Some(self.address),
             keys: self.keys,
             card: self.card,

@@ -5,7 +5,9 @@
 //! [`Next::Unauthenticated`]), and handed over until it is committed; what it sends is sealed for exactly the named recipient. Peers' keys are pinned at
 //! first use, and a relay that shows another key later is found out.
 //!
-//! - [`Profile`], [`register`], [`client`](fn@client), [`Client`], [`Error`], [`Class`]: the paved path
+//! - [`Profile`], [`register`], [`publish`], [`client`](fn@client), [`Client`], [`Error`], [`Class`]:
+//!   the paved path
+//! - [`own_card`], [`add_contact`], [`Added`], [`listed_keys`]: key cards, one's own and others'
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
@@ -38,12 +40,13 @@ pub use ctalk_wire as wire;
 
 pub use client::Client;
 pub use contacts::{Added, add_contact};
+pub use directory::listed_keys;
 pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
 pub use own_card::own_card;
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
-pub use registration::{Admission, client, register};
+pub use registration::{Admission, client, publish, register};
 
 /// The operating system's randomness.
 fn rng() -> impl rand_core::CryptoRng {

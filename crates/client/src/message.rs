@@ -134,6 +134,8 @@ pub struct Draft {
     pub message_type: MessageType,
     /// Conversation label; the relay sees it unless it is in an envelope.
     pub topic: Option<String>,
+    /// Show the topic to the relay even beside an envelope.
+    pub public_topic: bool,
     /// Pairs requests with responses; the relay sees it unless it is in an envelope.
     pub correlation_id: Option<String>,
     /// The id of the message this one answers; the relay sees it, and may change it, unless it is in
@@ -154,6 +156,7 @@ impl Draft {
             content,
             message_type: MessageType::Request,
             topic: None,
+            public_topic: false,
             correlation_id: None,
             reply_to: None,
             ttl: None,
@@ -224,6 +227,18 @@ pub enum Format {
     Classic,
     /// Plain JSON.
     Plain,
+}
+
+impl Format {
+    /// The word used in JSON and output.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Classic => "classic",
+            Self::Plain => "plain",
+        }
+    }
 }
 
 /// A message that was received. Whether it is to be believed stands in `trust`: only `from` and

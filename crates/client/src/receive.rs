@@ -559,7 +559,7 @@ impl Judge<'_> {
             _ => None,
         };
         let (me, store) = (self.client.identity.public_keys(), &self.client.store);
-        match directory::check_first_contact(directory, from, keys, me, store) {
+        match directory::check_first_contact(directory, from, from, keys, me, store) {
             Err(error @ Error::KeyConflict(_)) => Err(Refusal::message(Reason::KeyConflict, error)),
             other => Ok(other?),
         }
@@ -568,6 +568,7 @@ impl Judge<'_> {
     fn pin(&mut self, from: &str, keys: &PublicKeys, card: Option<&Card>) -> Result<(), Refusal> {
         let now = self.client.clock.now();
         let pin = directory::Pin {
+            name: from,
             address: from,
             keys,
             // A card with other classic keys than the relay shows is not taken over.

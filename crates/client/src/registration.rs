@@ -2,16 +2,21 @@
 
 use std::sync::Arc;
 
+use ctalk_core::{CARD_PREFIX, Card, Timestamp};
 use ctalk_wire as wire;
 use zeroize::Zeroizing;
 
 use crate::{
-    client::Client,
+    client::{Client, timestamp},
     clock::Clock,
     error::Error,
     keystore::{Keystore, Secrets},
+    own_card::own_card,
     profile::Profile,
-    relay::clawtalk::{BearerKey, ClawTalk},
+    relay::{
+        Relay,
+        clawtalk::{BearerKey, ClawTalk},
+    },
 };
 
 /// What lets a new agent in.
@@ -23,12 +28,13 @@ pub enum Admission {
     Invite(Zeroizing<String>),
 }
 
-/// Registers the profile's agent at the relay at `url`, stores the API key and publishes the keys.
+/// Registers the profile's agent at the relay at `url`, stores the API key, and publishes the keys
+/// and the key card, which is returned.
 ///
-/// Safe to repeat: once an API key is stored, only the keys are published again.
+/// Safe to repeat: once an API key is stored, there is only publishing left.
 ///
 /// # Errors
-/// [`Error::Relay`], [`Error::Keystore`], [`Error::Profile`].
+/// [`Error::Relay`], [`Error::Profile`], and those of [`own_card`].
 pub async fn register(
     profile: &mut Profile,
     keystore: &Keystore,
@@ -37,12 +43,12 @@ pub async fn register(
     admission: Admission,
     owner: &str,
     clock: Arc<dyn Clock>,
-) -> Result<(), Error> {
+) -> Result<Card, Error> {
     let identity = secrets.unlock()?;
     let public_key = identity.public_keys().encryption().to_base64();
     let signing_key = identity.public_keys().verifying().to_base64();
     let visitor = ClawTalk::new(url, None, Arc::clone(&clock))?;
-    let url = crate::relay::Relay::url(&visitor).to_owned();
+    let url = visitor.url().to_owned();
     let name = profile.name().to_owned();
     let key = match secrets.api_key(&url) {
         Some(key) => BearerKey::new(key),
@@ -78,16 +84,39 @@ pub async fn register(
     };
     profile.set_relay(&url);
     profile.save()?;
+    let relay = ClawTalk::new(&url, Some(key), Arc::clone(&clock))?;
+    publish(profile, keystore, secrets, &relay, timestamp(clock.now())).await
+}
+
+/// Publishes the profile's keys and its card in its entry of the relay's directory, and returns the
+/// card. Whatever else the entry says that the agent can do stays there.
+///
+/// # Errors
+/// [`Error::Relay`], and those of [`own_card`].
+pub async fn publish(
+    profile: &Profile,
+    keystore: &Keystore,
+    secrets: &Secrets,
+    relay: &ClawTalk,
+    now: Timestamp,
+) -> Result<Card, Error> {
+    let card = own_card(profile, keystore, secrets, now)?;
+    let entries = relay.directory().await?;
+    let mut capabilities = entries
+        .into_iter()
+        .find(|entry| entry.name == profile.name())
+        .map(|entry| entry.capabilities)
+        .unwrap_or_default();
+    capabilities.retain(|capability| !capability.starts_with(CARD_PREFIX));
+    capabilities.push(card.to_text());
     // An invite's registration leaves the keys empty at the reference relay.
     let patch = wire::PatchAgent {
-        public_key: Some(public_key),
-        signing_key: Some(signing_key),
-        capabilities: None,
+        public_key: Some(card.public_keys().encryption().to_base64()),
+        signing_key: Some(card.public_keys().verifying().to_base64()),
+        capabilities: Some(capabilities),
     };
-    ClawTalk::new(&url, Some(key), clock)?
-        .patch(&name, &patch)
-        .await?;
-    Ok(())
+    relay.patch(profile.name(), &patch).await?;
+    Ok(card)
 }
 
 /// Puts the profile's agent together for the relay at `url`, with `api_key` or else the stored one.

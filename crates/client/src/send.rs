@@ -14,16 +14,18 @@ use ctalk_wire::MessageType;
 
 use crate::{
     client::Client,
-    contacts,
-    directory::{self, Directory},
+    contacts::{self, Added},
+    directory::Directory,
     error::Error,
     message::{Draft, Format, Sent},
     relay::{Accepted, Body, Destination, Outgoing},
-    store::{Contact, Learned},
+    store::Contact,
 };
 
 /// How long an envelope lives unless the sender says otherwise.
 const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a contact's card is used before the directory is asked for a newer one, in milliseconds.
+const REFRESH: i64 = 24 * 60 * 60 * 1000;
 
 /// Sends a message to everybody named, sealed; one outcome each, in order.
 pub(crate) async fn sealed(
@@ -112,7 +114,7 @@ async fn native(
         },
         // What the message is about stands inside; outside it is a notification like any other.
         message_type: MessageType::Notification,
-        topic: None,
+        topic: draft.topic.clone().filter(|_| draft.public_topic),
         correlation_id: None,
         reply_to: None,
         ttl: Some(life.as_secs()),
@@ -232,6 +234,32 @@ impl Recipient {
     }
 }
 
+/// Whether the directory has to be asked before something is sent to these names.
+pub(crate) fn needs_directory(client: &Client, names: &[String]) -> Result<bool, Error> {
+    for name in names {
+        if client
+            .contact_for(name)?
+            .is_none_or(|contact| !is_fresh(&contact, client))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the contact's card is current and was seen in the directory not long ago.
+fn is_fresh(contact: &Contact, client: &Client) -> bool {
+    let age = contact
+        .refreshed
+        .map(|refreshed| client.clock.now().saturating_sub(refreshed));
+    contact.address.is_some()
+        && age.is_some_and(|age| (0..REFRESH).contains(&age))
+        && contact
+            .card
+            .as_ref()
+            .is_some_and(|card| card.is_current(client.now()))
+}
+
 fn recipient(
     client: &mut Client,
     directory: Option<&Directory>,
@@ -248,68 +276,16 @@ fn recipient(
         let address = contact.address.clone().ok_or_else(unknown)?;
         return Recipient::known(contact, address, now);
     };
-    let listing = match known.as_ref().map(|contact| &contact.address) {
-        Some(Some(address)) => directory.exact(address),
-        _ => directory.resolve(name),
+    let entry = match &known {
+        Some(contact) => directory.entry_of(contact)?,
+        None => directory.resolve(name).found(name)?,
     };
-    let entry = listing.found(name)?;
-    let address = entry.name.clone();
-    if address == client.name {
-        return Err(Error::Myself { name: address });
-    }
-    let keys = Directory::keys(entry)?;
-    let card = Directory::card(entry, &keys)?;
-    let known = match known {
-        Some(contact) => Some(contact),
-        // Another spelling of a known name is the same recipient, with the same pin.
-        None => client.store.contact_at(&address)?,
-    };
-    let millis = client.clock.now();
-    let Some(contact) = known else {
-        directory::check_first_contact(
-            Some(directory),
-            &address,
-            &keys,
-            client.identity.public_keys(),
-            &client.store,
-        )?;
-        let pin = directory::Pin {
-            address: &address,
-            keys: &keys,
-            card: card.as_ref(),
-            learned: Learned::FirstUse,
-        };
-        pin.store(&mut client.store, millis)?;
-        let contact = client.store.contact(&address)?;
-        let contact = contact.ok_or_else(|| Error::UnknownContact {
-            name: address.clone(),
-        })?;
-        let recipient = Recipient::known(contact, address, now)?;
-        return Ok(Recipient {
-            pinned_now: true,
-            ..recipient
-        });
-    };
-    if contact.address.is_some() {
-        directory::check_pinned(&contact, &keys)?;
-    } else if contact.keys == keys {
-        let pin = directory::Pin {
-            address: &address,
-            keys: &keys,
-            card: None,
-            learned: Learned::FirstUse,
-        };
-        pin.add_address(&mut client.store, &contact, millis)?;
-    } else {
-        // Somebody else has that name at this relay.
-        return Err(Error::NameTaken { name: contact.name });
-    }
-    // A relay that hides the card cannot take it away; one that shows a newer one renews it.
-    if let Some(card) = card {
-        contacts::renew(&mut client.store, &contact, &card, now)?;
-    }
-    let contact = client.store.contact(&contact.name)?.unwrap_or(contact);
-    Recipient::known(contact, address, now)
+    let (contact, added) = contacts::meet(client, Some(directory), entry, None)?;
+    let recipient = Recipient::known(contact, entry.name.clone(), now)?;
+    Ok(Recipient {
+        pinned_now: added == Added::New,
+        ..recipient
+    })
 }
 
 fn outgoing(to: Destination, draft: &Draft, body: Body) -> Outgoing {

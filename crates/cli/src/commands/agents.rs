@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ctalk::{
-    Trust,
-    core::{Fingerprint, PublicKeys},
+    Format, Trust,
+    core::Fingerprint,
     relay::Relay,
     store::{Contact, Store},
     text::escaped,
@@ -33,6 +33,8 @@ struct Agent {
     signing_key: Option<String>,
     #[serde(serialize_with = "optional_hex")]
     fingerprint: Option<Fingerprint>,
+    /// The format that it reads, when its keys are usable.
+    format: Option<Format>,
     /// The contact's standing, when the agent is one.
     contact: Option<&'static str>,
     /// Whether the relay shows other keys than the pinned ones.
@@ -55,7 +57,15 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         agents.iter().try_for_each(|agent| output.object(agent))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let heading = ["NAME", "ONLINE", "LAST SEEN", "CONTACT", "FINGERPRINT"].map(str::to_owned);
+    let heading = [
+        "NAME",
+        "ONLINE",
+        "LAST SEEN",
+        "CONTACT",
+        "FORMAT",
+        "FINGERPRINT",
+    ]
+    .map(str::to_owned);
     let rows: Vec<_> = std::iter::once(heading)
         .chain(agents.iter().map(Agent::row))
         .collect();
@@ -65,25 +75,33 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
 
 impl Agent {
     fn new(entry: DirectoryEntry, contact: Option<Contact>) -> Self {
-        let text = |key: &Option<String>| key.clone().unwrap_or_default();
-        let keys =
-            PublicKeys::from_base64(&text(&entry.public_key), &text(&entry.signing_key)).ok();
+        let listed = ctalk::listed_keys(&entry).ok();
+        let keys = listed.as_ref().map(|(keys, _)| keys);
         let changed = contact
             .as_ref()
-            .is_some_and(|contact| Some(&contact.keys) != keys.as_ref());
+            .is_some_and(|contact| Some(&contact.keys) != keys);
+        let format = listed.as_ref().map(|(_, card)| match card {
+            Some(_) => Format::Native,
+            None => Format::Classic,
+        });
+        let fingerprint = listed.as_ref().map(|(keys, card)| match card {
+            Some(card) => card.fingerprint(),
+            None => keys.fingerprint(),
+        });
         Self {
             name: entry.name,
             online: entry.online,
             last_seen: entry.last_seen,
             public_key: entry.public_key,
             signing_key: entry.signing_key,
-            fingerprint: keys.map(|keys| keys.fingerprint()),
+            fingerprint,
+            format,
             contact: contact.map(|_| Trust::Pinned.as_str()),
             changed,
         }
     }
 
-    fn row(&self) -> [String; 5] {
+    fn row(&self) -> [String; 6] {
         let shown = |text: Option<&str>| escaped(text.unwrap_or("-")).into_owned();
         let online = match self.online {
             Some(true) => "yes",
@@ -101,6 +119,7 @@ impl Agent {
             online.to_owned(),
             shown(self.last_seen.as_deref()),
             shown(contact),
+            shown(self.format.map(Format::as_str)),
             shown(fingerprint.as_deref()),
         ]
     }

@@ -3,15 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use ctalk::{
-    Class, Profile,
-    core::{Card, Fingerprint, Timestamp},
-    keystore::{Keystore, Secrets},
-};
+use ctalk::{Class, core::Fingerprint};
 use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde::Serialize;
 
-use crate::{context::Context, exit::Complaint};
+use crate::{args::RelayArg, context::Context, exit::Complaint, runtime};
 
 /// Print the profile's key card, which others need to seal envelopes to it
 #[derive(clap::Args)]
@@ -19,6 +15,9 @@ pub(crate) struct Args {
     /// Print it as a QR code
     #[arg(long, conflicts_with = "json")]
     qr: bool,
+    /// Put it into the relay's directory too, as `ctalk register` did
+    #[arg(long)]
+    publish: bool,
 }
 
 #[derive(Serialize)]
@@ -38,7 +37,16 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let output = context.output;
     let profile = context.profile()?;
     let (keystore, secrets) = context.keystore(&profile)?;
-    let card = current(&profile, &keystore, secrets, super::now())?;
+    let now = super::now();
+    let card = if args.publish {
+        let url = context.relay_url(RelayArg { url: None }, Some(&profile))?;
+        let relay = context.connect(&url, &secrets)?;
+        runtime::run(async {
+            Ok(ctalk::publish(&profile, &keystore, &secrets, &relay, now).await?)
+        })?
+    } else {
+        ctalk::own_card(&profile, &keystore, &secrets, now)?
+    };
     let text = card.to_text();
     if output.is_json() {
         output.object(&Shown {
@@ -56,25 +64,6 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         output.line(&text)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The profile's card; a new one is stored before anybody sees it.
-fn current(
-    profile: &Profile,
-    keystore: &Keystore,
-    mut secrets: Secrets,
-    now: Timestamp,
-) -> Result<Card> {
-    let addresses: Vec<_> = profile.relay().into_iter().collect();
-    let mut made = ctalk::own_card(&mut secrets, profile.name(), &addresses, now);
-    if let Ok((_, true)) = made {
-        // Once more under the lock, because another process may have made one meanwhile.
-        keystore.update(|secrets| {
-            made = ctalk::own_card(secrets, profile.name(), &addresses, now);
-        })?;
-    }
-    let (card, _) = made?;
-    Ok(card)
 }
 
 fn qr(text: &str) -> Result<String> {

@@ -3,14 +3,27 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use ctalk::{Class, Error, Trust, core::Fingerprint, store::Contact, text::escaped};
+use ctalk::{
+    Added, Class, Error, Format, Profile, Trust, core::Fingerprint, store::Contact, text::escaped,
+};
 use serde::Serialize;
 
-use crate::{args::RelayArg, context::Context, exit::Complaint, output::Output};
+use crate::{args::RelayArg, context::Context, exit::Complaint, output::Output, peer};
 
 /// Look after the peers whose keys are pinned
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
+    /// Add somebody, by a key card or by the name that the relay has for them
+    Add {
+        /// A key card, `-` or a path with a `/` to read one from, or the relay's name for an agent
+        #[arg(value_name = "CARD-OR-NAME")]
+        peer: String,
+        /// The contact's name here [default: the one on the card, or the relay's]
+        #[arg(long = "as", value_name = "NAME", value_parser = name)]
+        local: Option<String>,
+        #[command(flatten)]
+        relay: RelayArg,
+    },
     /// List all contacts
     List {
         #[command(flatten)]
@@ -54,6 +67,10 @@ struct Shown<'a> {
     fingerprint: Fingerprint,
     public_key: String,
     signing_key: String,
+    /// The format that it is written to in.
+    format: Format,
+    /// Until when envelopes can be sealed to its card.
+    card_expires: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +82,18 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
     let output = context.output;
     let profile = context.profile()?;
     match command {
+        Command::Add { peer, local, relay } => {
+            let (contact, added) = add(&peer, local.as_deref(), relay, &profile, context)?;
+            output.note(match added {
+                Added::New => "added and pinned",
+                Added::Renewed => "known already; the key card is newer than the one held",
+                Added::Outdated => {
+                    "known already; a newer key card is held, so this one is ignored"
+                }
+                _ => "known already",
+            });
+            show(&contact, output)?;
+        }
         Command::List { relay } => {
             let contacts = context.store(&profile, relay)?.contacts()?;
             list(&contacts, output)?;
@@ -109,6 +138,36 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn add(
+    peer: &str,
+    local: Option<&str>,
+    relay: RelayArg,
+    profile: &Profile,
+    context: &Context<'_>,
+) -> Result<(Contact, Added)> {
+    let Some(card) = peer::card(peer)? else {
+        let mut client = context.client(profile, relay)?;
+        return crate::runtime::run(async { Ok(client.add_contact(peer, local).await?) });
+    };
+    let (_, secrets) = context.keystore(profile)?;
+    let identity = secrets.unlock()?;
+    let mut store = context.store(profile, relay)?;
+    let me = identity.public_keys();
+    Ok(ctalk::add_contact(
+        &mut store,
+        me,
+        &card,
+        local,
+        super::now(),
+    )?)
+}
+
+/// A name that cannot be mistaken for another one, a path or an option.
+fn name(text: &str) -> Result<String, ctalk::ProfileError> {
+    ctalk::check_name(text)?;
+    Ok(text.to_owned())
+}
+
 fn list(contacts: &[Contact], output: &Output) -> Result<()> {
     if output.is_json() {
         return contacts
@@ -144,6 +203,8 @@ fn show(contact: &Contact, output: &Output) -> Result<()> {
         row("fingerprint", &shown.fingerprint.to_string()),
         row("public key", &shown.public_key),
         row("signing key", &shown.signing_key),
+        row("format", shown.format.as_str()),
+        row("card expires", shown.card_expires.as_deref().unwrap_or("-")),
     ])
 }
 
@@ -158,6 +219,14 @@ impl<'a> Shown<'a> {
             fingerprint: contact.fingerprint(),
             public_key: contact.keys.encryption().to_base64(),
             signing_key: contact.keys.verifying().to_base64(),
+            format: match contact.card {
+                Some(_) => Format::Native,
+                None => Format::Classic,
+            },
+            card_expires: contact
+                .card
+                .as_ref()
+                .map(|card| super::shown_time(card.expires())),
         }
     }
 }

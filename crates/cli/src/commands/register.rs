@@ -11,7 +11,7 @@ use crate::{
     args::RelayArg, context::Context, environment, exit::Complaint, output::Output, secrets,
 };
 
-/// Register the profile's name and keys at a relay
+/// Register the profile at a relay: its name, its keys and its key card
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -49,8 +49,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let (keystore, secrets) = context.keystore(&profile)?;
     let owner = args.owner.unwrap_or_else(|| profile.name().to_owned());
     let clock = Arc::new(SystemClock);
-    crate::runtime::run(async {
-        ctalk::register(
+    let card = crate::runtime::run(async {
+        let registering = ctalk::register(
             &mut profile,
             &keystore,
             &secrets,
@@ -58,15 +58,13 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             admission,
             &owner,
             clock,
-        )
-        .await?;
-        Ok(())
+        );
+        Ok(registering.await?)
     })?;
-    let identity = ctalk::core::Identity::from_keygen_json(secrets.identity())?;
     let registered = Registered {
         name: profile.name(),
         relay: profile.relay(),
-        fingerprint: identity.public_keys().fingerprint(),
+        fingerprint: card.fingerprint(),
     };
     if output.is_json() {
         output.object(&registered)?;

@@ -45,7 +45,7 @@ pub(crate) struct Args {
     /// Send this JSON, or that in a file for @FILE
     #[arg(long, value_name = "JSON")]
     data: Option<String>,
-    /// Send this file's content, which must be UTF-8 text
+    /// Send this file's content; what is not UTF-8 text goes only to recipients with a key card
     #[arg(long, value_name = "FILE", conflicts_with = "data")]
     file: Option<PathBuf>,
     /// What the message is for
@@ -56,16 +56,19 @@ pub(crate) struct Args {
         value_parser = PossibleValuesParser::new(["request", "response", "notification"]).map(message_type)
     )]
     message_type: MessageType,
-    /// Conversation label; the relay sees it
+    /// Conversation label; the relay sees it unless it is inside an envelope
     #[arg(long)]
     topic: Option<String>,
-    /// Pairs a response with its request; the relay sees it
+    /// Show the topic to the relay even beside an envelope
+    #[arg(long, requires = "topic")]
+    public_topic: bool,
+    /// Pairs a response with its request; inside the envelope where there is one
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
-    /// The id of the message that this one answers; the relay sees it and could change it
+    /// The id of the message that this one answers; inside the envelope where there is one
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
-    /// How long the relay may keep the message
+    /// How long the relay may keep the message, and how long an envelope lives: at most 30 days
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..))]
     ttl: Option<u64>,
     /// Neither encrypt nor sign: everybody on the way can read and change the message
@@ -111,6 +114,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         content: content(text, args.data, args.file)?,
         message_type: args.message_type,
         topic: args.topic,
+        public_topic: args.public_topic,
         correlation_id: args.correlation_id,
         reply_to: args.reply_to,
         ttl: args.ttl,

@@ -30,6 +30,9 @@ pub(crate) struct Me<'a> {
     name: &'a str,
     #[serde(serialize_with = "hex")]
     fingerprint: Fingerprint,
+    /// What those who know no key card of it see.
+    #[serde(serialize_with = "hex")]
+    classic_fingerprint: Fingerprint,
     public_key: String,
     signing_key: String,
     key_store: String,
@@ -41,7 +44,8 @@ impl<'a> Me<'a> {
     pub(crate) fn new(profile: &'a Profile, profile_name: &'a str, keys: &PublicKeys) -> Self {
         Self {
             name: profile.name(),
-            fingerprint: keys.fingerprint(),
+            fingerprint: Fingerprint::native(keys.verifying()),
+            classic_fingerprint: keys.fingerprint(),
             public_key: keys.encryption().to_base64(),
             signing_key: keys.verifying().to_base64(),
             key_store: profile.key_store().to_string(),
@@ -58,6 +62,7 @@ impl<'a> Me<'a> {
         output.table(&[
             row("name", self.name),
             row("fingerprint", &self.fingerprint.to_string()),
+            row("classic fingerprint", &self.classic_fingerprint.to_string()),
             row("public key", &self.public_key),
             row("signing key", &self.signing_key),
             row("key store", &self.key_store),

@@ -24,6 +24,8 @@ pub struct Contact {
     pub keys: PublicKeys,
     /// The newest key card known. With one, the contact is written to in envelopes only.
     pub card: Option<Card>,
+    /// When the relay's directory last showed its card, in milliseconds since the Unix epoch.
+    pub(crate) refreshed: Option<i64>,
 }
 
 impl Contact {
@@ -44,7 +46,7 @@ impl Contact {
 pub enum Learned {
     /// The relay showed them when they were first needed.
     FirstUse,
-    /// Somebody named their fingerprint.
+    /// Somebody named their fingerprint, or handed over their card.
     Accepted,
 }
 
@@ -82,7 +84,8 @@ pub struct NewContact<'a> {
 
 const CONTACT: &str = "
     SELECT c.id, c.name, c.learned, e.since, e.key, s.key,
-           (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1), c.card
+           (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1), c.card,
+           c.refreshed
     FROM contacts c
     JOIN keys e ON e.contact = c.id AND e.kind = 'encryption' AND e.until IS NULL
     JOIN keys s ON s.contact = c.id AND s.kind = 'signing' AND s.until IS NULL";
@@ -215,7 +218,35 @@ impl Store {
         })
     }
 
-    /// Replaces a contact's keys; the former ones are kept as retired.
+    /// Records that the relay's directory showed the contact's card.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn set_refreshed(&mut self, contact: &Contact, now: i64) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE contacts SET refreshed = ?2 WHERE id = ?1",
+                params![contact.id, now],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Records that somebody vouched for a contact's keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn set_accepted(&mut self, contact: &Contact) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE contacts SET learned = ?2 WHERE id = ?1",
+                params![contact.id, Learned::Accepted.as_str()],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Replaces a contact's keys, and its card if it had one; the former keys are kept as retired.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -223,6 +254,7 @@ impl Store {
         &mut self,
         contact: &Contact,
         keys: &PublicKeys,
+        card: Option<&Card>,
         now: i64,
     ) -> Result<(), StoreError> {
         self.write(|transaction| {
@@ -232,8 +264,12 @@ impl Store {
             )?;
             insert_keys(transaction, contact.id, keys, now)?;
             transaction.execute(
-                "UPDATE contacts SET learned = ?2, card = NULL WHERE id = ?1",
-                params![contact.id, Learned::Accepted.as_str()],
+                "UPDATE contacts SET learned = ?2, card = ?3, refreshed = NULL WHERE id = ?1",
+                params![
+                    contact.id,
+                    Learned::Accepted.as_str(),
+                    card.map(Card::as_bytes)
+                ],
             )?;
             Ok(())
         })
@@ -306,5 +342,6 @@ fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
             .get::<_, Option<Vec<u8>>>(7)?
             .map(|card| Card::parse(&card).map_err(|_| damaged(7, "a stored card is damaged")))
             .transpose()?,
+        refreshed: row.get(8)?,
     })
 }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -82,6 +82,10 @@ const MIGRATIONS: [&str; 2] = [
         PRIMARY KEY (sender, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX seen_envelopes_by_expiry ON seen_envelopes (expires);
+",
+    "
+    -- When the relay's directory last showed the contact's card.
+    ALTER TABLE contacts ADD COLUMN refreshed INTEGER;
 ",
 ];
 

@@ -119,6 +119,10 @@ impl Native {
     async fn receive(&mut self) -> (Vec<Received>, Vec<SetAside>) {
         self.agent.receive_all().await
     }
+
+    fn contact(&self, name: &str) -> Option<ctalk::store::Contact> {
+        self.agent.client.store().contact(name).unwrap()
+    }
 }
 
 fn sign(identity: &Identity, xwing: &XWingSecret, name: &str, serial: u64, created: i64) -> Card {
@@ -311,6 +315,7 @@ async fn a_relay_that_hides_a_pinned_card_gets_no_weaker_message() {
         .remove(0)
         .unwrap();
     scene.bob.publish(&scene.relay, &[], &scene.clock).await;
+    scene.clock.advance(DAY);
     let sent = scene
         .alice
         .send(&["bob"], &text_draft("2"))
@@ -332,7 +337,7 @@ async fn cards_that_are_out_of_order_stop_sending() {
         .remove(0)
         .unwrap();
     let same_serial = sign(&scene.bob.agent.identity, &other, "bob", 1, NOW);
-    let future = sign(&scene.bob.agent.identity, &other, "bob", 9, NOW + DAY);
+    let future = sign(&scene.bob.agent.identity, &other, "bob", 9, NOW + 20 * DAY);
     let foreign = scene.alice.card.to_text();
     let cases = [
         vec![bob.to_text(), same_serial.to_text()],
@@ -343,6 +348,7 @@ async fn cards_that_are_out_of_order_stop_sending() {
         vec!["ctalk-card:".to_owned()],
     ];
     for cards in cases {
+        scene.clock.advance(DAY);
         scene.bob.publish(&scene.relay, &cards, &scene.clock).await;
         let before = scene.relay.stored().len();
         let error = scene
@@ -356,6 +362,7 @@ async fn cards_that_are_out_of_order_stop_sending() {
     }
     // An older card changes nothing, a newer one is taken over.
     for (serial, key) in [(0, &other), (2, &other)] {
+        scene.clock.advance(DAY);
         let card = sign(&scene.bob.agent.identity, key, "bob", serial, NOW);
         scene
             .bob
@@ -595,4 +602,145 @@ async fn a_card_pins_its_owner_once_and_only_with_the_keys_that_are_known() {
     assert_eq!(messages.len(), 1, "{set_aside:?}");
     assert_eq!(messages[0].from.as_deref(), Some("al"));
     assert_eq!(messages[0].relay_from, "alice");
+}
+
+#[tokio::test]
+async fn a_card_that_the_directory_showed_is_used_for_a_day_without_asking_again() {
+    let mut scene = Scene::new().await;
+    let send = async |scene: &mut Scene| {
+        let mut outcomes = scene.alice.send(&["bob"], &text_draft("hi")).await;
+        outcomes.remove(0)
+    };
+    send(&mut scene).await.unwrap();
+    let broken = ["ctalk-card:AAAA".to_owned()];
+    scene.bob.publish(&scene.relay, &broken, &scene.clock).await;
+    scene.clock.advance(DAY - 1);
+    send(&mut scene).await.unwrap();
+    scene.clock.advance(1);
+    let error = send(&mut scene).await.unwrap_err();
+    assert!(matches!(error, Error::BadCard { .. }), "{error}");
+    // A clock that was set back does not make the card fresh.
+    let good = [scene.bob.card.to_text()];
+    scene.bob.publish(&scene.relay, &good, &scene.clock).await;
+    send(&mut scene).await.unwrap();
+    scene.bob.publish(&scene.relay, &broken, &scene.clock).await;
+    scene.clock.advance(-1);
+    send(&mut scene).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_contact_added_by_its_card_is_found_at_the_relay_by_its_keys() {
+    let mut scene = Scene::new().await;
+    let me = *scene.alice.agent.identity.public_keys();
+    let card = scene.bob.card.clone();
+    let store = scene.alice.agent.client.store_mut();
+    add_contact(store, &me, &card, Some("robert"), at(NOW)).unwrap();
+    let mut outcomes = scene.alice.send(&["robert"], &text_draft("hi")).await;
+    let sent = outcomes.remove(0).unwrap();
+    assert_eq!((sent.to.as_str(), sent.pinned), ("robert", false));
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    let contact = scene.alice.contact("robert").unwrap();
+    assert_eq!(contact.address.as_deref(), Some("bob"));
+
+    // Whom the relay does not list is not reached by somebody else of that name.
+    let stranger = crate::agents::new_identity();
+    let xwing = XWingSecret::generate(&mut rng());
+    let carol = sign(&stranger, &xwing, "carol", 1, NOW);
+    let store = scene.alice.agent.client.store_mut();
+    add_contact(store, &me, &carol, Some("bob"), at(NOW)).unwrap();
+    let mut outcomes = scene.alice.send(&["bob"], &text_draft("hi")).await;
+    let error = outcomes.remove(0).unwrap_err();
+    assert!(matches!(error, Error::NameTaken { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_agent_of_the_relay_is_added_under_a_name_of_ones_own() {
+    let mut scene = Scene::new().await;
+    let client = &mut scene.alice.agent.client;
+    let (contact, added) = client.add_contact("bob", Some("robert")).await.unwrap();
+    assert_eq!((contact.name.as_str(), added), ("robert", Added::New));
+    assert_eq!(contact.address.as_deref(), Some("bob"));
+    assert_eq!(contact.card.as_ref(), Some(&scene.bob.card));
+    let (contact, added) = client.add_contact("bob", Some("other")).await.unwrap();
+    assert_eq!((contact.name.as_str(), added), ("robert", Added::Known));
+    for (name, local) in [("alice", None), ("nobody", None)] {
+        assert!(client.add_contact(name, local).await.is_err(), "{name}");
+    }
+    let mut dave = Native::register(&scene.relay, "dave", &scene.clock, true).await;
+    let client = &mut scene.alice.agent.client;
+    let error = client
+        .add_contact("dave", Some("Robert"))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::NameTaken { .. }), "{error}");
+    let error = client.add_contact("dave", Some("-rf")).await.unwrap_err();
+    assert!(matches!(error, Error::UnusualName { .. }), "{error}");
+    dave.send(&["alice"], &text_draft("hi"))
+        .await
+        .remove(0)
+        .unwrap();
+    let (messages, _) = scene.alice.receive().await;
+    assert_eq!(messages[0].from.as_deref(), Some("dave"));
+}
+
+#[tokio::test]
+async fn a_named_fingerprint_accepts_a_card_but_never_an_older_one() {
+    let mut scene = Scene::new().await;
+    let send = scene.alice.send(&["bob"], &text_draft("hi")).await;
+    send.into_iter().for_each(|sent| drop(sent.unwrap()));
+    let (old, other) = (scene.bob.card.clone(), XWingSecret::generate(&mut rng()));
+
+    // The same identity: the fingerprint is that of its card, or of its classic keys.
+    let newer = sign(&scene.bob.agent.identity, &other, "bob", 2, NOW);
+    scene
+        .bob
+        .publish(&scene.relay, &[newer.to_text()], &scene.clock)
+        .await;
+    for fingerprint in [newer.fingerprint(), newer.public_keys().fingerprint()] {
+        let client = &mut scene.alice.agent.client;
+        client.accept_key("bob", fingerprint).await.unwrap();
+    }
+    assert_eq!(
+        scene.alice.contact("bob").unwrap().card,
+        Some(newer.clone())
+    );
+    scene
+        .bob
+        .publish(&scene.relay, &[old.to_text()], &scene.clock)
+        .await;
+    let client = &mut scene.alice.agent.client;
+    client.accept_key("bob", old.fingerprint()).await.unwrap();
+    assert_eq!(
+        scene.alice.contact("bob").unwrap().card,
+        Some(newer.clone())
+    );
+    // Without a card in the directory the held one is what the fingerprint is compared with.
+    scene.bob.publish(&scene.relay, &[], &scene.clock).await;
+    let client = &mut scene.alice.agent.client;
+    client.accept_key("bob", old.fingerprint()).await.unwrap();
+    let wrong = scene.alice.card.fingerprint();
+    let client = &mut scene.alice.agent.client;
+    let error = client.accept_key("bob", wrong).await.unwrap_err();
+    assert!(matches!(error, Error::OtherFingerprint { .. }), "{error}");
+
+    // Another identity: its keys and its card take the place of the old ones.
+    let successor = crate::agents::new_identity();
+    let card = sign(&successor, &other, "bob", 1, NOW);
+    let patch = PatchAgent {
+        public_key: Some(successor.public_keys().encryption().to_base64()),
+        signing_key: Some(successor.public_keys().verifying().to_base64()),
+        capabilities: Some(vec![card.to_text()]),
+    };
+    let relay = &scene.relay;
+    let bob = ClawTalk::new(
+        &relay.url(),
+        Some(scene.bob.key()),
+        Arc::new(scene.clock.clone()),
+    );
+    bob.unwrap().patch("bob", &patch).await.unwrap();
+    let client = &mut scene.alice.agent.client;
+    client.accept_key("bob", card.fingerprint()).await.unwrap();
+    let contact = scene.alice.contact("bob").unwrap();
+    assert_eq!(contact.keys, *successor.public_keys());
+    assert_eq!(contact.card, Some(card));
 }
