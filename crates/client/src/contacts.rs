@@ -172,15 +172,8 @@ pub(crate) fn meet(
             name: address.to_owned(),
         });
     }
-    let (keys, card) = directory::listed_keys(entry)?;
+    let keys = Directory::keys(entry)?;
     let (now, millis) = (client.now(), client.clock.now());
-    let mut pin = Pin {
-        name: local.unwrap_or(address),
-        address,
-        keys: &keys,
-        card: card.as_ref(),
-        learned: Learned::FirstUse,
-    };
     let known = match client.store.contact_at(address)? {
         Some(contact) => Some(contact),
         // Added by its card, and now seen here for the first time.
@@ -188,6 +181,18 @@ pub(crate) fn meet(
             .store
             .contact_signing_with(keys.verifying())?
             .filter(|contact| contact.address.is_none() && contact.keys == keys),
+    };
+    // Before its card is read: a card with the former keys says less than that they changed.
+    if let Some(contact) = &known {
+        directory::check_pinned(contact, &keys)?;
+    }
+    let card = Directory::card(entry, &keys)?;
+    let mut pin = Pin {
+        name: local.unwrap_or(address),
+        address,
+        keys: &keys,
+        card: card.as_ref(),
+        learned: Learned::FirstUse,
     };
     let Some(contact) = known else {
         let me = client.identity.public_keys();
@@ -202,7 +207,6 @@ pub(crate) fn meet(
         }
         return Ok((contact, Added::New));
     };
-    directory::check_pinned(&contact, &keys)?;
     if contact.address.is_none() {
         pin.name = &contact.name;
         pin.add_address(&mut client.store, millis)?;

@@ -28,7 +28,7 @@ use tokio::sync::oneshot;
 use crate::auth::{KeyHash, new_api_key};
 use crate::config::Paging;
 use crate::http::App;
-use crate::store::{Agent, Filter, Inbox, NewAgent, Registration, Store, StoreError};
+use crate::store::{Agent, AgentPatch, Filter, Inbox, NewAgent, Registration, Store, StoreError};
 use crate::{AdminKey, Clock, Config, Error, RateLimit, Server, SystemClock};
 
 /// How long injected messages are kept: 30 days.
@@ -190,10 +190,32 @@ impl TestRelay {
 
     /// Replaces the keys that the directory shows for `name` by any texts.
     pub fn set_agent_keys(&self, name: &str, public_key: &str, signing_key: &str) {
+        self.set_entry(
+            name,
+            AgentPatch {
+                public_key: Some(public_key.to_owned()),
+                signing_key: Some(signing_key.to_owned()),
+                ..AgentPatch::default()
+            },
+        );
+    }
+
+    /// Replaces the capabilities that the directory shows for `name`.
+    pub fn set_agent_capabilities(&self, name: &str, capabilities: &[&str]) {
+        let capabilities = capabilities.iter().map(|text| (*text).to_owned());
+        self.set_entry(
+            name,
+            AgentPatch {
+                capabilities: Some(Some(capabilities.collect())),
+                ..AgentPatch::default()
+            },
+        );
+    }
+
+    fn set_entry(&self, name: &str, patch: AgentPatch) {
         let id = self.agent(name).id;
-        let (public_key, signing_key) = (public_key.to_owned(), signing_key.to_owned());
-        self.with_store(async move |store| store.set_raw_keys(id, public_key, signing_key).await)
-            .expect("the keys are stored");
+        self.with_store(async move |store| store.set_raw(id, patch).await)
+            .expect("the entry is stored");
     }
 
     /// Puts `raw` into the inbox of `to`, to be delivered as it is: any text that `GET /messages`

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use ctalk::{
     Admission, Client, Content, Draft, Filter, Next, Profile, Received, SetAside,
     clock::SystemClock,
-    core::{Identity, classic::Sealed},
+    core::Identity,
     keystore::{Keystore, Kind, PassphraseSource, Secrets},
     relay::{
         Body, Destination, Outgoing, Relay,
@@ -26,6 +26,8 @@ const ANSWER: &str = "Forty-two.";
 const ORDER: &str = "Pay carol 100.";
 /// Most characters of a sealed payload that are shown.
 const SHOWN: usize = 32;
+/// Which of them the hostile relay changes: it is part of the envelope's id.
+const ALTERED: usize = 24;
 const TITLE: Style = Style::new().bold();
 
 /// Show a message's way between two agents on this machine
@@ -178,19 +180,13 @@ async fn tamper(from: &mut Agent, to: &mut Agent) -> Result<Tampered> {
     from.send(to, MessageType::Request, ORDER).await?;
     let sent = to.waiting().await?;
     to.relay.delete(&sent.id).await?;
-    let payload: String = serde_json::from_str(sent.payload.get())?;
-    let other = if payload.starts_with('A') { 'B' } else { 'A' };
-    let altered = Sealed {
-        payload: payload
-            .chars()
-            .skip(1)
-            .fold(String::from(other), |mut text, character| {
-                text.push(character);
-                text
-            }),
-        nonce: sent.nonce.clone().unwrap_or_default(),
-        signature: sent.signature.clone().unwrap_or_default(),
-    };
+    let mut altered: Vec<char> = serde_json::from_str::<String>(sent.payload.get())?
+        .chars()
+        .collect();
+    let character = altered
+        .get_mut(ALTERED)
+        .context("the sealed message is too short")?;
+    *character = if *character == 'A' { 'B' } else { 'A' };
     // Posted with the sender's API key, which stands for the relay's power to put anything into an
     // inbox in anybody's name.
     let outgoing = Outgoing {
@@ -200,7 +196,7 @@ async fn tamper(from: &mut Agent, to: &mut Agent) -> Result<Tampered> {
         correlation_id: sent.correlation_id.clone(),
         reply_to: sent.reply_to.clone(),
         ttl: None,
-        body: Body::Classic(altered),
+        body: Body::Native(altered.into_iter().collect()),
     };
     from.relay.send(&outgoing).await?;
     let delivered = to.waiting().await?;

@@ -95,7 +95,7 @@ fn wrong_usage_is_json_on_demand() {
 
 #[test]
 fn input_that_is_not_what_it_should_be_is_exit_10() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     let bytes = sandbox.file("bytes", b"\xff\xfe");
     let large = sandbox.file("large", "x".repeat((1 << 20) + 1));
     for (arguments, error) in [
@@ -129,7 +129,7 @@ fn input_that_is_not_what_it_should_be_is_exit_10() {
 
 #[test]
 fn errors_repeat_no_plaintext() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     let plaintext = "the-words-of-alice";
     let data = format!(r#"{{"a": "{plaintext}" "#);
     let large = plaintext.repeat(4000);
@@ -149,7 +149,7 @@ fn errors_repeat_no_plaintext() {
 
 #[test]
 fn a_text_that_is_too_long_is_refused_and_nothing_is_sent() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     // Too long for the format, for the relay once it is sealed, and for the relay as it is.
     for (length, options, code) in [
         (60_000, &[][..], 10),

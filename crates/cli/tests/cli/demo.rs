@@ -18,22 +18,22 @@ alice asks bob
                what the relay stored              what bob read
 from           alice                              alice (pinned)
 to             bob                                bob
-type           request                            request
-correlationId  demo-1                             demo-1
-payload        [..]…  What is six times seven?
+type           notification                       request
+correlationId                                     demo-1
+payload        ctalk2:[..]…  What is six times seven?
 
 bob answers alice
                what the relay stored              what alice read
 from           bob                                bob (pinned)
 to             alice                              alice
-type           response                           response
-correlationId  demo-1                             demo-1
-payload        [..]…  Forty-two.
+type           notification                       response
+correlationId                                     demo-1
+payload        ctalk2:[..]…  Forty-two.
 
 the relay changes one character of a sealed message from alice to bob
-alice sent           [..]…
-the relay delivered  [..]…
-bob refused it       not-verified: the signature is not that of [..]
+alice sent           ctalk2:[..]…
+the relay delivered  ctalk2:[..]…
+bob refused it       not-verified: [..]
 
 "#]]);
     assert!(
@@ -54,11 +54,9 @@ fn the_demo_has_a_summary_in_json() {
         let exchanged = &summary[step];
         assert_eq!(exchanged["read"]["payload"], text);
         assert_eq!(exchanged["read"]["trust"], "pinned");
-        assert_eq!(
-            exchanged["stored"]["correlationId"],
-            exchanged["read"]["correlationId"]
-        );
-        assert!(!exchanged["stored"].to_string().contains(text));
+        assert_eq!(exchanged["read"]["correlationId"], "demo-1");
+        let stored = exchanged["stored"].to_string();
+        assert!(!stored.contains(text) && !stored.contains("demo-1"));
     }
     let tampered = &summary["tampered"];
     assert_eq!(tampered["refused"]["reason"], "not-verified");
@@ -68,10 +66,6 @@ fn the_demo_has_a_summary_in_json() {
     assert_eq!(
         pairs.filter(|(sent, delivered)| sent != delivered).count(),
         1
-    );
-    assert_eq!(
-        tampered["sent"]["signature"],
-        tampered["delivered"]["signature"]
     );
 }
 

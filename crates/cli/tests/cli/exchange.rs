@@ -36,7 +36,7 @@ fn two_agents_exchange_a_request_and_its_response() {
         )
         .success()
         .stdout_eq(str![[r#"
-bob  [..]-[..]-4[..]-[..]-[..]  20[..]T[..]Z
+bob  [..]  20[..]T[..]Z
 
 "#]])
         .stderr_eq(str![[r#"
@@ -99,13 +99,14 @@ fn keygen_shows_the_identity_as_whoami_does_later() {
         )
         .success();
     let made = made.stdout_eq(str![[r#"
-name         alice
-fingerprint  [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..]
-public key   [..]=
-signing key  [..]=
-key store    plain
-profile      work
-relay        -
+name                 alice
+fingerprint          [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..]
+classic fingerprint  [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..] [..]
+public key           [..]=
+signing key          [..]=
+key store            plain
+profile              work
+relay                -
 
 "#]]);
     assert!(stderr(&made).contains("unprotected"));
@@ -117,6 +118,7 @@ relay        -
     let me = sandbox.json("work", &["whoami"]).remove(0);
     let members: Vec<_> = me.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
+        "classicFingerprint",
         "fingerprint",
         "keyStore",
         "name",
@@ -162,9 +164,9 @@ fn received_messages_have_the_documented_members_in_json() {
     assert_eq!(
         received,
         json!({
-            "id": sent["id"], "relayId": sent["id"], "from": "alice", "relayFrom": "alice",
+            "id": sent["id"], "relayId": sent["relayId"], "from": "alice", "relayFrom": "alice",
             "fingerprint": fingerprint, "to": "bob", "type": "notification", "topic": "sync",
-            "correlationId": "c-1", "replyTo": "r-1", "ts": sent["ts"], "format": "classic",
+            "correlationId": "c-1", "replyTo": "r-1", "ts": sent["ts"], "format": "native",
             "encrypted": true, "trust": "pinned", "contentType": "application/json",
             "payload": {"n": 1.5},
         })
@@ -180,6 +182,8 @@ fn received_messages_have_the_documented_members_in_json() {
         .keys()
         .map(String::as_str)
         .collect();
+    assert_eq!(text(&sent["id"]).len(), 32);
+    assert_ne!(sent["id"], sent["relayId"]);
     assert_eq!(
         members,
         [
@@ -239,7 +243,7 @@ fn content_comes_from_an_argument_a_file_or_stdin() {
 }
 
 #[test]
-fn several_recipients_are_sealed_to_one_by_one_and_the_first_failure_decides() {
+fn several_recipients_share_an_envelope_and_the_first_failure_decides() {
     let sandbox = Sandbox::with(&["alice", "bob", "carol"]);
     let arguments = [
         "send", "bob", "hello", "--to", "nobody", "--to", "carol", "--to", "bob", "--json",
@@ -258,7 +262,8 @@ fn several_recipients_are_sealed_to_one_by_one_and_the_first_failure_decides() {
     );
     let stored = sandbox.stored();
     assert_eq!(stored.len(), 2);
-    assert_ne!(stored[0]["payload"], stored[1]["payload"]);
+    assert_eq!(stored[0]["payload"], stored[1]["payload"]);
+    assert_eq!(outcomes[0]["id"], outcomes[2]["id"]);
     for name in ["bob", "carol"] {
         assert_eq!(sandbox.json(name, &["recv"])[0]["payload"], "hello");
     }
@@ -494,12 +499,18 @@ hint: other users can read arguments: give --admin-key as @FILE, or set ADMIN_KE
 }
 
 #[test]
-fn channels_are_the_topics_that_wait() {
+fn channels_are_the_topics_that_the_relay_was_shown() {
     let sandbox = Sandbox::with(&["alice", "bob"]);
-    for topic in ["sync", "build", "sync"] {
+    let send = |topic: &str, option: &[&str]| {
+        let arguments = ["send", "bob", "x", "--topic", topic];
         sandbox
-            .run("alice", &["send", "bob", "x", "--topic", topic])
+            .run("alice", &[&arguments, option].concat())
             .success();
+    };
+    send("secret", &[]);
+    assert!(sandbox.json("bob", &["channels"]).is_empty());
+    for topic in ["sync", "build", "sync"] {
+        send(topic, &["--public-topic"]);
     }
     let mut topics = sandbox.json("bob", &["channels"]);
     topics.sort_by_key(|topic| topic.to_string());
@@ -507,10 +518,15 @@ fn channels_are_the_topics_that_wait() {
         topics,
         [json!({"topic": "build"}), json!({"topic": "sync"})]
     );
-    sandbox.run("bob", &["recv"]).success();
+    let received = sandbox.json("bob", &["recv"]);
+    let inside: Vec<_> = received.iter().map(|message| &message["topic"]).collect();
+    assert_eq!(inside, ["secret", "sync", "build", "sync"]);
     for name in ["alice", "bob"] {
         sandbox.run(name, &["channels"]).success().stdout_eq("");
     }
+    sandbox
+        .run("alice", &["send", "bob", "x", "--public-topic"])
+        .code(2);
 }
 
 #[test]
@@ -534,21 +550,27 @@ ok, 0 agents, 20[..]Z
 #[test]
 fn acknowledging_deletes_at_the_relay_and_says_what_was_not_there() {
     let sandbox = Sandbox::with(&["alice", "bob"]);
-    let sent = sandbox.json("alice", &["send", "bob", "unread"]).remove(0);
-    let id = text(&sent["id"]);
-    sandbox.run("alice", &["ack", id]).code(7);
-    assert_eq!(sandbox.stored().len(), 1);
+    let send = |content: &str| sandbox.json("alice", &["send", "bob", content]).remove(0);
+    let (first, second) = (send("unread"), send("unread too"));
+    // The envelope's id, and the relay's.
+    let (id, relay_id) = (text(&first["id"]), text(&second["relayId"]));
+    for id in [id, relay_id] {
+        sandbox.run("alice", &["ack", id]).code(7);
+    }
+    assert_eq!(sandbox.stored().len(), 2);
     let output = sandbox
-        .run("bob", &["ack", "no-such-id", id, "--json"])
+        .run("bob", &["ack", "no-such-id", id, relay_id, "--json"])
         .code(7);
     assert_eq!(
         lines(&output),
         [
             json!({"id": "no-such-id", "deleted": false}),
-            json!({"id": id, "deleted": true})
+            json!({"id": id, "deleted": true}),
+            json!({"id": relay_id, "deleted": true})
         ]
     );
     assert!(stderr(&output).contains("the relay holds no message `no-such-id`"));
+    assert!(sandbox.stored().is_empty());
     sandbox.run("bob", &["recv"]).success().stdout_eq("");
 }
 

@@ -31,7 +31,7 @@ fn sent_message(sandbox: &Sandbox, sent: &Value) -> Value {
 
 #[test]
 fn a_bad_message_is_set_aside_and_its_neighbours_arrive() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     sandbox.run("alice", &["send", "bob", "before"]).success();
     inject(&sandbox, "x", "bad-1", |message| {
         message["topic"] = json!("forged")
@@ -123,7 +123,7 @@ NUMBER  ID     FROM   REASON  DETAIL
 
 #[test]
 fn a_retry_delivers_what_was_set_aside_for_a_changed_key_that_was_accepted() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     sandbox.run("alice", &["send", "bob", "old key"]).success();
     sandbox.run("bob", &["recv"]).success();
     std::fs::remove_dir_all(sandbox.profile("alice")).unwrap();
@@ -134,6 +134,7 @@ fn a_retry_delivers_what_was_set_aside_for_a_changed_key_that_was_accepted() {
         )
         .success();
     sandbox.register("alice").success();
+    sandbox.relay.set_agent_capabilities("alice2", &[]);
     let keys = sandbox.json("alice", &["whoami"]).remove(0);
     // The relay now shows under the old name the keys that its owner made anew.
     sandbox.run("alice", &["send", "bob", "new key"]).success();
@@ -151,7 +152,7 @@ fn a_retry_delivers_what_was_set_aside_for_a_changed_key_that_was_accepted() {
 
     let output = sandbox.run("bob", &["recv"]).code(9).stdout_eq("");
     assert!(stderr(&output).contains("set aside: alice: key-changed: "));
-    let fingerprint = text(&keys["fingerprint"]);
+    let fingerprint = text(&keys["classicFingerprint"]);
     sandbox
         .run("bob", &["contact", "accept-key", "alice", fingerprint])
         .success();

@@ -92,7 +92,7 @@ fn a_person_at_a_terminal_is_asked_for_the_passphrase() {
         &format!("{PASSPHRASE}\n"),
     );
     assert!(shown.contains("Passphrase of the key store: "), "{shown}");
-    assert!(shown.contains("name         alice"), "{shown}");
+    assert!(shown.contains("name                 alice"), "{shown}");
 }
 
 #[test]

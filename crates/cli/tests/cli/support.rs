@@ -66,6 +66,16 @@ impl Sandbox {
         sandbox
     }
 
+    /// As [`Sandbox::with`], but the relay shows no key card of anybody, as if all were ClawTalk's
+    /// own clients.
+    pub(crate) fn classic(names: &[&str]) -> Self {
+        let sandbox = Self::with(names);
+        for name in names {
+            sandbox.relay.set_agent_capabilities(name, &[]);
+        }
+        sandbox
+    }
+
     pub(crate) fn add(&self, name: &str) {
         self.run(name, &["keygen", "--name", name, "--key-store", "plain"])
             .success();

@@ -7,7 +7,7 @@ use crate::support::{Sandbox, error_lines, stderr, text};
 
 #[test]
 fn a_changed_key_is_refused_with_both_fingerprints_until_it_is_accepted() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     sandbox.run("alice", &["send", "bob", "first"]).success();
     let pinned = sandbox.json("alice", &["contact", "show", "bob"]).remove(0);
     let (public_key, signing_key) = sandbox.foreign_keys();
@@ -72,7 +72,7 @@ fn a_changed_key_is_refused_with_both_fingerprints_until_it_is_accepted() {
 
 #[test]
 fn each_key_that_changed_alone_is_named() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     sandbox.run("alice", &["send", "bob", "first"]).success();
     let bob = sandbox.json("bob", &["whoami"]).remove(0);
     let (own_public_key, own_signing_key) = (text(&bob["publicKey"]), text(&bob["signingKey"]));
@@ -120,6 +120,8 @@ since         20[..]Z
 fingerprint   [..]
 public key    [..]=
 signing key   [..]=
+format        native
+card expires  20[..]Z
 
 "#]]);
     sandbox
@@ -165,14 +167,15 @@ error: a fingerprint has 64 hex digits and this has 8; give all of them
 fn an_entry_with_unusable_keys_hides_nobody_else() {
     let sandbox = Sandbox::with(&["alice", "bob", "carol"]);
     sandbox.relay.set_agent_keys("bob", "no key", "\u{1b}[2J");
+    sandbox.relay.set_agent_capabilities("carol", &["chat"]);
     sandbox
         .run("alice", &["agents"])
         .success()
         .stdout_eq(str![[r#"
-NAME   ONLINE  LAST SEEN                 CONTACT  FINGERPRINT
-alice  yes     20[..]Z  -        [..] [..] [..]
-bob    yes     20[..]Z  -        -
-carol  yes     20[..]Z  -        [..] [..] [..]
+NAME   ONLINE  LAST SEEN                 CONTACT  FORMAT   FINGERPRINT
+alice  yes     20[..]Z  -        native   [..] [..] [..]
+bob    yes     20[..]Z  -        -        -
+carol  yes     20[..]Z  -        classic  [..] [..] [..]
 
 "#]]);
     assert_eq!(
@@ -185,7 +188,7 @@ carol  yes     20[..]Z  -        [..] [..] [..]
 
 #[test]
 fn verify_checks_a_message_of_a_contact_without_relay_or_key_store() {
-    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
     sandbox
         .run("alice", &["send", "bob", "to be pinned"])
         .success();

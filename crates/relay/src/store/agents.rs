@@ -131,18 +131,12 @@ impl Store {
         self.writer.change(apply).await
     }
 
-    /// Replaces an agent's keys by any text, as a hostile relay would.
-    pub(crate) async fn set_raw_keys(
+    /// Changes an agent's entry without any check, as a hostile relay would.
+    pub(crate) async fn set_raw(
         &self,
         agent: AgentId,
-        public_key: String,
-        signing_key: String,
+        patch: AgentPatch,
     ) -> Result<(), StoreError> {
-        let patch = AgentPatch {
-            public_key: Some(public_key),
-            signing_key: Some(signing_key),
-            ..AgentPatch::default()
-        };
         self.writer
             .change(move |changes| update(changes.connection, agent, &patch))
             .await
