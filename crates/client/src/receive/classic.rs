@@ -1,0 +1,178 @@
+//! Judging messages in ClawTalk's format.
+
+use ctalk_core::classic::{
+    Claims, Message, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
+};
+use serde_json::value::RawValue;
+
+use super::{
+    REMEMBERED,
+    judge::{Delivered, Judge, Refusal, Sender, Verdict},
+};
+use crate::{
+    error::Error,
+    message::{Content, Format, Reason, Received, Trust},
+    store::{Contact, Entry, Mark, Store},
+};
+
+impl Judge<'_> {
+    pub(super) async fn signed(&mut self, message: SignedMessage) -> Result<Verdict, Refusal> {
+        let from = message.claims().from.clone();
+        let sender = self.sender(&from).await?;
+        let verified = match message.verify(sender.keys()) {
+            Ok(verified) => verified,
+            Err(error) => {
+                return Err(self.explain(&sender, Reason::NotVerified, error).await);
+            }
+        };
+        if verified.claims().to != self.client.name {
+            return Err(Refusal::message(
+                Reason::Misaddressed,
+                format!(
+                    "{from} sealed it for another agent than `{}`",
+                    self.client.name
+                ),
+            ));
+        }
+        let mark = self.classic_mark(verified.seen_key());
+        if self.was_handled(&mark)? {
+            return Ok(Verdict::HandledBefore);
+        }
+        if let Sender::Offered(keys) = &sender {
+            self.check_first_contact(&from, keys).await?;
+        }
+        let opened = match verified.open(&self.client.identity, &mut self.client.box_keys) {
+            Ok(opened) => opened,
+            Err(error) => {
+                return Err(self.explain(&sender, Reason::CannotOpen, error).await);
+            }
+        };
+        let (name, trust, pinned_now) = match &sender {
+            Sender::Pinned(contact) => (contact.name.clone(), Trust::Pinned, false),
+            Sender::Offered(_) if !self.may_pin => (from, Trust::Unknown, false),
+            Sender::Offered(keys) => {
+                self.pin(&from, keys, None)?;
+                (from, Trust::Pinned, true)
+            }
+        };
+        let by = (name, sender.keys().fingerprint().to_hex());
+        let claims = opened.claims().clone();
+        Ok(Verdict::Deliver(Box::new(Delivered {
+            message: received(self.entry, claims, Some(by), trust, opened.into_payload()),
+            mark,
+            pinned_now,
+        })))
+    }
+
+    pub(super) async fn unsigned(&mut self, message: UnsignedMessage) -> Result<Verdict, Refusal> {
+        let from = message.claims().from.clone();
+        let sender = self.sender(&from).await?;
+        if let Sender::Offered(keys) = &sender {
+            // Else somebody's box could be shown as from whoever lists that person's key.
+            self.check_first_contact(&from, keys).await?;
+        }
+        let (identity, box_keys) = (&self.client.identity, &mut self.client.box_keys);
+        match message.open(sender.keys(), identity, box_keys) {
+            Ok(message) => self.unauthenticated(message),
+            Err(error) => Err(self.explain(&sender, Reason::CannotOpen, error).await),
+        }
+    }
+
+    pub(super) fn unauthenticated(&self, message: Unauthenticated) -> Result<Verdict, Refusal> {
+        let mark = self.classic_mark(message.seen_key());
+        if self.was_handled(&mark)? {
+            return Ok(Verdict::HandledBefore);
+        }
+        let trust = if message.was_encrypted() {
+            Trust::Unsigned
+        } else {
+            Trust::Plaintext
+        };
+        let claims = message.claims().clone();
+        Ok(Verdict::Deliver(Box::new(Delivered {
+            message: received(self.entry, claims, None, trust, message.into_payload()),
+            mark,
+            pinned_now: false,
+        })))
+    }
+
+    fn classic_mark(&self, seen: SeenKey) -> Mark {
+        Mark::Classic {
+            seen,
+            expires: self.client.clock.now().saturating_add(REMEMBERED),
+        }
+    }
+}
+
+/// Checks one message, as a ClawTalk relay gives it, against a pinned sender, without opening it
+/// and without asking anybody.
+///
+/// # Errors
+/// [`Error::Message`] with the reason, [`Error::Store`].
+pub fn verify(store: &Store, raw: &[u8]) -> Result<VerifiedSender, Error> {
+    let refuse = |reason: Reason, detail: String| Error::Message { reason, detail };
+    let message =
+        Message::parse(raw).map_err(|error| refuse(Reason::Malformed, error.to_string()))?;
+    let Message::Signed(message) = message else {
+        return Err(refuse(
+            Reason::NotVerified,
+            "the message is not signed".to_owned(),
+        ));
+    };
+    let from = &message.claims().from;
+    let Some(contact) = store.contact_at(from)? else {
+        let from = crate::text::escaped(from);
+        let detail = format!("`{from:.128}` is no contact, so there is no key to check against");
+        return Err(refuse(Reason::UnknownSender, detail));
+    };
+    match message.verify(&contact.keys) {
+        Ok(verified) => Ok(VerifiedSender {
+            contact,
+            claims: verified.claims().clone(),
+        }),
+        Err(error) => Err(refuse(Reason::NotVerified, error.to_string())),
+    }
+}
+
+/// The outcome of [`verify`].
+#[derive(Debug)]
+pub struct VerifiedSender {
+    /// Whose key signed it.
+    pub contact: Contact,
+    /// What the message says around its payload; `to`, type, topic and correlation id are signed.
+    pub claims: Claims,
+}
+
+fn received(
+    entry: &Entry,
+    claims: Claims,
+    by: Option<(String, String)>,
+    trust: Trust,
+    payload: Box<RawValue>,
+) -> Received {
+    let (from, fingerprint) = by.unzip();
+    let payload = Content::from_classic(payload);
+    Received {
+        id: claims.id,
+        relay_id: entry.relay_id.clone(),
+        from,
+        relay_from: claims.from,
+        fingerprint,
+        to: claims.to,
+        message_type: claims.message_type,
+        topic: claims.topic,
+        correlation_id: claims.correlation_id,
+        reply_to: claims.reply_to,
+        ts: claims.ts,
+        format: if trust == Trust::Plaintext {
+            Format::Plain
+        } else {
+            Format::Classic
+        },
+        encrypted: trust != Trust::Plaintext,
+        trust,
+        content_type: payload.content_type().to_owned(),
+        name: None,
+        payload,
+    }
+}

@@ -1,0 +1,250 @@
+//! The judging of one message: whose it is, and whether it may be handed over.
+
+use ctalk_core::{
+    Card, PublicKeys,
+    classic::{Malformed, Message},
+};
+
+use super::{Receiving, Snapshot};
+use crate::{
+    client::Client,
+    directory::{self, Directory, Listing},
+    error::Error,
+    message::{Reason, Received},
+    relay::{Incoming, RelayError},
+    store::{Contact, Entry, Learned, Mark, SeenBefore, StoreError},
+};
+
+/// Longest name of a sender, in bytes; relays allow 32 characters or do not say.
+const MAX_NAME: usize = 128;
+
+/// Judges one message.
+pub(super) struct Judge<'a> {
+    pub(super) client: &'a mut Client,
+    pub(super) receiving: &'a mut Receiving,
+    pub(super) entry: &'a Entry,
+    pub(super) may_pin: bool,
+}
+
+impl Judge<'_> {
+    pub(super) async fn judge(
+        &mut self,
+        message: Result<Incoming, Malformed>,
+    ) -> Result<Verdict, Refusal> {
+        let message = message.map_err(|error| Refusal::message(Reason::Malformed, error))?;
+        let from = &message.claims().from;
+        if from.len() > MAX_NAME || from.chars().any(crate::text::is_unsafe) {
+            return Err(Refusal::message(
+                Reason::Malformed,
+                "the sender's name is over-long or holds control characters",
+            ));
+        }
+        match message {
+            Incoming::Native { claims, text } => self.native(claims, &text).await,
+            Incoming::Classic(message) => {
+                self.refuse_downgrade(&message)?;
+                match message {
+                    Message::Signed(message) => self.signed(message).await,
+                    Message::Unsigned(message) => self.unsigned(message).await,
+                    Message::Plain(message) => self.unauthenticated(message.accept()),
+                }
+            }
+        }
+    }
+
+    /// Whoever has a key card writes envelopes; anything weaker in that name is not from there.
+    fn refuse_downgrade(&self, message: &Message) -> Result<(), Refusal> {
+        let from = &message.claims().from;
+        let contact = self.client.store.contact_at(from)?;
+        if contact.is_some_and(|contact| contact.card.is_some()) {
+            return Err(Refusal::message(
+                Reason::Downgrade,
+                format!("{from} has a key card, and this is no envelope"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether this very copy was handled before; another copy of something handled is refused.
+    pub(super) fn was_handled(&self, mark: &Mark) -> Result<bool, Refusal> {
+        let relay_id = self.entry.relay_id.as_deref();
+        let mut in_hand = self.receiving.in_hand.iter();
+        let before = match (in_hand.find(|held| held.is_same(mark)), mark) {
+            (Some(held), Mark::Native { .. }) if held == mark => SeenBefore::SameCopy,
+            (Some(_), _) => SeenBefore::OtherCopy,
+            (None, _) => self.client.store.seen(mark, relay_id)?,
+        };
+        match before {
+            SeenBefore::Never => Ok(false),
+            SeenBefore::SameCopy => Ok(true),
+            SeenBefore::OtherCopy => Err(Refusal::message(
+                Reason::Replayed,
+                "the same message came before, under another id",
+            )),
+        }
+    }
+
+    /// The keys to hold a message against: the pinned ones, else those of the directory.
+    pub(super) async fn sender(&mut self, from: &str) -> Result<Sender, Refusal> {
+        if let Some(contact) = self.client.store.contact_at(from)? {
+            return Ok(Sender::Pinned(Box::new(contact)));
+        }
+        let Some(directory) = self.directory().await? else {
+            return Err(Refusal::message(
+                Reason::UnknownSender,
+                format!("`{from}` is no contact, and this relay has no directory"),
+            ));
+        };
+        match directory.exact(from) {
+            Listing::One(entry) => Directory::keys(entry)
+                .map(|keys| Sender::Offered(Box::new(keys)))
+                .map_err(|error| Refusal::message(Reason::UnknownSender, error)),
+            Listing::Absent => Err(Refusal::message(
+                Reason::UnknownSender,
+                format!("the relay knows no agent `{from}`"),
+            )),
+            Listing::Ambiguous => Err(Refusal::message(
+                Reason::KeyConflict,
+                format!("the relay lists `{from}` more than once, with different keys"),
+            )),
+        }
+    }
+
+    pub(super) async fn check_first_contact(
+        &mut self,
+        from: &str,
+        keys: &PublicKeys,
+    ) -> Result<(), Refusal> {
+        self.directory().await?;
+        let directory = match &self.receiving.directory {
+            Snapshot::Taken(directory) => Some(&**directory),
+            _ => None,
+        };
+        let (me, store) = (self.client.identity.public_keys(), &self.client.store);
+        match directory::check_first_contact(directory, from, from, keys, me, store) {
+            Err(error @ Error::KeyConflict(_)) => Err(Refusal::message(Reason::KeyConflict, error)),
+            other => Ok(other?),
+        }
+    }
+
+    pub(super) fn pin(
+        &mut self,
+        from: &str,
+        keys: &PublicKeys,
+        card: Option<&Card>,
+    ) -> Result<(), Refusal> {
+        let now = self.client.clock.now();
+        let pin = directory::Pin {
+            name: from,
+            address: from,
+            keys,
+            // A card with other classic keys than the relay shows is not taken over.
+            card: card.filter(|card| card.public_keys() == keys),
+            learned: Learned::FirstUse,
+        };
+        match pin.store(&mut self.client.store, now) {
+            Err(error @ Error::NameTaken { .. }) => {
+                Err(Refusal::message(Reason::KeyConflict, error))
+            }
+            Err(error @ Error::UnusualName { .. }) => {
+                Err(Refusal::message(Reason::UnknownSender, error))
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// A pinned sender whose message fails may have other keys now: then that is the reason.
+    pub(super) async fn explain(
+        &mut self,
+        sender: &Sender,
+        reason: Reason,
+        error: impl core::fmt::Display,
+    ) -> Refusal {
+        let detail = error.to_string();
+        if let Sender::Pinned(contact) = sender {
+            let address = contact.address.as_deref().unwrap_or(&contact.name);
+            // Without an answer of the directory the message is refused for what it is.
+            if let Ok(Some(directory)) = self.directory().await
+                && let Listing::One(entry) = directory.exact(address)
+                && let Ok(keys) = Directory::keys(entry)
+                && let Err(change) = directory::check_pinned(contact, &keys)
+            {
+                return Refusal::message(Reason::KeyChanged, change);
+            }
+        }
+        Refusal::Message(reason, detail)
+    }
+
+    /// The directory, asked at most once in the life of this run; `None` where there is none.
+    async fn directory(&mut self) -> Result<Option<&Directory>, Refusal> {
+        if let Snapshot::NotAsked = self.receiving.directory {
+            self.receiving.directory = match Directory::fetch(&*self.client.relay).await {
+                Ok(Some(directory)) => Snapshot::Taken(Box::new(directory)),
+                Ok(None) => Snapshot::None,
+                Err(error) => Snapshot::Failed(error),
+            };
+        }
+        match &self.receiving.directory {
+            Snapshot::Taken(directory) => Ok(Some(directory)),
+            Snapshot::None | Snapshot::NotAsked => Ok(None),
+            Snapshot::Failed(error) => Err(Refusal::Relay(error.clone())),
+        }
+    }
+}
+
+/// Whose keys a message is held against.
+pub(super) enum Sender {
+    Pinned(Box<Contact>),
+    Offered(Box<PublicKeys>),
+}
+
+impl Sender {
+    pub(super) fn keys(&self) -> &PublicKeys {
+        match self {
+            Self::Pinned(contact) => &contact.keys,
+            Self::Offered(keys) => keys,
+        }
+    }
+}
+
+pub(super) enum Verdict {
+    Deliver(Box<Delivered>),
+    HandledBefore,
+}
+
+pub(super) struct Delivered {
+    pub(super) message: Received,
+    pub(super) mark: Mark,
+    pub(super) pinned_now: bool,
+}
+
+/// Why there is no message to deliver.
+pub(super) enum Refusal {
+    /// This message is at fault.
+    Message(Reason, String),
+    /// The relay could not be asked; nothing is said about the message.
+    Relay(RelayError),
+    /// This machine is at fault, and the run cannot go on.
+    Local(Error),
+}
+
+impl Refusal {
+    pub(super) fn message(reason: Reason, detail: impl core::fmt::Display) -> Self {
+        Self::Message(reason, detail.to_string())
+    }
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Relay(error) => Self::Relay(error),
+            other => Self::Local(other),
+        }
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        Self::Local(Error::Store(error))
+    }
+}

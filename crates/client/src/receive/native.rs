@@ -1,0 +1,121 @@
+//! Judging envelopes.
+
+use ctalk_core::{
+    CLOCK_SKEW, VerifyingKey,
+    classic::Claims,
+    envelope::{self, Envelope, Failure},
+};
+
+use super::judge::{Delivered, Judge, Refusal, Sender, Verdict};
+use crate::{
+    client::timestamp,
+    contacts,
+    message::{Content, Format, Reason, Received, Trust},
+    store::Mark,
+};
+
+impl Judge<'_> {
+    pub(super) async fn native(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
+        let bytes = envelope::from_text(text)
+            .map_err(|error| Refusal::message(Reason::Malformed, error))?;
+        let verified = Envelope::parse(&bytes)
+            .map_err(|error| Refusal::message(Reason::Malformed, error))?
+            .verify()
+            .map_err(|error| Refusal::message(Reason::NotVerified, error))?;
+        let signer = *verified.header().sender();
+        let sender = self.native_sender(&claims.from, &signer).await?;
+        // Its life counts at first receipt, not when it is looked at again.
+        let received_at = timestamp(self.entry.stored_at);
+        let opened = verified
+            .open(&self.client.identity, received_at)
+            .map_err(|error| {
+                let reason = match error.failure() {
+                    Failure::Expired => Reason::Expired,
+                    Failure::NotVerified => Reason::NotVerified,
+                    Failure::NotForMe | Failure::CannotOpen => Reason::CannotOpen,
+                    _ => Reason::Malformed,
+                };
+                Refusal::message(reason, error)
+            })?;
+        let expires = opened
+            .expires
+            .checked_add(CLOCK_SKEW)
+            .unwrap_or(opened.expires);
+        let mark = Mark::Native {
+            sender: *signer.as_bytes(),
+            id: *opened.id.as_bytes(),
+            digest: opened.header_digest,
+            expires: i64::try_from(expires.as_millis()).unwrap_or(i64::MAX),
+        };
+        if self.was_handled(&mark)? {
+            return Ok(Verdict::HandledBefore);
+        }
+        let card = opened.metadata.card.as_ref();
+        let (contact, pinned_now) = match sender {
+            Sender::Pinned(contact) => (Some(*contact), false),
+            Sender::Offered(_) if !self.may_pin => (None, false),
+            Sender::Offered(keys) => {
+                self.check_first_contact(&claims.from, &keys).await?;
+                self.pin(&claims.from, &keys, card)?;
+                (self.client.store.contact_at(&claims.from)?, true)
+            }
+        };
+        if let (Some(contact), Some(card), true) = (&contact, card, self.may_pin) {
+            // The message stands for itself; a card in it that is out of order changes nothing.
+            let now = self.client.now();
+            let _ = contacts::renew(&mut self.client.store, contact, card, now);
+        }
+        let payload = Content::from_native(&opened.metadata.content_type, opened.payload);
+        let message = Received {
+            id: Some(opened.id.to_string()),
+            relay_id: self.entry.relay_id.clone(),
+            from: Some(
+                contact
+                    .as_ref()
+                    .map_or(&claims.from, |contact| &contact.name)
+                    .clone(),
+            ),
+            relay_from: claims.from,
+            fingerprint: Some(ctalk_core::Fingerprint::native(&signer).to_hex()),
+            to: claims.to,
+            message_type: opened.metadata.kind.as_str().to_owned(),
+            topic: opened.metadata.topic,
+            correlation_id: opened.metadata.correlation_id,
+            reply_to: opened.metadata.reply_to,
+            ts: claims.ts,
+            format: Format::Native,
+            encrypted: true,
+            trust: if contact.is_some() {
+                Trust::Pinned
+            } else {
+                Trust::Unknown
+            },
+            content_type: opened.metadata.content_type,
+            name: opened.metadata.name,
+            payload,
+        };
+        Ok(Verdict::Deliver(Box::new(Delivered {
+            message,
+            mark,
+            pinned_now,
+        })))
+    }
+
+    /// Whose key it is that signed an envelope: a contact's, else the one that the relay shows for
+    /// the name. A contact keeps its name whatever the relay calls it.
+    async fn native_sender(
+        &mut self,
+        from: &str,
+        signer: &VerifyingKey,
+    ) -> Result<Sender, Refusal> {
+        if let Some(contact) = self.client.store.contact_signing_with(signer)? {
+            return Ok(Sender::Pinned(Box::new(contact)));
+        }
+        let sender = self.sender(from).await?;
+        if sender.keys().verifying() == signer {
+            return Ok(sender);
+        }
+        let detail = format!("it is signed by another key than that of `{from}`");
+        Err(self.explain(&sender, Reason::NotVerified, detail).await)
+    }
+}
