@@ -212,6 +212,18 @@ impl TestRelay {
         );
     }
 
+    /// The capabilities that the directory shows for `name`.
+    #[must_use]
+    pub fn agent_capabilities(&self, name: &str) -> Vec<String> {
+        let name = name.to_owned();
+        let listed = self.with_store(async |store| store.list_agents().await);
+        let listed = listed.expect("the agents are read");
+        let entry = listed.into_iter().find(|agent| agent.name == name);
+        entry
+            .and_then(|agent| agent.capabilities)
+            .unwrap_or_default()
+    }
+
     fn set_entry(&self, name: &str, patch: AgentPatch) {
         let id = self.agent(name).id;
         self.with_store(async move |store| store.set_raw(id, patch).await)
