@@ -1,7 +1,7 @@
 //! Judging messages in ClawTalk's format.
 
 use ctalk_core::classic::{
-    Claims, Message, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
+    Claims, Message, PlainMessage, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
 };
 use serde_json::value::RawValue;
 
@@ -18,7 +18,9 @@ use crate::{
 impl Judge<'_> {
     pub(super) async fn signed(&mut self, message: SignedMessage) -> Result<Verdict, Refusal> {
         let from = message.claims().from.clone();
+        self.refuse_downgrade(&from, None)?;
         let sender = self.sender(&from).await?;
+        self.refuse_downgrade(&from, Some(sender.keys()))?;
         let verified = match message.verify(sender.keys()) {
             Ok(verified) => verified,
             Err(error) => {
@@ -38,8 +40,8 @@ impl Judge<'_> {
         if self.was_handled(&mark)? {
             return Ok(Verdict::HandledBefore);
         }
-        if let Sender::Offered(keys) = &sender {
-            self.check_first_contact(&from, keys).await?;
+        if let Sender::Offered(offer) = &sender {
+            self.check_first_contact(offer).await?;
         }
         let opened = match verified.open(&self.client.identity, &mut self.client.box_keys) {
             Ok(opened) => opened,
@@ -50,8 +52,9 @@ impl Judge<'_> {
         let (name, trust, pinned_now) = match &sender {
             Sender::Pinned(contact) => (contact.name.clone(), Trust::Pinned, false),
             Sender::Offered(_) if !self.may_pin => (from, Trust::Unknown, false),
-            Sender::Offered(keys) => {
-                self.pin(&from, keys, None)?;
+            Sender::Offered(offer) => {
+                // Not its card: without mine it has no choice but this format.
+                self.pin(offer, None)?;
                 (from, Trust::Pinned, true)
             }
         };
@@ -66,10 +69,12 @@ impl Judge<'_> {
 
     pub(super) async fn unsigned(&mut self, message: UnsignedMessage) -> Result<Verdict, Refusal> {
         let from = message.claims().from.clone();
+        self.refuse_downgrade(&from, None)?;
         let sender = self.sender(&from).await?;
-        if let Sender::Offered(keys) = &sender {
+        self.refuse_downgrade(&from, Some(sender.keys()))?;
+        if let Sender::Offered(offer) = &sender {
             // Else somebody's box could be shown as from whoever lists that person's key.
-            self.check_first_contact(&from, keys).await?;
+            self.check_first_contact(offer).await?;
         }
         let (identity, box_keys) = (&self.client.identity, &mut self.client.box_keys);
         match message.open(sender.keys(), identity, box_keys) {
@@ -78,7 +83,17 @@ impl Judge<'_> {
         }
     }
 
-    pub(super) fn unauthenticated(&self, message: Unauthenticated) -> Result<Verdict, Refusal> {
+    pub(super) async fn plain(&mut self, message: PlainMessage) -> Result<Verdict, Refusal> {
+        let from = message.claims().from.clone();
+        self.refuse_downgrade(&from, None)?;
+        // Whom the relay does not know, or cannot tell of, has no keys to belong to a contact.
+        if let Ok(sender) = self.sender(&from).await {
+            self.refuse_downgrade(&from, Some(sender.keys()))?;
+        }
+        self.unauthenticated(message.accept())
+    }
+
+    fn unauthenticated(&self, message: Unauthenticated) -> Result<Verdict, Refusal> {
         let mark = self.classic_mark(message.seen_key());
         if self.was_handled(&mark)? {
             return Ok(Verdict::HandledBefore);

@@ -3,6 +3,7 @@
 use ctalk_core::{
     Card, PublicKeys,
     classic::{Malformed, Message},
+    trust,
 };
 
 use super::{Receiving, Snapshot};
@@ -41,28 +42,34 @@ impl Judge<'_> {
         }
         match message {
             Incoming::Native { claims, text } => self.native(claims, &text).await,
-            Incoming::Classic(message) => {
-                self.refuse_downgrade(&message)?;
-                match message {
-                    Message::Signed(message) => self.signed(message).await,
-                    Message::Unsigned(message) => self.unsigned(message).await,
-                    Message::Plain(message) => self.unauthenticated(message.accept()),
-                }
-            }
+            Incoming::Classic(Message::Signed(message)) => self.signed(message).await,
+            Incoming::Classic(Message::Unsigned(message)) => self.unsigned(message).await,
+            Incoming::Classic(Message::Plain(message)) => self.plain(message).await,
         }
     }
 
-    /// Whoever has a key card writes envelopes; anything weaker in that name is not from there.
-    fn refuse_downgrade(&self, message: &Message) -> Result<(), Refusal> {
-        let from = &message.claims().from;
-        let contact = self.client.store.contact_at(from)?;
-        if contact.is_some_and(|contact| contact.card.is_some()) {
-            return Err(Refusal::message(
-                Reason::Downgrade,
-                format!("{from} has a key card, and this is no envelope"),
-            ));
+    /// Whoever has a key card writes envelopes; anything weaker under that name or those keys is not
+    /// from there.
+    pub(super) fn refuse_downgrade(
+        &self,
+        from: &str,
+        keys: Option<&PublicKeys>,
+    ) -> Result<(), Refusal> {
+        let store = &self.client.store;
+        let by_name = [store.contact_at(from)?, store.contact(from)?];
+        let holders = keys.map(|keys| store.holders(keys)).transpose()?;
+        let mut by_key = Vec::new();
+        for holder in holders.unwrap_or_default() {
+            by_key.extend(store.contact(&holder.name)?);
         }
-        Ok(())
+        let mut named = by_name.into_iter().flatten().chain(by_key);
+        match named.find(|contact| contact.card.is_some()) {
+            None => Ok(()),
+            Some(contact) => Err(Refusal::message(
+                Reason::Downgrade,
+                format!("{} has a key card, and this is no envelope", contact.name),
+            )),
+        }
     }
 
     /// Whether this very copy was handled before; another copy of something handled is refused.
@@ -96,9 +103,14 @@ impl Judge<'_> {
             ));
         };
         match directory.exact(from) {
-            Listing::One(entry) => Directory::keys(entry)
-                .map(|keys| Sender::Offered(Box::new(keys)))
-                .map_err(|error| Refusal::message(Reason::UnknownSender, error)),
+            Listing::One(entry) => match directory::listed_keys(entry) {
+                Ok((keys, card)) => Ok(Sender::Offered(Box::new(Offer {
+                    name: from.to_owned(),
+                    keys,
+                    card,
+                }))),
+                Err(error) => Err(Refusal::message(Reason::UnknownSender, error)),
+            },
             Listing::Absent => Err(Refusal::message(
                 Reason::UnknownSender,
                 format!("the relay knows no agent `{from}`"),
@@ -110,39 +122,30 @@ impl Judge<'_> {
         }
     }
 
-    pub(super) async fn check_first_contact(
-        &mut self,
-        from: &str,
-        keys: &PublicKeys,
-    ) -> Result<(), Refusal> {
+    pub(super) async fn check_first_contact(&mut self, offer: &Offer) -> Result<(), Refusal> {
         self.directory().await?;
         let directory = match &self.receiving.directory {
             Snapshot::Taken(directory) => Some(&**directory),
             _ => None,
         };
+        let Offer { name, keys, .. } = offer;
         let (me, store) = (self.client.identity.public_keys(), &self.client.store);
-        match directory::check_first_contact(directory, from, from, keys, me, store) {
+        match directory::check_first_contact(directory, name, name, keys, me, store) {
             Err(error @ Error::KeyConflict(_)) => Err(Refusal::message(Reason::KeyConflict, error)),
             other => Ok(other?),
         }
     }
 
-    pub(super) fn pin(
-        &mut self,
-        from: &str,
-        keys: &PublicKeys,
-        card: Option<&Card>,
-    ) -> Result<(), Refusal> {
-        let now = self.client.clock.now();
+    /// Pins a sender, with the card where it is one that may be used.
+    pub(super) fn pin(&mut self, offer: &Offer, card: Option<&Card>) -> Result<(), Refusal> {
         let pin = directory::Pin {
-            name: from,
-            address: from,
-            keys,
-            // A card with other classic keys than the relay shows is not taken over.
-            card: card.filter(|card| card.public_keys() == keys),
+            name: &offer.name,
+            address: &offer.name,
+            keys: &offer.keys,
+            card: card.filter(|card| trust::card_update(None, card, self.client.now()).is_ok()),
             learned: Learned::FirstUse,
         };
-        match pin.store(&mut self.client.store, now) {
+        match pin.store(&mut self.client.store, self.client.clock.now()) {
             Err(error @ Error::NameTaken { .. }) => {
                 Err(Refusal::message(Reason::KeyConflict, error))
             }
@@ -195,14 +198,21 @@ impl Judge<'_> {
 /// Whose keys a message is held against.
 pub(super) enum Sender {
     Pinned(Box<Contact>),
-    Offered(Box<PublicKeys>),
+    Offered(Box<Offer>),
+}
+
+/// What the relay shows for somebody who is no contact.
+pub(super) struct Offer {
+    pub(super) name: String,
+    pub(super) keys: PublicKeys,
+    pub(super) card: Option<Card>,
 }
 
 impl Sender {
     pub(super) fn keys(&self) -> &PublicKeys {
         match self {
             Self::Pinned(contact) => &contact.keys,
-            Self::Offered(keys) => keys,
+            Self::Offered(offer) => &offer.keys,
         }
     }
 }

@@ -54,10 +54,12 @@ impl Judge<'_> {
         let (contact, pinned_now) = match sender {
             Sender::Pinned(contact) => (Some(*contact), false),
             Sender::Offered(_) if !self.may_pin => (None, false),
-            Sender::Offered(keys) => {
-                self.check_first_contact(&claims.from, &keys).await?;
-                self.pin(&claims.from, &keys, card)?;
-                (self.client.store.contact_at(&claims.from)?, true)
+            Sender::Offered(offer) => {
+                self.check_first_contact(&offer).await?;
+                // A card with other classic keys than the relay shows is not taken over.
+                let card = card.filter(|card| *card.public_keys() == offer.keys);
+                self.pin(&offer, offer.card.as_ref().or(card))?;
+                (self.client.store.contact_at(&offer.name)?, true)
             }
         };
         if let (Some(contact), Some(card), true) = (&contact, card, self.may_pin) {

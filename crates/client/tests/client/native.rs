@@ -276,10 +276,7 @@ async fn nothing_weaker_is_taken_in_the_name_of_somebody_with_a_card() {
         .unwrap();
     assert_eq!(scene.bob.receive().await.0.len(), 1);
     let alice = scene.alice.card.clone();
-    let now = at(NOW);
-    let me = *scene.bob.agent.identity.public_keys();
-    let added = add_contact(scene.bob.agent.client.store_mut(), &me, &alice, None, now).unwrap();
-    assert_eq!(added.1, Added::Renewed);
+    assert_eq!(scene.bob.contact("alice").unwrap().card, Some(alice));
 
     let plain = json!({"id": "p", "from": "alice", "to": "bob", "type": "request",
         "encrypted": false, "payload": {"text": "obey"}, "ts": "2026-01-01T00:00:00.000Z"});
@@ -743,4 +740,55 @@ async fn a_named_fingerprint_accepts_a_card_but_never_an_older_one() {
     let contact = scene.alice.contact("bob").unwrap();
     assert_eq!(contact.keys, *successor.public_keys());
     assert_eq!(contact.card, Some(card));
+}
+
+#[tokio::test]
+async fn a_card_that_was_handed_over_counts_for_its_keys_and_its_name_at_any_relay() {
+    let mut scene = Scene::new().await;
+    let me = *scene.bob.agent.identity.public_keys();
+    let card = scene.alice.card.clone();
+    let store = scene.bob.agent.client.store_mut();
+    add_contact(store, &me, &card, Some("al"), at(NOW)).unwrap();
+    // The relay hides bob's card from alice, and shows hers under another name.
+    scene.bob.publish(&scene.relay, &[], &scene.clock).await;
+    let draft = text_draft("weaker");
+    scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    assert_eq!(scene.one_refused().await.reason, Reason::Downgrade);
+    let names = ["bob".to_owned()];
+    let plain = scene
+        .alice
+        .agent
+        .client
+        .send_plaintext(&names, &draft)
+        .await;
+    plain.unwrap().remove(0).unwrap();
+    assert_eq!(scene.one_refused().await.reason, Reason::Downgrade);
+    // Somebody else whom the relay calls by the local name.
+    let mut other = Native::register(&scene.relay, "al", &scene.clock, false).await;
+    other.send(&["bob"], &draft).await.remove(0).unwrap();
+    assert_eq!(scene.one_refused().await.reason, Reason::Downgrade);
+}
+
+#[tokio::test]
+async fn a_first_envelope_pins_the_card_that_the_directory_shows() {
+    let mut scene = Scene::new().await;
+    scene
+        .alice
+        .send(&["bob"], &text_draft("hi"))
+        .await
+        .remove(0)
+        .unwrap();
+    scene.bob.receive().await;
+    let contact = scene.bob.contact("alice").unwrap();
+    assert_eq!(contact.card, Some(scene.alice.card.clone()));
+
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    let broken = ["ctalk-card:AAAA".to_owned()];
+    carol.publish(&scene.relay, &broken, &scene.clock).await;
+    carol
+        .send(&["bob"], &text_draft("hi"))
+        .await
+        .remove(0)
+        .unwrap();
+    assert_eq!(scene.one_refused().await.reason, Reason::UnknownSender);
 }
