@@ -61,7 +61,15 @@ impl<'a> Peers<'a> {
         }
     }
 
-    pub(crate) fn store(&self) -> Result<&Store> {
+    /// The profile's contacts, for other questions.
+    pub(crate) fn into_store(self) -> Result<Store> {
+        match self.store.into_inner() {
+            Some(store) => Ok(store),
+            None => self.context.store(self.profile, RelayArg { url: None }),
+        }
+    }
+
+    fn store(&self) -> Result<&Store> {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }

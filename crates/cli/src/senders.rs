@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use ctalk::{
-    Class, Trust,
-    core::{Fingerprint, VerifyingKey, envelope::VerifiedHeader},
+    Class,
+    core::{Fingerprint, VerifyingKey, envelope::VerifiedHeader, trust::Standing},
+    store::Store,
     text::escaped,
 };
 
@@ -19,56 +20,66 @@ pub(crate) const UNKNOWN: &str = "unknown";
 pub(crate) struct Senders {
     /// The one that the user named.
     named: Option<VerifyingKey>,
-    /// Contacts by their local names.
-    contacts: Vec<(VerifyingKey, String)>,
+    /// Where the contacts are.
+    store: Store,
     /// The option that accepts all others too, if the command has it, and whether it is set.
     any: Option<bool>,
 }
 
-/// What is known of a sender.
-pub(crate) struct Known<'s> {
+/// What is known of a sender who is accepted.
+pub(crate) struct Known {
     /// The contact's name.
-    pub(crate) name: Option<&'s str>,
+    pub(crate) name: Option<String>,
     /// The word for it.
     pub(crate) trust: &'static str,
 }
 
 impl Senders {
-    pub(crate) fn new(from: Option<&str>, any: Option<bool>, peers: &Peers<'_>) -> Result<Self> {
+    pub(crate) fn new(from: Option<&str>, any: Option<bool>, peers: Peers<'_>) -> Result<Self> {
         let named = match from.map(|from| peers.find(from)).transpose()? {
             Some(Peer::Card(card)) => Some(*card.signing_key()),
             Some(Peer::Contact(contact)) => Some(*contact.keys.verifying()),
             None => None,
         };
-        let contacts = peers.store()?.contacts()?;
-        let contacts = contacts
-            .into_iter()
-            .map(|contact| (*contact.keys.verifying(), contact.name))
-            .collect();
         Ok(Self {
             named,
-            contacts,
+            store: peers.into_store()?,
             any,
         })
     }
 
-    /// Refuses a sender who is not accepted.
-    pub(crate) fn check(&self, header: &VerifiedHeader) -> Result<()> {
+    /// What is known of a sender; refuses one who is not accepted.
+    pub(crate) fn check(&self, header: &VerifiedHeader) -> Result<Known> {
         let sender = header.sender();
         let refuse = |text: String, hint: &str| {
             Err(Complaint::new(Class::NotTrusted, text).hint(hint).into())
         };
         let fingerprint = Fingerprint::native(sender);
-        match self.named {
-            Some(named) if named == *sender => Ok(()),
-            Some(named) => refuse(
-                format!(
-                    "the envelope is from {fingerprint}, not from {}",
-                    Fingerprint::native(&named)
-                ),
+        if let Some(named) = self.named.filter(|named| named != sender) {
+            let named = Fingerprint::native(&named);
+            return refuse(
+                format!("the envelope is from {fingerprint}, not from {named}"),
                 "ask over another channel who sent it",
-            ),
-            None if self.any == Some(true) || self.known(sender).name.is_some() => Ok(()),
+            );
+        }
+        match self.store.contact_signing_with(sender)? {
+            Some(contact) if contact.standing == Standing::Blocked => {
+                let text = format!("the envelope is from {}, who is blocked", contact.name);
+                let hint = format!("ctalk contact unblock {}", contact.name);
+                Err(Complaint::new(Class::Refused, text).hint(hint).into())
+            }
+            Some(contact) => Ok(Known {
+                trust: contact.standing.as_str(),
+                name: Some(contact.name),
+            }),
+            None if self.named.is_some() => Ok(Known {
+                name: None,
+                trust: "named",
+            }),
+            None if self.any == Some(true) => Ok(Known {
+                name: None,
+                trust: UNKNOWN,
+            }),
             None => refuse(
                 format!("the envelope is from {fingerprint}, who is no contact"),
                 if self.any.is_some() {
@@ -80,25 +91,12 @@ impl Senders {
             ),
         }
     }
-
-    pub(crate) fn known(&self, sender: &VerifyingKey) -> Known<'_> {
-        let contact = self.contacts.iter().find(|(key, _)| key == sender);
-        let trust = match contact {
-            Some(_) => Trust::Pinned.as_str(),
-            None if self.named.as_ref() == Some(sender) => "named",
-            None => UNKNOWN,
-        };
-        Known {
-            name: contact.map(|(_, name)| name.as_str()),
-            trust,
-        }
-    }
 }
 
-impl Known<'_> {
+impl Known {
     /// The sender in words.
     pub(crate) fn describe(&self, fingerprint: &Fingerprint) -> String {
-        match self.name {
+        match &self.name {
             Some(name) => format!("{} {fingerprint} ({})", escaped(name), self.trust),
             None => format!("{fingerprint} ({})", self.trust),
         }

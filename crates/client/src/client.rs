@@ -30,6 +30,17 @@ pub struct Client {
     pub(crate) relay: Box<dyn Relay>,
     pub(crate) box_keys: BoxKeys,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) require: Require,
+}
+
+/// What must hold of whoever is written to, and of every message that is handed over. What does not
+/// meet it is refused, and set aside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Require {
+    /// The contact is verified.
+    pub verified: bool,
+    /// The format is the native one.
+    pub native: bool,
 }
 
 impl Client {
@@ -52,7 +63,13 @@ impl Client {
             relay: Box::new(relay),
             box_keys: BoxKeys::default(),
             clock,
+            require: Require::default(),
         })
+    }
+
+    /// Requires more than is required by default, which is nothing.
+    pub const fn require(&mut self, require: Require) {
+        self.require = require;
     }
 
     /// The agent's public keys.

@@ -1,13 +1,16 @@
 //! How somebody becomes a contact: by a key card, or by what the relay shows for a name.
 
-use ctalk_core::{Card, Fingerprint, PublicKeys, Timestamp, trust};
+use ctalk_core::{
+    Card, Fingerprint, Identity, Timestamp,
+    trust::{self, KeyHolder, Standing},
+};
 use ctalk_wire::DirectoryEntry;
 
 use crate::{
     client::Client,
     directory::{self, Directory, Listing, Pin},
     error::Error,
-    store::{Contact, Learned, NewContact, Store, StoreError},
+    store::{Contact, Learned, NewContact, NewKeys, Store, StoreError},
 };
 
 /// What adding a contact came to.
@@ -24,8 +27,8 @@ pub enum Added {
     Outdated,
 }
 
-/// Pins the identity of a card, under `name` or else the name that the card suggests; `me` are the
-/// own keys. A contact known by its classic keys is upgraded if the card has both of them.
+/// Pins the identity of a card, under `name` or else the name that the card suggests; `me` is the
+/// own identity. A contact known by its classic keys is upgraded if the card has both of them.
 ///
 /// # Errors
 /// [`Error::CardRefused`] for a card that must not be used, [`Error::KeyChanged`] when the classic
@@ -33,14 +36,14 @@ pub enum Added {
 /// [`Error::NameTaken`], [`Error::UnusualName`] for a suggested name that could be mistaken.
 pub fn add_contact(
     store: &mut Store,
-    me: &PublicKeys,
+    me: &Identity,
     card: &Card,
     name: Option<&str>,
     now: Timestamp,
 ) -> Result<(Contact, Added), Error> {
     let keys = card.public_keys();
     if let Some(contact) = store.contact_signing_with(card.signing_key())? {
-        let added = renew(store, &contact, card, now)?;
+        let added = take_over(store, me, &contact, card, now)?;
         return Ok((found(store, &contact.name)?, added));
     }
     trust::card_update(None, card, now).map_err(Error::CardRefused)?;
@@ -53,16 +56,17 @@ pub fn add_contact(
             });
         }
     };
-    directory::check_holders(name, keys, me, store)?;
+    directory::check_holders(name, keys, me.public_keys(), store)?;
+    check_card(name, card, me, store)?;
     let new = NewContact {
         name,
         address: None,
         keys,
         card: Some(card),
-        learned: Learned::Accepted,
+        learned: Learned::Card,
+        standing: Standing::Pinned,
     };
-    let millis = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    store.pin(new, millis).map_err(|error| match error {
+    store.pin(new, millis(now)).map_err(|error| match error {
         StoreError::NameTaken { name } => Error::NameTaken { name },
         other => Error::Store(other),
     })?;
@@ -131,16 +135,24 @@ impl Client {
         }
         let holder = known.as_ref().map_or(&entry.name, |contact| &contact.name);
         directory::check_holders(holder, &keys, self.identity.public_keys(), &self.store)?;
+        if let Some(card) = &card {
+            check_card(holder, card, &self.identity, &self.store)?;
+        }
         match &known {
             Some(contact) if contact.keys == keys => {
                 if let Some(card) = &card {
-                    renew(&mut self.store, contact, card, now)?;
+                    renew(self, contact, card)?;
                 }
-                self.store.set_accepted(contact)?;
+                self.store.set_learned(contact, Learned::Accepted)?;
             }
             Some(contact) => {
-                self.store
-                    .replace_keys(contact, &keys, card.as_ref(), millis)?;
+                let new = NewKeys {
+                    keys: &keys,
+                    card: card.as_ref(),
+                    learned: Learned::Accepted,
+                    standing: contact.standing.after_accepted_keys(),
+                };
+                self.store.replace_keys(contact, &new, millis)?;
             }
             None => {
                 let pin = Pin {
@@ -199,6 +211,7 @@ pub(crate) fn meet(
         directory::check_first_contact(directory, pin.name, address, &keys, me, &client.store)?;
         if let Some(card) = pin.card {
             trust::card_update(None, card, now).map_err(Error::CardRefused)?;
+            check_card(pin.name, card, &client.identity, &client.store)?;
         }
         pin.store(&mut client.store, millis)?;
         let contact = found(&client.store, pin.name)?;
@@ -214,15 +227,21 @@ pub(crate) fn meet(
     // A relay that hides the card cannot take it away; one that shows a newer one renews it.
     let mut added = Added::Known;
     if let Some(card) = &card {
-        added = renew(&mut client.store, &contact, card, now)?;
+        added = renew(client, &contact, card)?;
         client.store.set_refreshed(&contact, millis)?;
     }
     Ok((found(&client.store, &contact.name)?, added))
 }
 
 /// Takes over a card that is offered for a contact, if it is newer than the one known.
-pub(crate) fn renew(
+pub(crate) fn renew(client: &mut Client, contact: &Contact, card: &Card) -> Result<Added, Error> {
+    let now = client.now();
+    take_over(&mut client.store, &client.identity, contact, card, now)
+}
+
+fn take_over(
     store: &mut Store,
+    me: &Identity,
     contact: &Contact,
     card: &Card,
     now: Timestamp,
@@ -233,14 +252,42 @@ pub(crate) fn renew(
         name: contact.name.clone(),
         change,
     })?;
+    check_card(&contact.name, card, me, store)?;
     Ok(match update {
         trust::CardUpdate::Newer => {
-            store.set_card(contact, card)?;
+            store.set_card(contact, card, millis(now))?;
             Added::Renewed
         }
         trust::CardUpdate::Same => Added::Known,
         trust::CardUpdate::Older => Added::Outdated,
     })
+}
+
+/// Refuses a card with an X-Wing key that is mine or that another contact holds or held, and one of
+/// two cards with one serial.
+fn check_card(name: &str, card: &Card, me: &Identity, store: &Store) -> Result<(), Error> {
+    let mine = me
+        .xwing_keys()
+        .map(|key| (KeyHolder::Me, me.public_keys().verifying(), key));
+    trust::xwing_conflict(name, card, mine).map_err(Error::KeyConflict)?;
+    if let Some(holder) = store.xwing_holder(name, card)? {
+        return Err(Error::KeyConflict(trust::KeyConflict {
+            offered_name: name.to_owned(),
+            holder: Some(holder),
+            part: trust::KeyPart::XWing,
+        }));
+    }
+    if store.has_other_card(card)? {
+        return Err(Error::CardRefused(trust::CardRefused::SameSerial {
+            fingerprint: card.fingerprint(),
+            serial: card.serial(),
+        }));
+    }
+    Ok(())
+}
+
+fn millis(time: Timestamp) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn found(store: &Store, name: &str) -> Result<Contact, Error> {

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use ctalk_core::{CARD_PREFIX, Card, EncryptionKey, PublicKeys, VerifyingKey, trust};
+use ctalk_core::{
+    CARD_PREFIX, Card, EncryptionKey, PublicKeys, VerifyingKey,
+    trust::{self, Standing},
+};
 use ctalk_wire::DirectoryEntry;
 
 use crate::{
@@ -324,6 +327,7 @@ impl Pin<'_> {
             keys: self.keys,
             card: self.card,
             learned: self.learned,
+            standing: Standing::Pinned,
         };
         store.pin(new, now).map_err(|error| match error {
             StoreError::NameTaken { name } => Error::NameTaken { name },

@@ -154,6 +154,24 @@ pub enum Error {
         /// Why its card cannot be used now.
         why: CardNotCurrent,
     },
+    /// The contact is blocked.
+    #[error("`{name}` is blocked")]
+    Blocked {
+        /// The contact.
+        name: String,
+    },
+    /// The contact is not verified, and that is required.
+    #[error("`{name}` is not verified, and that is required")]
+    Unverified {
+        /// The contact.
+        name: String,
+    },
+    /// The contact has no key card, and one is required.
+    #[error("no key card of `{name}` is known, and one is required")]
+    NoCard {
+        /// The contact.
+        name: String,
+    },
     /// An envelope cannot be sealed.
     #[error(transparent)]
     Envelope(#[from] envelope::SealError),
@@ -259,6 +277,7 @@ impl Error {
             ) => Class::LocalStore,
             Self::AlreadyCommitted | Self::OwnEnvelope(_) => Class::Unexpected,
             Self::LifeTooLong => Class::Usage,
+            Self::Blocked { .. } => Class::Refused,
             Self::SharedEnvelope => Class::RelayRefused,
             Self::Relay(error) => error.class(),
             Self::Keygen(_) | Self::Card(_) | Self::Envelope(_) | Self::NotText | Self::Seal(_) => {
@@ -273,6 +292,8 @@ impl Error {
             | Self::BadCard { .. }
             | Self::CardRefused(_)
             | Self::CardNotCurrent { .. }
+            | Self::Unverified { .. }
+            | Self::NoCard { .. }
             | Self::NameTaken { .. }
             | Self::UnusualName { .. }
             | Self::OtherFingerprint { .. } => Class::NotTrusted,
@@ -296,6 +317,13 @@ impl Error {
             ),
             Self::CardNotCurrent { name, .. } => Some(format!(
                 "ask {name} for a new card (`ctalk card`) and add it: ctalk contact add FILE"
+            )),
+            Self::Blocked { name } => Some(format!("ctalk contact unblock {name}")),
+            Self::Unverified { name } => Some(format!(
+                "compare the safety number with {name}: ctalk contact verify {name}"
+            )),
+            Self::NoCard { name } => Some(format!(
+                "ask {name} for the card (`ctalk card`) and add it: ctalk contact add FILE"
             )),
             Self::UnusualName { .. } => Some(
                 "whoever knows its fingerprint can pin it: ctalk contact accept-key NAME FINGERPRINT"

@@ -5,7 +5,8 @@
 //! [`Next::Unauthenticated`]), and handed over until it is committed; what it sends is sealed for exactly the named recipient. Peers' keys are pinned at
 //! first use, and a relay that shows another key later is found out.
 //!
-//! - [`Profile`], [`register`], [`publish`], [`client`](fn@client), [`Client`], [`Error`], [`Class`]:
+//! - [`Profile`], [`register`], [`publish`], [`client`](fn@client), [`Client`], [`Require`], [`Error`],
+//!   [`Class`]:
 //!   the paved path
 //! - [`own_card`], [`add_contact`], [`Added`], [`listed_keys`]: key cards, one's own and others'
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
@@ -38,7 +39,7 @@ mod send;
 pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
-pub use client::Client;
+pub use client::{Client, Require};
 pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use error::{Class, Error};

@@ -193,6 +193,8 @@ pub struct Sent {
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Trust {
+    /// Signed by the key of a contact that the user verified.
+    Verified,
     /// Signed by a key that is pinned to a contact.
     Pinned,
     /// Signed by the key that the relay shows for the sender, which is pinned to nobody.
@@ -208,6 +210,7 @@ impl Trust {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Verified => "verified",
             Self::Pinned => "pinned",
             Self::Unknown => "unknown",
             Self::Unsigned => "unsigned",
@@ -307,13 +310,17 @@ pub enum Reason {
     Replayed,
     /// An envelope whose life is over, or from the future.
     Expired,
-    /// In a weaker format than its sender uses: not an envelope, though the sender has a key card.
+    /// In a weaker format than its sender uses, or than is required: not an envelope.
     Downgrade,
+    /// From a blocked contact.
+    Blocked,
+    /// From somebody who is not verified, where that is required.
+    Unverified,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -324,6 +331,8 @@ impl Reason {
         Self::Replayed,
         Self::Expired,
         Self::Downgrade,
+        Self::Blocked,
+        Self::Unverified,
     ];
 
     /// The word used in JSON, output and the store.
@@ -340,6 +349,8 @@ impl Reason {
             Self::Replayed => "replayed",
             Self::Expired => "expired",
             Self::Downgrade => "downgrade",
+            Self::Blocked => "blocked",
+            Self::Unverified => "unverified",
         }
     }
 
@@ -354,9 +365,10 @@ impl Reason {
             Self::Malformed => Class::Malformed,
             Self::NotVerified | Self::Replayed => Class::NotVerified,
             Self::CannotOpen => Class::CannotOpen,
-            Self::Expired => Class::Refused,
+            Self::Expired | Self::Blocked => Class::Refused,
             Self::UnknownSender
             | Self::Downgrade
+            | Self::Unverified
             | Self::KeyChanged
             | Self::KeyConflict
             | Self::Misaddressed => Class::NotTrusted,

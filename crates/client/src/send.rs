@@ -9,6 +9,7 @@ use ctalk_core::{
     Card, PublicKeys, Timestamp,
     classic::{self, Metadata},
     envelope::{self, Envelope, Kind, MAX_LIFE},
+    trust::Standing,
 };
 use ctalk_wire::MessageType;
 
@@ -198,8 +199,19 @@ struct Recipient {
 }
 
 impl Recipient {
-    /// A known contact, at this address, provided that its card, if it has one, is current.
-    fn known(contact: Contact, address: String, now: Timestamp) -> Result<Self, Error> {
+    /// A known contact, at this address, provided that it may be written to and that its card, if it
+    /// has one, is current.
+    fn known(contact: Contact, address: String, client: &Client) -> Result<Self, Error> {
+        let now = client.now();
+        if contact.standing == Standing::Blocked {
+            return Err(Error::Blocked { name: contact.name });
+        }
+        if client.require.verified && contact.standing != Standing::Verified {
+            return Err(Error::Unverified { name: contact.name });
+        }
+        if client.require.native && contact.card.is_none() {
+            return Err(Error::NoCard { name: contact.name });
+        }
         if let Some(card) = &contact.card {
             card.check_current(now)
                 .map_err(|why| Error::CardNotCurrent {
@@ -266,7 +278,6 @@ fn recipient(
     name: &str,
 ) -> Result<Recipient, Error> {
     let known = client.contact_for(name)?;
-    let now = client.now();
     let Some(directory) = directory else {
         // The pins are all there is, and all that counts anyway.
         let unknown = || Error::UnknownRecipient {
@@ -274,14 +285,14 @@ fn recipient(
         };
         let contact = known.ok_or_else(unknown)?;
         let address = contact.address.clone().ok_or_else(unknown)?;
-        return Recipient::known(contact, address, now);
+        return Recipient::known(contact, address, client);
     };
     let entry = match &known {
         Some(contact) => directory.entry_of(contact)?,
         None => directory.resolve(name).found(name)?,
     };
     let (contact, added) = contacts::meet(client, Some(directory), entry, None)?;
-    let recipient = Recipient::known(contact, entry.name.clone(), now)?;
+    let recipient = Recipient::known(contact, entry.name.clone(), client)?;
     Ok(Recipient {
         pinned_now: added == Added::New,
         ..recipient

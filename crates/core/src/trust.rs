@@ -1,5 +1,9 @@
 //! When keys that are offered for a contact are acceptable.
 
+mod standing;
+
+pub use standing::Standing;
+
 use core::{cmp::Ordering, fmt};
 
 use crate::{CLOCK_SKEW, Card, Fingerprint, PublicKeys, Timestamp, VerifyingKey, XWingKey};

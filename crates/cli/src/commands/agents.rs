@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ctalk::{
-    Format, Trust,
+    Format,
     core::Fingerprint,
     relay::Relay,
     store::{Contact, Store},
@@ -96,7 +96,7 @@ impl Agent {
             signing_key: entry.signing_key,
             fingerprint,
             format,
-            contact: contact.map(|_| Trust::Pinned.as_str()),
+            contact: contact.map(|contact| contact.standing.as_str()),
             changed,
         }
     }

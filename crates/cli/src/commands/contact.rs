@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ctalk::{
-    Added, Class, Error, Format, Profile, Trust, core::Fingerprint, store::Contact, text::escaped,
+    Added, Class, Error, Format, Profile, core::Fingerprint, store::Contact, text::escaped,
 };
 use serde::Serialize;
 
@@ -152,10 +152,9 @@ fn add(
     let (_, secrets) = context.keystore(profile)?;
     let identity = secrets.unlock()?;
     let mut store = context.store(profile, relay)?;
-    let me = identity.public_keys();
     Ok(ctalk::add_contact(
         &mut store,
-        me,
+        &identity,
         &card,
         local,
         super::now(),
@@ -213,7 +212,7 @@ impl<'a> Shown<'a> {
         Self {
             name: &contact.name,
             address: contact.address.as_deref(),
-            standing: Trust::Pinned.as_str(),
+            standing: contact.standing.as_str(),
             learned: contact.learned.as_str(),
             since: super::time(contact.since),
             fingerprint: contact.fingerprint(),

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use ctalk::{
     core::{Fingerprint, envelope::VerifiedHeader},
     stream,
@@ -63,25 +63,27 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     super::verify::one_stdin(args.from.as_deref(), &args.file)?;
     let profile = context.profile()?;
     let peers = Peers::new(context, &profile);
-    let senders = Senders::new(args.from.as_deref(), Some(args.any_sender), &peers)?;
+    let senders = Senders::new(args.from.as_deref(), Some(args.any_sender), peers)?;
     let (_, secrets) = context.keystore(&profile)?;
     let identity = secrets.unlock()?;
     let (source, length) = input::open(&args.file)?;
-    let (opened, senders) = runtime::run(async {
+    let (opened, known) = runtime::run(async {
         // Dropped on Ctrl-C, so that nothing is left behind.
         let (destination, writer) = Destination::begin(args.out)?;
         let work = move || {
+            let mut known = None;
             let decide = |header: &VerifiedHeader| {
-                senders.check(header)?;
-                if senders.known(header.sender()).trust == UNKNOWN {
+                let sender = senders.check(header)?;
+                if sender.trust == UNKNOWN {
                     output.warning("--any-sender takes it from somebody unknown");
                 }
+                known = Some(sender);
                 Ok::<_, anyhow::Error>(())
             };
             let mut progress = Progress::new(&output, length);
             let show = |done| progress.show(done);
             let opened = stream::open(&identity, super::now(), source, writer, decide, show)?;
-            Ok((opened, senders))
+            Ok((opened, known))
         };
         let opened = runtime::blocking(work).await?;
         destination.complete()?;
@@ -89,10 +91,10 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     })?;
     let (header, metadata) = (&opened.header, &opened.metadata);
     let fingerprint = Fingerprint::native(header.sender());
-    let known = senders.known(header.sender());
+    let known = known.context("an envelope was opened without a look at its sender")?;
     if output.is_json() {
         output.report(&Opened {
-            from: known.name,
+            from: known.name.as_deref(),
             fingerprint,
             trust: known.trust,
             id: header.id().to_string(),

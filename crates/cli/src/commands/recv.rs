@@ -234,7 +234,7 @@ impl Printer<'_> {
 
     /// Begins with what ctalk itself says, so that nothing a peer wrote can pass for it.
     fn head(&self, message: &Received) -> String {
-        let style = if message.trust == Trust::Pinned {
+        let style = if matches!(message.trust, Trust::Pinned | Trust::Verified) {
             TRUSTED
         } else {
             NOT_TRUSTED

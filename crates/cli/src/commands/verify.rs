@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
-use ctalk::{Class, Profile, Trust, core::Fingerprint, stream, text::escaped};
+use ctalk::{Class, Profile, core::Fingerprint, stream, text::escaped};
 use serde::Serialize;
 
 use crate::{
@@ -103,15 +103,14 @@ fn envelope(
     context: &Context<'_>,
 ) -> Result<ExitCode> {
     let output = *context.output;
-    let senders = Senders::new(from, None, &Peers::new(context, profile))?;
+    let senders = Senders::new(from, None, Peers::new(context, profile))?;
     let header = runtime::run(runtime::blocking(move || {
         let mut progress = Progress::new(&output, length);
         Ok(stream::verify(source, |done| progress.show(done))?)
     }))?;
-    senders.check(&header)?;
-    let known = senders.known(header.sender());
+    let known = senders.check(&header)?;
     let verified = VerifiedEnvelope {
-        from: known.name,
+        from: known.name.as_deref(),
         fingerprint: Fingerprint::native(header.sender()),
         trust: known.trust,
         id: header.id().to_string(),
@@ -151,7 +150,7 @@ fn message(
         from: &sender.contact.name,
         relay_from: &sender.claims.from,
         fingerprint: sender.contact.keys.fingerprint(),
-        trust: Trust::Pinned.as_str(),
+        trust: sender.contact.standing.as_str(),
         to: &sender.claims.to,
         message_type: &sender.claims.message_type,
         topic: sender.claims.topic.as_deref(),

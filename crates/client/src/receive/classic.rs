@@ -50,12 +50,16 @@ impl Judge<'_> {
             }
         };
         let (name, trust, pinned_now) = match &sender {
-            Sender::Pinned(contact) => (contact.name.clone(), Trust::Pinned, false),
-            Sender::Offered(_) if !self.may_pin => (from, Trust::Unknown, false),
+            Sender::Pinned(contact) => (contact.name.clone(), self.trust(Some(contact))?, false),
             Sender::Offered(offer) => {
-                // Not its card: without mine it has no choice but this format.
-                self.pin(offer, None)?;
-                (from, Trust::Pinned, true)
+                let trust = self.trust(None)?;
+                if self.may_pin {
+                    // Not its card: without mine it has no choice but this format.
+                    self.pin(offer, None)?;
+                    (from, Trust::Pinned, true)
+                } else {
+                    (from, trust, false)
+                }
             }
         };
         let by = (name, sender.keys().fingerprint().to_hex());
@@ -87,8 +91,10 @@ impl Judge<'_> {
         let from = message.claims().from.clone();
         self.refuse_downgrade(&from, None)?;
         // Whom the relay does not know, or cannot tell of, has no keys to belong to a contact.
-        if let Ok(sender) = self.sender(&from).await {
-            self.refuse_downgrade(&from, Some(sender.keys()))?;
+        match self.sender(&from).await {
+            Ok(sender) => self.refuse_downgrade(&from, Some(sender.keys()))?,
+            Err(blocked @ Refusal::Message(Reason::Blocked, _)) => return Err(blocked),
+            Err(_) => {}
         }
         self.unauthenticated(message.accept())
     }
@@ -103,6 +109,7 @@ impl Judge<'_> {
         } else {
             Trust::Plaintext
         };
+        self.require_trust(trust)?;
         let claims = message.claims().clone();
         Ok(Verdict::Deliver(Box::new(Delivered {
             message: received(self.entry, claims, None, trust, message.into_payload()),

@@ -3,7 +3,7 @@
 use ctalk_core::{
     Card, PublicKeys,
     classic::{Malformed, Message},
-    trust,
+    trust::{self, Standing},
 };
 
 use super::{Receiving, Snapshot};
@@ -11,7 +11,7 @@ use crate::{
     client::Client,
     directory::{self, Directory, Listing},
     error::Error,
-    message::{Reason, Received},
+    message::{Reason, Received, Trust},
     relay::{Incoming, RelayError},
     store::{Contact, Entry, Learned, Mark, SeenBefore, StoreError},
 };
@@ -42,6 +42,10 @@ impl Judge<'_> {
         }
         match message {
             Incoming::Native { claims, text } => self.native(claims, &text).await,
+            Incoming::Classic(_) if self.client.require.native => Err(Refusal::message(
+                Reason::Downgrade,
+                "this is no envelope, and one is required",
+            )),
             Incoming::Classic(Message::Signed(message)) => self.signed(message).await,
             Incoming::Classic(Message::Unsigned(message)) => self.unsigned(message).await,
             Incoming::Classic(Message::Plain(message)) => self.plain(message).await,
@@ -72,6 +76,27 @@ impl Judge<'_> {
         }
     }
 
+    /// What is known about a signer: whatever its contact counts for, if it is one.
+    pub(super) fn trust(&self, contact: Option<&Contact>) -> Result<Trust, Refusal> {
+        let trust = match contact.map(|contact| contact.standing) {
+            Some(Standing::Verified) => Trust::Verified,
+            Some(_) => Trust::Pinned,
+            None => Trust::Unknown,
+        };
+        self.require_trust(trust)?;
+        Ok(trust)
+    }
+
+    pub(super) fn require_trust(&self, trust: Trust) -> Result<(), Refusal> {
+        if self.client.require.verified && trust != Trust::Verified {
+            return Err(Refusal::message(
+                Reason::Unverified,
+                "its sender is not verified, and that is required",
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether this very copy was handled before; another copy of something handled is refused.
     pub(super) fn was_handled(&self, mark: &Mark) -> Result<bool, Refusal> {
         let relay_id = self.entry.relay_id.as_deref();
@@ -94,7 +119,7 @@ impl Judge<'_> {
     /// The keys to hold a message against: the pinned ones, else those of the directory.
     pub(super) async fn sender(&mut self, from: &str) -> Result<Sender, Refusal> {
         if let Some(contact) = self.client.store.contact_at(from)? {
-            return Ok(Sender::Pinned(Box::new(contact)));
+            return Sender::pinned(contact);
         }
         let Some(directory) = self.directory().await? else {
             return Err(Refusal::message(
@@ -209,6 +234,14 @@ pub(super) struct Offer {
 }
 
 impl Sender {
+    pub(super) fn pinned(contact: Contact) -> Result<Self, Refusal> {
+        if contact.standing == Standing::Blocked {
+            let detail = format!("{} is blocked", contact.name);
+            return Err(Refusal::Message(Reason::Blocked, detail));
+        }
+        Ok(Self::Pinned(Box::new(contact)))
+    }
+
     pub(super) fn keys(&self) -> &PublicKeys {
         match self {
             Self::Pinned(contact) => &contact.keys,

@@ -10,7 +10,7 @@ use super::judge::{Delivered, Judge, Refusal, Sender, Verdict};
 use crate::{
     client::timestamp,
     contacts,
-    message::{Content, Format, Reason, Received, Trust},
+    message::{Content, Format, Reason, Received},
     store::Mark,
 };
 
@@ -50,6 +50,10 @@ impl Judge<'_> {
         if self.was_handled(&mark)? {
             return Ok(Verdict::HandledBefore);
         }
+        if let Sender::Offered(_) = &sender {
+            // Before a stranger is pinned for a message that is refused.
+            self.trust(None)?;
+        }
         let card = opened.metadata.card.as_ref();
         let (contact, pinned_now) = match sender {
             Sender::Pinned(contact) => (Some(*contact), false),
@@ -64,9 +68,9 @@ impl Judge<'_> {
         };
         if let (Some(contact), Some(card), true) = (&contact, card, self.may_pin) {
             // The message stands for itself; a card in it that is out of order changes nothing.
-            let now = self.client.now();
-            let _ = contacts::renew(&mut self.client.store, contact, card, now);
+            let _ = contacts::renew(self.client, contact, card);
         }
+        let trust = self.trust(contact.as_ref())?;
         let payload = Content::from_native(&opened.metadata.content_type, opened.payload);
         let message = Received {
             id: Some(opened.id.to_string()),
@@ -87,11 +91,7 @@ impl Judge<'_> {
             ts: claims.ts,
             format: Format::Native,
             encrypted: true,
-            trust: if contact.is_some() {
-                Trust::Pinned
-            } else {
-                Trust::Unknown
-            },
+            trust,
             content_type: opened.metadata.content_type,
             name: opened.metadata.name,
             payload,
@@ -111,7 +111,7 @@ impl Judge<'_> {
         signer: &VerifyingKey,
     ) -> Result<Sender, Refusal> {
         if let Some(contact) = self.client.store.contact_signing_with(signer)? {
-            return Ok(Sender::Pinned(Box::new(contact)));
+            return Sender::pinned(contact);
         }
         let sender = self.sender(from).await?;
         if sender.keys().verifying() == signer {

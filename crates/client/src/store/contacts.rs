@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use ctalk_core::{Card, EncryptionKey, Fingerprint, PublicKeys, VerifyingKey};
+use ctalk_core::{Card, EncryptionKey, Fingerprint, PublicKeys, VerifyingKey, trust::Standing};
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::{Store, StoreError};
@@ -22,6 +22,10 @@ pub struct Contact {
     pub since: i64,
     /// The pinned keys.
     pub keys: PublicKeys,
+    /// What the keys count for.
+    pub standing: Standing,
+    /// What the user wrote down about it.
+    pub notes: String,
     /// The newest key card known. With one, the contact is written to in envelopes only.
     pub card: Option<Card>,
     /// When the relay's directory last showed its card, in milliseconds since the Unix epoch.
@@ -46,8 +50,16 @@ impl Contact {
 pub enum Learned {
     /// The relay showed them when they were first needed.
     FirstUse,
-    /// Somebody named their fingerprint, or handed over their card.
+    /// The user added their card.
+    Card,
+    /// The user named their fingerprint.
     Accepted,
+    /// Pairing by a code.
+    Paired,
+    /// The contact's former identity named them as its successor.
+    Succession,
+    /// An export had them.
+    Imported,
 }
 
 impl Learned {
@@ -56,8 +68,25 @@ impl Learned {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FirstUse => "first-use",
+            Self::Card => "card",
             Self::Accepted => "accepted",
+            Self::Paired => "paired",
+            Self::Succession => "succession",
+            Self::Imported => "imported",
         }
+    }
+
+    fn from_text(text: &str) -> Option<Self> {
+        [
+            Self::FirstUse,
+            Self::Card,
+            Self::Accepted,
+            Self::Paired,
+            Self::Succession,
+            Self::Imported,
+        ]
+        .into_iter()
+        .find(|learned| learned.as_str() == text)
     }
 }
 
@@ -80,12 +109,14 @@ pub struct NewContact<'a> {
     pub card: Option<&'a Card>,
     /// How they were learned.
     pub learned: Learned,
+    /// What they count for.
+    pub standing: Standing,
 }
 
 const CONTACT: &str = "
     SELECT c.id, c.name, c.learned, e.since, e.key, s.key,
            (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1), c.card,
-           c.refreshed
+           c.refreshed, c.standing, c.notes
     FROM contacts c
     JOIN keys e ON e.contact = c.id AND e.kind = 'encryption' AND e.until IS NULL
     JOIN keys s ON s.contact = c.id AND s.kind = 'signing' AND s.until IS NULL";
@@ -160,17 +191,21 @@ impl Store {
                 Some(_) => return Ok(false),
                 None => {
                     let id = transaction.query_row(
-                        "INSERT INTO contacts (name, learned, since, card)
-                         VALUES (?1, ?2, ?3, ?4) RETURNING id",
+                        "INSERT INTO contacts (name, learned, since, card, standing)
+                         VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
                         params![
                             new.name,
                             new.learned.as_str(),
                             now,
-                            new.card.map(Card::as_bytes)
+                            new.card.map(Card::as_bytes),
+                            new.standing.as_str(),
                         ],
                         |row| row.get(0),
                     )?;
                     insert_keys(transaction, id, new.keys, now)?;
+                    if let Some(card) = new.card {
+                        super::cards::remember(transaction, id, card, now)?;
+                    }
                     id
                 }
             };
@@ -208,14 +243,67 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn set_card(&mut self, contact: &Contact, card: &Card) -> Result<(), StoreError> {
+    pub fn set_card(&mut self, contact: &Contact, card: &Card, now: i64) -> Result<(), StoreError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE contacts SET card = ?2 WHERE id = ?1",
                 params![contact.id, card.as_bytes()],
             )?;
+            super::cards::remember(transaction, contact.id, card, now)
+        })
+    }
+
+    /// Changes what a contact's keys count for.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn set_standing(
+        &mut self,
+        contact: &Contact,
+        standing: Standing,
+    ) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE contacts SET standing = ?2 WHERE id = ?1",
+                params![contact.id, standing.as_str()],
+            )?;
             Ok(())
         })
+    }
+
+    /// Changes what the user wrote down about a contact.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn set_notes(&mut self, contact: &Contact, notes: &str) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE contacts SET notes = ?2 WHERE id = ?1",
+                params![contact.id, notes],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Gives a contact another local name.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`] by another contact, [`StoreError::Failed`].
+    pub fn rename_contact(&mut self, contact: &Contact, name: &str) -> Result<(), StoreError> {
+        let renamed = self.write(|transaction| {
+            transaction.execute(
+                "UPDATE contacts SET name = ?2 WHERE id = ?1 AND NOT EXISTS
+                 (SELECT 1 FROM contacts WHERE name = ?2 AND id != ?1)",
+                params![contact.id, name],
+            )
+        })?;
+        if renamed == 1 {
+            Ok(())
+        } else {
+            Err(StoreError::NameTaken {
+                name: name.to_owned(),
+            })
+        }
     }
 
     /// Records that the relay's directory showed the contact's card.
@@ -232,47 +320,32 @@ impl Store {
         })
     }
 
-    /// Records that somebody vouched for a contact's keys.
+    /// Records how a contact's keys were learned in the meantime.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn set_accepted(&mut self, contact: &Contact) -> Result<(), StoreError> {
+    pub fn set_learned(&mut self, contact: &Contact, learned: Learned) -> Result<(), StoreError> {
         self.write(|transaction| {
             transaction.execute(
                 "UPDATE contacts SET learned = ?2 WHERE id = ?1",
-                params![contact.id, Learned::Accepted.as_str()],
+                params![contact.id, learned.as_str()],
             )?;
             Ok(())
         })
     }
 
-    /// Replaces a contact's keys, and its card if it had one; the former keys are kept as retired.
+    /// Replaces a contact's keys and its card, with what the new ones count for; the former keys are
+    /// kept as retired.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn replace_keys(
         &mut self,
         contact: &Contact,
-        keys: &PublicKeys,
-        card: Option<&Card>,
+        new: &NewKeys<'_>,
         now: i64,
     ) -> Result<(), StoreError> {
-        self.write(|transaction| {
-            transaction.execute(
-                "UPDATE keys SET until = ?2 WHERE contact = ?1 AND until IS NULL",
-                params![contact.id, now],
-            )?;
-            insert_keys(transaction, contact.id, keys, now)?;
-            transaction.execute(
-                "UPDATE contacts SET learned = ?2, card = ?3, refreshed = NULL WHERE id = ?1",
-                params![
-                    contact.id,
-                    Learned::Accepted.as_str(),
-                    card.map(Card::as_bytes)
-                ],
-            )?;
-            Ok(())
-        })
+        self.write(|transaction| replace_keys(transaction, contact, new, now))
     }
 
     /// Forgets a contact; false when there is none of that name.
@@ -291,6 +364,46 @@ impl Store {
                 .query_row(params![self.relay, key], contact)
                 .optional()
         })
+    }
+}
+
+/// Keys that take the place of a contact's former ones.
+#[derive(Clone, Copy, Debug)]
+pub struct NewKeys<'a> {
+    /// The keys.
+    pub keys: &'a PublicKeys,
+    /// The card that they are from, if there is one.
+    pub card: Option<&'a Card>,
+    /// How they were learned.
+    pub learned: Learned,
+    /// What they count for.
+    pub standing: Standing,
+}
+
+pub(super) fn replace_keys(
+    transaction: &Transaction<'_>,
+    contact: &Contact,
+    new: &NewKeys<'_>,
+    now: i64,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE keys SET until = ?2 WHERE contact = ?1 AND until IS NULL",
+        params![contact.id, now],
+    )?;
+    insert_keys(transaction, contact.id, new.keys, now)?;
+    transaction.execute(
+        "UPDATE contacts SET learned = ?2, standing = ?3, card = ?4, refreshed = NULL
+         WHERE id = ?1",
+        params![
+            contact.id,
+            new.learned.as_str(),
+            new.standing.as_str(),
+            new.card.map(Card::as_bytes)
+        ],
+    )?;
+    match new.card {
+        Some(card) => super::cards::remember(transaction, contact.id, card, now),
+        None => Ok(()),
     }
 }
 
@@ -326,15 +439,12 @@ fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
     };
     let verifying =
         VerifyingKey::from_bytes(row.get(5)?).map_err(|_| damaged(5, "a stored key is damaged"))?;
-    let learned: String = row.get(2)?;
+    let (learned, standing): (String, String) = (row.get(2)?, row.get(9)?);
     Ok(Contact {
         id: row.get(0)?,
         name: row.get(1)?,
-        learned: match learned.as_str() {
-            "first-use" => Learned::FirstUse,
-            "accepted" => Learned::Accepted,
-            _ => return Err(damaged(2, "a stored contact is damaged")),
-        },
+        learned: Learned::from_text(&learned)
+            .ok_or_else(|| damaged(2, "a stored contact is damaged"))?,
         since: row.get(3)?,
         keys: PublicKeys::new(EncryptionKey::from_stored(row.get(4)?), verifying),
         address: row.get(6)?,
@@ -343,5 +453,10 @@ fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
             .map(|card| Card::parse(&card).map_err(|_| damaged(7, "a stored card is damaged")))
             .transpose()?,
         refreshed: row.get(8)?,
+        standing: [Standing::Blocked, Standing::Pinned, Standing::Verified]
+            .into_iter()
+            .find(|known| known.as_str() == standing)
+            .ok_or_else(|| damaged(9, "a stored contact is damaged"))?,
+        notes: row.get(10)?,
     })
 }

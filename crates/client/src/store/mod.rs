@@ -3,10 +3,12 @@
 //! Sealed bytes only: messages lie here as they were received, and plaintext is derived again by
 //! opening. Every write is durable when its call returns (WAL with `synchronous=FULL`).
 //!
-//! - `contacts`: who is pinned under which keys and addresses
+//! - `contacts`: who is pinned under which keys and addresses, and what that counts for
+//! - `cards`: the key cards that contacts had
 //! - `inbox`: what was fetched and not handled yet, or set aside
 //! - `schema`: the tables and their migrations
 
+mod cards;
 mod contacts;
 mod inbox;
 mod schema;
@@ -22,7 +24,8 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
 pub use self::{
-    contacts::{Contact, Holder, Learned, NewContact},
+    cards::HeldCard,
+    contacts::{Contact, Holder, Learned, NewContact, NewKeys},
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
 };
 

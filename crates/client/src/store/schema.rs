@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -86,6 +86,45 @@ const MIGRATIONS: [&str; 3] = [
     "
     -- When the relay's directory last showed the contact's card.
     ALTER TABLE contacts ADD COLUMN refreshed INTEGER;
+",
+    "
+    -- More ways to learn of somebody, and more states of a message, than the first step allowed.
+    ALTER TABLE contacts ADD COLUMN origin TEXT NOT NULL DEFAULT 'first-use';
+    UPDATE contacts SET origin = learned;
+    ALTER TABLE contacts DROP COLUMN learned;
+    ALTER TABLE contacts RENAME COLUMN origin TO learned;
+    DROP INDEX inbox_by_age;
+    ALTER TABLE inbox ADD COLUMN status TEXT NOT NULL DEFAULT 'new'
+        CHECK (status IN ('new', 'running', 'done', 'dead', 'held', 'quarantined'));
+    UPDATE inbox SET status = state;
+    ALTER TABLE inbox DROP COLUMN state;
+    ALTER TABLE inbox RENAME COLUMN status TO state;
+    CREATE INDEX inbox_by_age ON inbox (relay, state, sent_at, number);
+
+    ALTER TABLE contacts ADD COLUMN standing TEXT NOT NULL DEFAULT 'pinned'
+        CHECK (standing IN ('blocked', 'pinned', 'verified'));
+    ALTER TABLE contacts ADD COLUMN notes TEXT NOT NULL DEFAULT '';
+
+    -- The cards that were taken over, of present and former identities. Serials are big-endian, so
+    -- that they sort; X-Wing keys are here by their SHA-256, to find another holder of one.
+    CREATE TABLE cards (
+        contact   INTEGER NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+        signer    BLOB NOT NULL CHECK (length(signer) = 32),
+        serial    BLOB NOT NULL CHECK (length(serial) = 8),
+        xwing     BLOB NOT NULL CHECK (length(xwing) = 32),
+        card      BLOB NOT NULL,
+        received  INTEGER NOT NULL,
+        PRIMARY KEY (contact, signer, serial)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX cards_of_xwing ON cards (xwing);
+
+    -- Identities that ended, with a successor or without. They stay when the contact is removed.
+    CREATE TABLE endings (
+        identity   BLOB PRIMARY KEY CHECK (length(identity) = 32),
+        successor  BLOB CHECK (length(successor) = 32),
+        statement  BLOB NOT NULL,
+        seen       INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -559,7 +559,7 @@ async fn a_native_filter_counts_after_opening_and_leaves_the_rest() {
 #[tokio::test]
 async fn a_card_pins_its_owner_once_and_only_with_the_keys_that_are_known() {
     let mut scene = Scene::new().await;
-    let me = *scene.bob.agent.identity.public_keys();
+    let me = scene.bob.identity();
     let now = at(NOW);
     let alice = scene.alice.card.clone();
     let store = scene.bob.agent.client.store_mut();
@@ -575,9 +575,15 @@ async fn a_card_pins_its_owner_once_and_only_with_the_keys_that_are_known() {
         add_contact(store, &me, &own, None, now),
         Err(Error::KeyConflict(_))
     ));
+    let mallory = crate::agents::new_identity();
+    let stolen = sign(&mallory, &scene.alice.xwing, "mallory", 1, NOW);
+    assert!(matches!(
+        add_contact(store, &me, &stolen, None, now),
+        Err(Error::KeyConflict(_))
+    ));
     let named = sign(
         &crate::agents::new_identity(),
-        &scene.alice.xwing,
+        &XWingSecret::generate(&mut rng()),
         "x y",
         1,
         NOW,
@@ -628,7 +634,7 @@ async fn a_card_that_the_directory_showed_is_used_for_a_day_without_asking_again
 #[tokio::test]
 async fn a_contact_added_by_its_card_is_found_at_the_relay_by_its_keys() {
     let mut scene = Scene::new().await;
-    let me = *scene.alice.agent.identity.public_keys();
+    let me = scene.alice.identity();
     let card = scene.bob.card.clone();
     let store = scene.alice.agent.client.store_mut();
     add_contact(store, &me, &card, Some("robert"), at(NOW)).unwrap();
@@ -745,7 +751,7 @@ async fn a_named_fingerprint_accepts_a_card_but_never_an_older_one() {
 #[tokio::test]
 async fn a_card_that_was_handed_over_counts_for_its_keys_and_its_name_at_any_relay() {
     let mut scene = Scene::new().await;
-    let me = *scene.bob.agent.identity.public_keys();
+    let me = scene.bob.identity();
     let card = scene.alice.card.clone();
     let store = scene.bob.agent.client.store_mut();
     add_contact(store, &me, &card, Some("al"), at(NOW)).unwrap();

@@ -154,6 +154,7 @@ fn pin(store: &mut Store, name: &str, identity: &Identity) {
         keys: identity.public_keys(),
         card: None,
         learned: Learned::Accepted,
+        standing: ctalk::core::trust::Standing::Pinned,
     };
     store.pin(new, 0).unwrap();
 }
