@@ -30,11 +30,12 @@ impl<'b> Envelope<'b> {
     /// The first rule of the specification that the bytes break.
     pub fn parse(bytes: &'b [u8]) -> Result<Self, ParseError> {
         let (header, body) = Header::parse(bytes)?;
-        let mut segments = segments(body);
-        let first = segments.next().ok_or(ParseError::Truncated)??;
-        for (count, segment) in segments.enumerate() {
+        let mut segments = segments(body).enumerate();
+        let (_, first) = segments.next().ok_or(ParseError::Truncated)?;
+        let first = first?;
+        for (index, segment) in segments {
             segment?;
-            u32::try_from(count).map_err(|_| ParseError::TooManySegments)?;
+            u32::try_from(index).map_err(|_| ParseError::TooManySegments)?;
         }
         let rest = body.get(first.bytes.len()..).unwrap_or_default();
         Ok(Self {
