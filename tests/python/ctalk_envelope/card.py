@@ -12,6 +12,8 @@ from .errors import Malformed, Newer, NotVerified
 from .identity import Identity
 
 MAX_BYTES = 3000
+#: A name of one byte and no address.
+_MIN_BYTES = 1379
 _KIND = b"c"
 _MAX_NAME_BYTES = 64
 _MAX_ADDRESSES = 8
@@ -57,8 +59,8 @@ def issue(
 
 def read(data: bytes) -> Card:
     """The card that `data` is, checked in the order of section 3."""
-    if len(data) > MAX_BYTES:
-        raise Malformed(f"a card has at most {MAX_BYTES} bytes")
+    if not _MIN_BYTES <= len(data) <= MAX_BYTES:
+        raise Malformed(f"a card has {_MIN_BYTES} to {MAX_BYTES} bytes")
     reader = Reader(data)
     if reader.take(5, "the magic") != MAGIC:
         raise Malformed("the magic is not that of ctalk")

@@ -17,7 +17,7 @@ class Malformed(EnvelopeError):
 
 
 class Newer(EnvelopeError):
-    """The magic is right and the version or suite unknown."""
+    """Length, magic and kind are right, and the version or suite unknown."""
 
     name = "newer"
 

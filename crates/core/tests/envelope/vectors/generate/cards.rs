@@ -136,6 +136,40 @@ pub(super) fn all() -> Vectors {
         start("newer", "card-version-1", "version 1", 6, 1),
         start("newer", "card-version-3", "version 3", 6, 3),
         start("newer", "card-suite-2", "suite 2", 7, 2),
+        bytes(
+            "newer",
+            "card-version-3-other-rest",
+            "version 3, and after the suite 1,371 bytes that break every rule of version 2",
+            &|bytes| {
+                bytes.resize(1379, 0);
+                bytes[6] = 3;
+                bytes[8..].fill(0xff);
+            },
+        ),
+        bytes(
+            "malformed",
+            "card-version-3-cut",
+            "version 3 in 1,378 bytes",
+            &|bytes| {
+                bytes.truncate(1378);
+                bytes[6] = 3;
+            },
+        ),
+        bytes(
+            "malformed",
+            "card-version-3-too-long",
+            "version 3 in 3,001 bytes",
+            &|bytes| {
+                bytes.resize(3001, 0);
+                bytes[6] = 3;
+            },
+        ),
+        bytes(
+            "malformed",
+            "card-version-3-kind-unknown",
+            "version 3 of a kind byte that nothing has",
+            &|bytes| bytes[5..7].copy_from_slice(b"x\x03"),
+        ),
         invalid_card(
             "malformed",
             "card-life-none",

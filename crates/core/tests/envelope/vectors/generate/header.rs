@@ -77,6 +77,14 @@ fn grammar() -> Vectors {
                 bytes.truncate(106 + 16 + 1168 + 84);
             },
         ),
+        damaged(
+            "not-verified",
+            "segment-shortest",
+            "cut to a segment of 85 bytes, which has a slot but no longer its signature",
+            |bytes| {
+                bytes.truncate(106 + 16 + 1168 + 85);
+            },
+        ),
         refused(
             "malformed",
             "slot-empty",
@@ -112,6 +120,32 @@ fn grammar() -> Vectors {
         prefix("newer", "version-255", "version 255", 6, &[255]),
         prefix("newer", "suite-0", "suite 0", 7, &[0]),
         prefix("newer", "suite-2", "suite 2", 7, &[2]),
+        damaged(
+            "newer",
+            "version-3-other-rest",
+            "version 3, and after the suite 98 bytes that break every rule of version 2",
+            |bytes| {
+                bytes.truncate(106);
+                bytes[6] = 3;
+                bytes[8..].fill(0xff);
+            },
+        ),
+        damaged(
+            "malformed",
+            "version-3-cut",
+            "version 3 in 105 bytes",
+            |bytes| {
+                bytes.truncate(105);
+                bytes[6] = 3;
+            },
+        ),
+        prefix(
+            "malformed",
+            "version-3-kind-unknown",
+            "version 3 of a kind byte that nothing has",
+            5,
+            b"x\x03",
+        ),
         prefix(
             "malformed",
             "created-too-large",
@@ -125,6 +159,13 @@ fn grammar() -> Vectors {
             "both times are beyond 2^53",
             24,
             &[0xff; 16],
+        ),
+        prefix(
+            "malformed",
+            "expires-beyond-latest",
+            "created is 2^53 - 1 and expires 2^53",
+            24,
+            &[time((1 << 53) - 1), time(1 << 53)].concat(),
         ),
         prefix(
             "malformed",

@@ -572,7 +572,15 @@ fn long_envelopes() -> Vectors {
     let (header, segments) = parts("long-segments-swapped");
     let swapped = [&header[..], &segments[1], &segments[0]].concat();
     assert_eq!(segments[0].len(), SEGMENT);
+    let (file, description) = (
+        "long-last-segment-full",
+        "the only segment is full, as no padded length ends",
+    );
+    let full = refused("malformed", file, description, |forge| {
+        forge.plaintexts = Some(vec![plaintext(SLOT, &content)]);
+    });
     vec![
+        full,
         refused_bytes(
             "not-verified",
             "long-last-segment-missing",

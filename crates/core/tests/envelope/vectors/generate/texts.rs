@@ -40,6 +40,7 @@ pub(super) fn all() -> Vectors {
     };
     // 1,630 bytes leave one over from groups of three, 1,381 bytes as well.
     assert_eq!((envelope.len() % 3, line.len() % 4), (1, (7 + 2) % 4));
+    let part = line.replacen("ctalk2:", "ctalk2p:", 1);
     let forms = [
         (InputKind::TextEnvelope, "text", line, "ctalk2:"),
         (InputKind::TextCard, "card-text", card, "ctalk-card:"),
@@ -92,6 +93,16 @@ pub(super) fn all() -> Vectors {
                 format!("{line}AAA"),
             ),
             (
+                "line-feed-after",
+                "a line feed after it",
+                format!("{line}\n"),
+            ),
+            (
+                "carriage-return-after",
+                "a carriage return after it",
+                format!("{line}\r"),
+            ),
+            (
                 "zero-inside",
                 "a zero within",
                 format!("{}\0{}", &line[..middle], &line[middle..]),
@@ -105,6 +116,12 @@ pub(super) fn all() -> Vectors {
             ));
         }
     }
+    all.push(text(
+        InputKind::TextEnvelope,
+        "text-prefix-of-a-part",
+        "the prefix that is reserved for parts",
+        part,
+    ));
     let long = format!("ctalk-card:{}", "A".repeat(4001));
     all.push(text(
         InputKind::TextCard,

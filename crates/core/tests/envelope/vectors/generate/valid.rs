@@ -217,6 +217,20 @@ fn valid_envelopes() -> Vectors {
             "every field of the metadata, the sender's card too",
         ),
         Message::of(|message| {
+            message.metadata.card = Some(alices_card(CREATED - 2 * DAY, CREATED - DAY));
+        })
+        .vector(
+            "metadata-card-expired",
+            "the sender's card, which has expired",
+        ),
+        Message::of(|message| {
+            message.metadata.card = Some(alices_card(CREATED + 20 * DAY, CREATED + 30 * DAY));
+        })
+        .vector(
+            "metadata-card-from-the-future",
+            "the sender's card, which was created later than now",
+        ),
+        Message::of(|message| {
             message.metadata.topic = Some(String::new());
             message.metadata.correlation_id = Some(String::new());
             message.metadata.reply_to = Some(String::new());
@@ -270,6 +284,16 @@ fn valid_envelopes() -> Vectors {
         "the one-line form of an envelope",
     ));
     all
+}
+
+fn alices_card(created: u64, expires: u64) -> Card {
+    alice().card_of(&CardStatement {
+        name: "alice",
+        serial: 1,
+        created: at(created),
+        expires: at(expires),
+        addresses: &[],
+    })
 }
 
 /// Unusual, but an accepted X25519 value.
