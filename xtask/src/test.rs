@@ -45,7 +45,7 @@ fn examples(steps: &mut Steps, ctalk: &Path) -> Result<()> {
     )
 }
 
-/// The second implementations of a ClawTalk client against ctalk, in both directions.
+/// The second implementations, of envelopes and of a ClawTalk client, against ctalk in both directions.
 fn interop(steps: &mut Steps, ctalk: &Path) -> Result<()> {
     if let Some(why) = debian::lacking(&[&PYTHON, &NODE, &NPM]) {
         return steps.skip("Interoperability with Python and Node", &why);
@@ -65,8 +65,10 @@ fn interop(steps: &mut Steps, ctalk: &Path) -> Result<()> {
             .args(["--requirement", "tests/python/requirements.txt"]),
     )?;
     steps.run(
-        "Envelopes by a second implementation",
-        command(&python).arg("tests/python/run.py"),
+        "Envelopes of a second implementation",
+        command(&python)
+            .args(["tests/python/run.py", "--ctalk"])
+            .arg(ctalk),
     )?;
     let node = target.join("interop-node");
     replace_folder(&root().join("tests/interop/node"), &root().join(&node))?;
