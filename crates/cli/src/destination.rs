@@ -13,7 +13,7 @@ use ctalk::{
     Class,
     text::{escaped, is_unsafe},
 };
-use tempfile::TempPath;
+use tempfile::{NamedTempFile, TempPath};
 
 use crate::exit::Complaint;
 
@@ -42,12 +42,7 @@ impl Destination {
             Some(folder) if folder != Path::new("") => folder,
             _ => Path::new("."),
         };
-        let made = tempfile::Builder::new()
-            .prefix(".ctalk-")
-            // Less what the umask takes away, as for any other file.
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .map_err(|error| refused(&path, &error))?;
+        let made = temporary(folder).map_err(|error| refused(&path, &error))?;
         let (writer, temporary) = made.into_parts();
         let file = Some((temporary, path));
         Ok((Self { file }, Box::new(writer)))
@@ -66,6 +61,15 @@ impl Destination {
             })?;
         Ok(())
     }
+}
+
+/// A file that is removed unless it is given another name.
+pub(crate) fn temporary(folder: &Path) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".ctalk-")
+        // Less what the umask takes away, as for any other file.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder)
 }
 
 fn exists(path: &Path) -> Complaint {

@@ -12,6 +12,7 @@ mod output;
 mod peer;
 mod progress;
 mod runtime;
+mod save;
 mod secrets;
 mod senders;
 

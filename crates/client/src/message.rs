@@ -41,7 +41,8 @@ impl Content {
     }
 
     /// The content as it stands in an envelope.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Text(text) => text.as_bytes(),
             Self::Json(json) => json.get().as_bytes(),

@@ -1,6 +1,12 @@
 //! `ctalk recv`.
 
-use std::{ops::ControlFlow, process::ExitCode, time::Duration};
+use std::{
+    collections::BTreeMap,
+    ops::ControlFlow,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -9,12 +15,13 @@ use ctalk::{
     Class, Client, Content, Error, Filter, Next, Received, Receiving, SetAside, Trust,
     relay::RelayError, text::escaped,
 };
+use serde_json::value::{RawValue, to_raw_value};
 use tokio::{
     signal::unix::{SignalKind, signal},
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{args::RelayArg, context::Context, exit, output::Output, runtime};
+use crate::{args::RelayArg, context::Context, exit, output::Output, runtime, save::Folder};
 
 /// Longest pause between two attempts to reach the relay, before jitter.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
@@ -36,6 +43,9 @@ pub(crate) struct Args {
     /// Look without taking: nothing is stored, and the relay keeps everything
     #[arg(long, conflicts_with = "follow")]
     peek: bool,
+    /// Keep received files in this folder, which must exist; none is overwritten
+    #[arg(long, value_name = "DIR", conflicts_with = "peek")]
+    save: Option<PathBuf>,
     /// Wait for more until Ctrl-C
     #[arg(long)]
     follow: bool,
@@ -47,6 +57,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
+    let folder = args.save.map(Folder::open).transpose()?;
     let profile = context.profile()?;
     let mut client = context.client(&profile, args.relay)?;
     let filter = Filter {
@@ -55,6 +66,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     };
     let mut printer = Printer {
         output: context.output,
+        folder,
         left: args.limit,
         set_aside: false,
     };
@@ -89,6 +101,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
 
 struct Printer<'a> {
     output: &'a Output,
+    /// Where files are kept.
+    folder: Option<Folder>,
     /// How many messages may still be printed.
     left: Option<u64>,
     set_aside: bool,
@@ -106,7 +120,7 @@ impl Printer<'_> {
         for message in peek.messages {
             match message {
                 Ok(message) => {
-                    self.message(&message)?;
+                    self.message(&message, None)?;
                     if self.was_last() {
                         break;
                     }
@@ -133,8 +147,13 @@ impl Printer<'_> {
                         self.output
                             .pinned(&handover.message.relay_from, fingerprint);
                     }
-                    // Committed only now that the line is out: a crash in between prints it twice.
-                    self.message(&handover.message)?;
+                    // Committed only now that the file is kept and the line is out: a crash in
+                    // between keeps and prints it twice.
+                    let saved = match &self.folder {
+                        Some(folder) => folder.save(&handover.message)?,
+                        None => None,
+                    };
+                    self.message(&handover.message, saved.as_deref())?;
                     client.commit(*handover)?;
                     if self.was_last() {
                         return Ok(ControlFlow::Break(()));
@@ -210,10 +229,19 @@ impl Printer<'_> {
             .set_aside(&format!("{from}: {}: {}", aside.reason, aside.detail));
     }
 
-    /// Prints and flushes one message.
-    fn message(&self, message: &Received) -> Result<()> {
-        if self.output.is_json() {
-            return self.output.object(message);
+    /// Prints and flushes one message, or where its payload was saved.
+    fn message(&self, message: &Received, saved: Option<&Path>) -> Result<()> {
+        match saved {
+            Some(path) if self.output.is_json() => {
+                return self.output.object(&without_payload(message, path)?);
+            }
+            Some(path) => {
+                let path = path.to_string_lossy();
+                let line = format!("{}\nsaved as {}", self.head(message), escaped(&path));
+                return self.output.line(&line);
+            }
+            None if self.output.is_json() => return self.output.object(message),
+            None => {}
         }
         let payload = match &message.payload {
             Content::Text(text) => text.as_str(),
@@ -254,6 +282,7 @@ impl Printer<'_> {
             ("topic", message.topic.as_ref()),
             ("correlationId", message.correlation_id.as_ref()),
             ("replyTo", message.reply_to.as_ref()),
+            ("name", message.name.as_ref()),
         ];
         for (name, value) in members {
             if let Some(value) = value {
@@ -262,6 +291,16 @@ impl Printer<'_> {
         }
         head
     }
+}
+
+/// A message in JSON, with the path of its payload in place of it.
+fn without_payload(message: &Received, saved: &Path) -> Result<BTreeMap<String, Box<RawValue>>> {
+    // Raw, because a payload may be nested as deep as a parser goes.
+    let mut members: BTreeMap<_, _> = serde_json::from_str(&serde_json::to_string(message)?)?;
+    members.remove("payload");
+    let saved = to_raw_value(&saved.to_string_lossy())?;
+    members.insert("savedAs".to_owned(), saved);
+    Ok(members)
 }
 
 /// Whether waiting may cure it.

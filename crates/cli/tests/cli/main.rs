@@ -16,5 +16,6 @@ mod exchange;
 mod inbox;
 mod key_stores;
 mod processes;
+mod saving;
 mod support;
 mod trust;
