@@ -1,6 +1,6 @@
 //! How far a long piece of work is, on a terminal.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -10,49 +10,41 @@ use crate::output::Output;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A bar that appears when the work takes long, and goes when it ends.
-pub(crate) struct Progress {
-    started: Instant,
-    total: Option<u64>,
-    wanted: bool,
-    bar: Option<ProgressBar>,
-}
+pub(crate) struct Progress(Option<ProgressBar>);
 
 impl Progress {
     /// For `total` bytes, or a number that nobody knows.
     pub(crate) fn new(output: &Output, total: Option<u64>) -> Self {
-        Self {
-            started: Instant::now(),
-            total,
-            wanted: output.shows_progress(),
-            bar: None,
-        }
+        Self(output.shows_progress().then(|| hidden(total)))
     }
 
     /// Shows that so many bytes are done.
-    pub(crate) fn show(&mut self, done: u64) {
-        if !self.wanted || self.started.elapsed() < PATIENCE {
-            return;
-        }
-        let (started, total) = (self.started, self.total);
-        let bar = self.bar.get_or_insert_with(|| {
-            let template = match total {
-                Some(_) => "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec} {eta}",
-                None => "{spinner} {bytes} {bytes_per_sec}",
-            };
-            let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr())
-                .with_elapsed(started.elapsed());
-            match ProgressStyle::with_template(template) {
-                Ok(style) => bar.with_style(style),
-                Err(_) => bar,
+    pub(crate) fn show(&self, done: u64) {
+        if let Some(bar) = &self.0 {
+            if bar.is_hidden() && bar.elapsed() >= PATIENCE {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
             }
-        });
-        bar.set_position(done);
+            bar.set_position(done);
+        }
+    }
+}
+
+/// A bar that measures from now on and is not to be seen yet.
+fn hidden(total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec} {eta}",
+        None => "{spinner} {bytes} {bytes_per_sec}",
+    };
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
+    match ProgressStyle::with_template(template) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if let Some(bar) = &self.bar {
+        if let Some(bar) = &self.0 {
             bar.finish_and_clear();
         }
     }

@@ -37,7 +37,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let output = *context.output;
     let (source, length) = input::open(&args.file)?;
     let outside = runtime::run(runtime::blocking(move || {
-        let mut progress = Progress::new(&output, length);
+        let progress = Progress::new(&output, length);
         Ok(stream::inspect(source, |done| progress.show(done))?)
     }))?;
     let claims = &outside.claims;

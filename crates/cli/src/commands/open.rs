@@ -80,7 +80,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
                 known = Some(sender);
                 Ok::<_, anyhow::Error>(())
             };
-            let mut progress = Progress::new(&output, length);
+            let progress = Progress::new(&output, length);
             let show = |done| progress.show(done);
             let opened = stream::open(&identity, super::now(), source, writer, decide, show)?;
             Ok((opened, known))

@@ -96,7 +96,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             let sealing = Sealing::new(&identity, &cards, &metadata, created, expires, &mut rng)
                 .map_err(StreamError::from)?;
             let id = sealing.id.to_string();
-            let mut progress = Progress::new(&output, length);
+            let progress = Progress::new(&output, length);
             let bytes = stream::seal(sealing, form, source, writer, |done| progress.show(done))?;
             Ok(Sealed {
                 id,

@@ -105,7 +105,7 @@ fn envelope(
     let output = *context.output;
     let senders = Senders::new(from, None, Peers::new(context, profile))?;
     let header = runtime::run(runtime::blocking(move || {
-        let mut progress = Progress::new(&output, length);
+        let progress = Progress::new(&output, length);
         Ok(stream::verify(source, |done| progress.show(done))?)
     }))?;
     let known = senders.check(&header)?;

@@ -16,6 +16,7 @@ mod exchange;
 mod inbox;
 mod key_stores;
 mod processes;
+mod progress;
 mod saving;
 mod support;
 mod trust;
