@@ -132,7 +132,8 @@ impl Client {
     /// Begins to go through the inbox, oldest first.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyReceiving`], [`StoreError::Failed`].
+    /// [`StoreError::AlreadyReceiving`](crate::store::StoreError::AlreadyReceiving),
+    /// [`StoreError::Failed`](crate::store::StoreError::Failed).
     pub fn receive(&self, filter: Filter) -> Result<Receiving, Error> {
         Ok(Receiving::new(filter, Some(self.store.lock_receiving()?)))
     }
