@@ -33,6 +33,9 @@ pub(crate) const CHAIN: &[u8] = b"ctalk/chain/2";
 /// Signature of a segment.
 pub(crate) const SEGMENT: &[u8] = b"ctalk/segment/2";
 
+/// [`SafetyNumber`](crate::SafetyNumber) of two identities.
+pub(crate) const SAFETY_NUMBER: &[u8] = b"ctalk/safety-number/2";
+
 /// [`SeenKey`](crate::classic::SeenKey) of a box, signed or not.
 pub(crate) const SEEN_BOX: &[u8] = b"ctalk/seen/box/1";
 

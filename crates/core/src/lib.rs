@@ -1,4 +1,4 @@
-//! ctalk without I/O: identities, key cards, trust rules, the native envelope and the ClawTalk
+//! ctalk without I/O: identities, key cards, safety numbers, trust rules, the native envelope and the ClawTalk
 //! message format.
 //!
 //! Bytes and plain values go in, bytes and plain values come out. Nothing here reads a disk, a
@@ -58,6 +58,7 @@ mod keys;
 mod known_answers;
 mod label;
 mod reader;
+mod safety_number;
 mod timestamp;
 mod xwing;
 
@@ -73,5 +74,8 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use identity::Identity;
 pub use keygen::{KeygenError, MAX_KEYGEN_JSON_LEN};
 pub use keys::{EncryptionKey, KeyDefect, KeyError, KeyName, PublicKeys, VerifyingKey};
+pub use safety_number::{
+    SAFETY_DIGITS, SAFETY_PREFIX, SAFETY_WORDS, SafetyNumber, SafetyNumberError,
+};
 pub use timestamp::{CLOCK_SKEW, Timestamp};
 pub use xwing::{XWING_KEY_LEN, XWING_SEED_LEN, XWingKey, XWingSecret};

@@ -1,4 +1,4 @@
-//! Envelopes and cards as their users see them: made, altered, forged and read.
+//! Envelopes, cards and safety numbers as their users see them: made, altered, forged and read.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -13,6 +13,7 @@ mod boundaries;
 mod cards;
 mod forge;
 mod known_answers;
+mod safety;
 mod silence;
 mod streaming;
 mod support;
