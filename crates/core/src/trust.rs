@@ -1,4 +1,8 @@
-//! When keys that are offered for a contact are acceptable.
+//! When keys that are offered for a contact are acceptable, and what they count for.
+
+mod standing;
+
+pub use standing::Standing;
 
 mod standing;
 
