@@ -36,6 +36,15 @@ pub(crate) const SEGMENT: &[u8] = b"ctalk/segment/2";
 /// [`SafetyNumber`](crate::SafetyNumber) of two identities.
 pub(crate) const SAFETY_NUMBER: &[u8] = b"ctalk/safety-number/2";
 
+/// The old identity's signature of a [`Succession`](crate::Succession).
+pub(crate) const SUCCESSION_OLD: &[u8] = b"ctalk/succession/old/2";
+
+/// The new identity's signature of a [`Succession`](crate::Succession).
+pub(crate) const SUCCESSION_NEW: &[u8] = b"ctalk/succession/new/2";
+
+/// Signature of a [`Revocation`](crate::Revocation).
+pub(crate) const REVOCATION: &[u8] = b"ctalk/revocation/2";
+
 /// [`SeenKey`](crate::classic::SeenKey) of a box, signed or not.
 pub(crate) const SEEN_BOX: &[u8] = b"ctalk/seen/box/1";
 

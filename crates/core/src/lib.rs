@@ -1,5 +1,5 @@
-//! ctalk without I/O: identities, key cards, safety numbers, trust rules, the native envelope and the ClawTalk
-//! message format.
+//! ctalk without I/O: identities, key cards and statements of an identity's end, safety numbers, trust
+//! rules, the native envelope and the ClawTalk message format.
 //!
 //! Bytes and plain values go in, bytes and plain values come out. Nothing here reads a disk, a
 //! network, a clock or the environment; randomness is an argument.
@@ -58,7 +58,10 @@ mod keys;
 mod known_answers;
 mod label;
 mod reader;
+mod revocation;
 mod safety_number;
+mod statement;
+mod succession;
 mod timestamp;
 mod xwing;
 
@@ -74,8 +77,11 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use identity::Identity;
 pub use keygen::{KeygenError, MAX_KEYGEN_JSON_LEN};
 pub use keys::{EncryptionKey, KeyDefect, KeyError, KeyName, PublicKeys, VerifyingKey};
+pub use revocation::Revocation;
 pub use safety_number::{
     SAFETY_DIGITS, SAFETY_PREFIX, SAFETY_WORDS, SafetyNumber, SafetyNumberError,
 };
+pub use statement::{StatementError, StatementKind};
+pub use succession::Succession;
 pub use timestamp::{CLOCK_SKEW, Timestamp};
 pub use xwing::{XWING_KEY_LEN, XWING_SEED_LEN, XWingKey, XWingSecret};

@@ -1,7 +1,13 @@
-//! When keys that are offered for a contact are acceptable, and what they count for.
+//! When keys that are offered for a contact are acceptable, when they have ended, and what they count
+//! for.
 
+mod ending;
 mod standing;
 
+pub use ending::{
+    Ended, Ending, RevocationStep, SuccessionRefused, SuccessionStep, not_ended, revocation,
+    succession,
+};
 pub use standing::Standing;
 
 mod standing;

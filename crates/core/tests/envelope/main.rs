@@ -1,4 +1,5 @@
-//! Envelopes, cards and safety numbers as their users see them: made, altered, forged and read.
+//! Envelopes, cards, other statements and safety numbers as their users see them: made, altered,
+//! forged and read.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -11,10 +12,14 @@
 mod attacks;
 mod boundaries;
 mod cards;
+mod endings;
 mod forge;
+mod forged_statement;
 mod known_answers;
 mod safety;
 mod silence;
+mod statement_vectors;
+mod statements;
 mod streaming;
 mod support;
 mod vectors;
