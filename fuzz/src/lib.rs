@@ -16,6 +16,7 @@ mod classic;
 mod content;
 mod envelope;
 mod people;
+mod statement;
 mod text;
 
 /// A target: takes any bytes and says whether they were accepted as what they were taken for.
@@ -27,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("classic", classic::check),
     ("content", content::check),
     ("envelope", envelope::check),
+    ("statement", statement::check),
     ("text", text::check),
 ];
 

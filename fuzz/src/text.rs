@@ -1,7 +1,8 @@
 //! One-line forms, ids, fingerprints, keys and key files: what people copy and paste.
 
 use ctalk_core::{
-    Card, EncryptionKey, Fingerprint, Identity, VerifyingKey,
+    Card, EncryptionKey, Fingerprint, Identity, Revocation, SAFETY_PREFIX, SafetyNumber,
+    Succession, VerifyingKey,
     envelope::{self, EnvelopeId},
 };
 
@@ -24,11 +25,26 @@ fn line(text: &str) -> bool {
     if let Ok(card) = &card {
         assert_eq!(card.to_text(), text);
     }
-    assert!(envelope.is_err() || card.is_err());
-    envelope.is_ok() || card.is_ok()
+    let succession = Succession::from_text(text);
+    if let Ok(succession) = &succession {
+        assert_eq!(succession.to_text(), text);
+    }
+    let revocation = Revocation::from_text(text);
+    if let Ok(revocation) = &revocation {
+        assert_eq!(revocation.to_text(), text);
+    }
+    let readings = [
+        envelope.is_ok(),
+        card.is_ok(),
+        succession.is_ok(),
+        revocation.is_ok(),
+    ];
+    let count = readings.iter().filter(|read| **read).count();
+    assert!(count <= 1, "{readings:?}");
+    count == 1
 }
 
-/// Of an id or a fingerprint only case and grouping are free.
+/// Of an id or a fingerprint only case and grouping are free, of a safety number grouping and prefix.
 fn digits(text: &str) -> bool {
     let id = text.parse::<EnvelopeId>();
     if let Ok(id) = id {
@@ -40,7 +56,15 @@ fn digits(text: &str) -> bool {
         assert_eq!(fingerprint.to_hex(), digits);
         assert_eq!(fingerprint.to_string().parse(), Ok(fingerprint));
     }
-    id.is_ok() || fingerprint.is_ok()
+    let number = text.parse::<SafetyNumber>();
+    if let Ok(number) = number {
+        let digits = text.strip_prefix(SAFETY_PREFIX).unwrap_or(text);
+        let digits = digits.replace([' ', '\n', '\r', '-'], "");
+        assert_eq!(number.qr_text(), format!("{SAFETY_PREFIX}{digits}"));
+        assert_eq!(number.to_string().parse(), Ok(number));
+        assert!(number.words().iter().all(|word| !word.is_empty()));
+    }
+    id.is_ok() || fingerprint.is_ok() || number.is_ok()
 }
 
 /// A key has one text but for the unused bits of its last character, which ClawTalk does not look at.
