@@ -10,10 +10,6 @@ pub use ending::{
 };
 pub use standing::Standing;
 
-mod standing;
-
-pub use standing::Standing;
-
 use core::{cmp::Ordering, fmt};
 
 use crate::{CLOCK_SKEW, Card, Fingerprint, PublicKeys, Timestamp, VerifyingKey, XWingKey};
