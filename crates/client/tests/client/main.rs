@@ -14,3 +14,4 @@ mod hostile_inbox;
 mod hostile_relay;
 mod native;
 mod other_relays;
+mod scene;

@@ -1,177 +1,18 @@
 //! Envelopes between agents over a real relay, honest and hostile.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use ctalk::{
-    Added, Class, Client, Content, Draft, Error, Filter, Format, Reason, Received, SetAside, Trust,
-    add_contact,
-    clock::Clock,
-    core::{Card, CardStatement, Identity, Timestamp, XWingSecret},
-    relay::clawtalk::{BearerKey, ClawTalk},
-    wire::PatchAgent,
+    Added, Class, Content, Draft, Error, Filter, Format, Reason, Trust, add_contact,
+    core::XWingSecret, relay::clawtalk::ClawTalk, wire::PatchAgent,
 };
-use ctalk_relay::testing::TestRelay;
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
-use crate::agents::{Agent, body, connect, rng, text_draft};
-
-const NOW: i64 = 1_800_000_000_000;
-const DAY: i64 = 24 * 60 * 60 * 1000;
-
-/// A clock that every agent of a test shares.
-#[derive(Clone)]
-struct SetClock(Arc<AtomicI64>);
-
-impl SetClock {
-    fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(NOW)))
-    }
-
-    fn advance(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
-    }
-}
-
-#[async_trait::async_trait]
-impl Clock for SetClock {
-    fn now(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        self.advance(i64::try_from(duration.as_millis()).unwrap());
-    }
-}
-
-/// An agent with an X-Wing key and a card.
-struct Native {
-    agent: Agent,
-    name: String,
-    xwing: XWingSecret,
-    card: Card,
-}
-
-impl Native {
-    async fn register(relay: &TestRelay, name: &str, clock: &SetClock, publishes: bool) -> Self {
-        let agent = Agent::register_with(relay, name, Arc::new(clock.clone()));
-        let xwing = XWingSecret::generate(&mut rng());
-        let card = sign(&agent.identity, &xwing, name, 1, NOW);
-        let mut native = Self {
-            agent,
-            name: name.to_owned(),
-            xwing,
-            card,
-        };
-        native.agent.client = native.client(&relay.url(), clock);
-        if publishes {
-            native.publish(relay, &[native.card.to_text()], clock).await;
-        }
-        native
-    }
-
-    fn identity(&self) -> Identity {
-        Identity::from_keygen_json(&self.agent.identity.to_keygen_json())
-            .unwrap()
-            .with_xwing(XWingSecret::from_seed(&self.xwing.seed()))
-    }
-
-    fn client(&self, url: &str, clock: &SetClock) -> Client {
-        let relay = ClawTalk::new(url, Some(self.key()), Arc::new(clock.clone())).unwrap();
-        let store = self.agent.folder.path().join("store.sqlite");
-        Client::new(
-            &self.name,
-            self.identity(),
-            relay,
-            &store,
-            Arc::new(clock.clone()),
-        )
-        .unwrap()
-    }
-
-    fn key(&self) -> BearerKey {
-        BearerKey::new(self.agent.api_key.clone())
-    }
-
-    async fn publish(&self, relay: &TestRelay, cards: &[String], clock: &SetClock) {
-        let adapter =
-            ClawTalk::new(&relay.url(), Some(self.key()), Arc::new(clock.clone())).unwrap();
-        let mut capabilities = vec!["chat".to_owned()];
-        capabilities.extend_from_slice(cards);
-        let patch = PatchAgent {
-            capabilities: Some(capabilities),
-            ..PatchAgent::default()
-        };
-        adapter.patch(&self.name, &patch).await.unwrap();
-    }
-
-    async fn send(&mut self, to: &[&str], draft: &Draft) -> Vec<Result<ctalk::Sent, Error>> {
-        let names: Vec<String> = to.iter().map(|name| (*name).to_owned()).collect();
-        self.agent.client.send(&names, draft).await.unwrap()
-    }
-
-    async fn receive(&mut self) -> (Vec<Received>, Vec<SetAside>) {
-        self.agent.receive_all().await
-    }
-
-    fn contact(&self, name: &str) -> Option<ctalk::store::Contact> {
-        self.agent.client.store().contact(name).unwrap()
-    }
-}
-
-fn sign(identity: &Identity, xwing: &XWingSecret, name: &str, serial: u64, created: i64) -> Card {
-    let identity = Identity::from_keygen_json(&identity.to_keygen_json())
-        .unwrap()
-        .with_xwing(XWingSecret::from_seed(&xwing.seed()));
-    let statement = CardStatement {
-        name,
-        serial,
-        created: at(created),
-        expires: at(created + 30 * DAY),
-        addresses: &[],
-    };
-    Card::sign(&identity, xwing.public_key(), &statement).unwrap()
-}
-
-fn at(millis: i64) -> Timestamp {
-    Timestamp::from_millis(u64::try_from(millis).unwrap()).unwrap()
-}
-
-struct Scene {
-    relay: TestRelay,
-    clock: SetClock,
-    alice: Native,
-    bob: Native,
-}
-
-impl Scene {
-    async fn new() -> Self {
-        let (relay, clock) = (TestRelay::start().await, SetClock::new());
-        Self {
-            alice: Native::register(&relay, "alice", &clock, true).await,
-            bob: Native::register(&relay, "bob", &clock, true).await,
-            relay,
-            clock,
-        }
-    }
-
-    fn last_stored(&self) -> Value {
-        serde_json::from_str(self.relay.stored().last().unwrap()).unwrap()
-    }
-
-    async fn one_refused(&mut self) -> SetAside {
-        let (messages, mut set_aside) = self.bob.receive().await;
-        assert!(messages.is_empty(), "{messages:?}");
-        assert_eq!(set_aside.len(), 1, "{set_aside:?}");
-        set_aside.remove(0)
-    }
-}
+use crate::{
+    agents::{Agent, body, connect, rng, text_draft},
+    scene::{DAY, NOW, Native, Scene, at, sign},
+};
 
 #[tokio::test]
 async fn everything_but_sender_and_recipients_is_inside_the_envelope() {
