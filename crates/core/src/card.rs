@@ -444,6 +444,7 @@ pub(crate) const fn kind_name(kind: u8) -> &'static str {
     match kind {
         b'c' => "a key card",
         b'e' => "an envelope",
+        b'j' => "a pairing message",
         b'r' => "a revocation",
         b's' => "a succession",
         _ => "something of an unknown kind",

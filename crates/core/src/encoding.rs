@@ -11,8 +11,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     general_purpose::PAD.with_decode_allow_trailing_bits(true),
 );
 
-/// Base64url without padding, as the one-line forms of cards and envelopes use it: one text per
-/// value.
+/// Base64url without padding, as the one-line forms of cards, envelopes and pairing messages use
+/// it: one text per value.
 const BASE64_URL: GeneralPurpose =
     GeneralPurpose::new(&alphabet::URL_SAFE, general_purpose::NO_PAD);
 

@@ -45,6 +45,21 @@ pub(crate) const SUCCESSION_NEW: &[u8] = b"ctalk/succession/new/2";
 /// Signature of a [`Revocation`](crate::Revocation).
 pub(crate) const REVOCATION: &[u8] = b"ctalk/revocation/2";
 
+/// The inviter's identity in SPAKE2.
+pub(crate) const PAIRING_INVITER: &[u8] = b"ctalk/pairing/inviter/2";
+
+/// The joiner's identity in SPAKE2.
+pub(crate) const PAIRING_JOINER: &[u8] = b"ctalk/pairing/joiner/2";
+
+/// Key of the inviter's confirmation.
+pub(crate) const PAIRING_INVITER_KEY: &[u8] = b"ctalk/pairing/key/inviter/2";
+
+/// Key of the joiner's confirmation.
+pub(crate) const PAIRING_JOINER_KEY: &[u8] = b"ctalk/pairing/key/joiner/2";
+
+/// What both confirmations of a pairing begin with.
+pub(crate) const PAIRING_TRANSCRIPT: &[u8] = b"ctalk/pairing/transcript/2";
+
 /// [`SeenKey`](crate::classic::SeenKey) of a box, signed or not.
 pub(crate) const SEEN_BOX: &[u8] = b"ctalk/seen/box/1";
 

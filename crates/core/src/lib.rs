@@ -8,6 +8,9 @@
 //! back: [`envelope::Envelope`] is parsed and nothing else, [`envelope::Verified`] has a proven
 //! sender, [`envelope::Opened`] was also sealed for us and has a payload.
 //!
+//! By [`pairing`], two people who share a short code get each other's cards without believing the relay
+//! between them.
+//!
 //! A received [`classic`] message does the same: [`classic::Message`] is parsed and nothing else,
 //! [`classic::VerifiedMessage`] was signed by a known key, [`classic::Opened`] was also sealed for us
 //! and has a payload. What came unsigned or unencrypted ends as [`classic::Unauthenticated`], which
@@ -67,6 +70,7 @@ mod xwing;
 
 pub mod classic;
 pub mod envelope;
+pub mod pairing;
 pub mod trust;
 
 pub use card::{
