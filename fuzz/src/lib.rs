@@ -15,6 +15,7 @@ mod card;
 mod classic;
 mod content;
 mod envelope;
+mod pairing;
 mod people;
 mod statement;
 mod text;
@@ -28,6 +29,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("classic", classic::check),
     ("content", content::check),
     ("envelope", envelope::check),
+    ("pairing", pairing::check),
     ("statement", statement::check),
     ("text", text::check),
 ];
