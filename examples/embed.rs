@@ -2,16 +2,17 @@
 //!
 //! Run with: cargo run -p ctalk --example embed
 //!
-//! A real program would point at its own relay and keep its identity in a `ctalk::Profile`; this
-//! one starts a relay in process and keeps everything in temporary folders.
+//! A real program would point at its own relay and choose a safer key store; this one starts a relay
+//! in process and keeps everything in temporary folders.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
 use ctalk::{
-    Client, Content, Draft, Filter, Next,
+    Admission, Client, Content, Draft, Filter, Next, Profile,
     clock::SystemClock,
     core::Identity,
-    relay::clawtalk::{BearerKey, ClawTalk},
+    keystore::{Keystore, Kind, PassphraseSource, Secrets},
+    relay::clawtalk::BearerKey,
 };
 use ctalk_relay::testing::TestRelay;
 use tempfile::TempDir;
@@ -19,8 +20,8 @@ use tempfile::TempDir;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let relay = TestRelay::start().await;
-    let (mut alice, _alices_folder) = agent(&relay, "alice")?;
-    let (mut bob, _bobs_folder) = agent(&relay, "bob")?;
+    let (mut alice, _alices_folder) = agent(&relay, "alice").await?;
+    let (mut bob, _bobs_folder) = agent(&relay, "bob").await?;
 
     let question = Draft {
         correlation_id: Some("sum-1".to_owned()),
@@ -40,8 +41,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 let message = &handover.message;
                 let from = message.from.as_deref().unwrap_or("somebody unknown");
                 println!(
-                    "bob got {:?} from {from} ({})",
+                    "bob got {:?} from {from} ({}, {})",
                     message.payload,
+                    message.format.as_str(),
                     message.trust.as_str()
                 );
                 bob.commit(*handover)?;
@@ -57,17 +59,28 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<dyn Error>> {
-    let identity = Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
-    let keys = identity.public_keys();
-    let api_key = relay.register(
-        name,
-        &keys.encryption().to_base64(),
-        &keys.verifying().to_base64(),
-    );
-    let clock = Arc::new(SystemClock);
-    let adapter = ClawTalk::new(&relay.url(), Some(BearerKey::new(api_key)), clock.clone())?;
+/// Makes an identity and registers it: with its key card in the directory, others write to it in
+/// envelopes.
+async fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<dyn Error>> {
     let folder = TempDir::new()?;
-    let store = folder.path().join("store.sqlite");
-    Ok((Client::new(name, identity, adapter, &store, clock)?, folder))
+    let (path, clock) = (folder.path().join(name), Arc::new(SystemClock));
+    let identity = Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
+    let secrets = Secrets::new(identity.to_keygen_json());
+    let keystore = Keystore::create(&path, Kind::Plain, PassphraseSource::None, &secrets)?;
+    let mut profile = Profile::begin(&path, name, Kind::Plain)?;
+    let admission = Admission::AdminKey(BearerKey::new(relay.admin_key()));
+    let url = relay.url();
+    ctalk::register(
+        &mut profile,
+        &keystore,
+        &secrets,
+        &url,
+        admission,
+        name,
+        clock.clone(),
+    )
+    .await?;
+    let (_, secrets) = Keystore::open(&path, Kind::Plain, PassphraseSource::None)?;
+    let client = ctalk::client(&profile, &secrets, &url, None, clock)?;
+    Ok((client, folder))
 }

@@ -1,4 +1,5 @@
-//! `ctalk send` to a loopback relay beside `curl` posting a body that `ctalk send` made.
+//! `ctalk send` to a loopback relay beside `curl` posting a body that `ctalk send` made, in ClawTalk's
+//! format.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -22,7 +23,7 @@ const SLOW_ROUNDS: usize = 20;
 const LIMIT: f64 = 2.0;
 const TEXT_LEN: usize = 1024;
 const ADMIN_KEY: &str = "bench-admin-key";
-/// The receiving agent: its public keys are those of the format's test vectors.
+/// The receiving agent, which has no key card: its public keys are those of the format's test vectors.
 const RECIPIENT: &str = "carol";
 const RECIPIENT_PUBLIC_KEY: &str = "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=";
 const RECIPIENT_SIGNING_KEY: &str = "rcFAEfgtHFbZVqpPnXPYhYNhpgYEhSXg0Ixjjcdd2Mc=";
@@ -56,8 +57,8 @@ pub(super) fn table(steps: &mut Steps) -> Result<String> {
         rows.push(row(&sender, &curl, ROUNDS, None)?);
     }
     Ok(format!(
-        "### send\n\nOne message with {TEXT_LEN} bytes of text to a relay on loopback; both commands in \
-         turn, spawn to exit, medians.\n\n\
+        "### send\n\nOne message in ClawTalk's format, with {TEXT_LEN} bytes of text, to a relay on loopback; \
+         both commands in turn, spawn to exit, medians.\n\n\
          | key store | `ctalk send` | `curl` | ctalk / curl | limit |\n| --- | --- | --- | --- | --- |\n{}",
         rows.concat()
     ))
