@@ -5,11 +5,10 @@ use std::process::ExitCode;
 use anyhow::Result;
 use ctalk::{
     Error, Reason,
-    core::classic::Message,
     store::{Entry, EntryState, Store},
     text::escaped,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{args::RelayArg, context::Context, output::Output};
@@ -52,6 +51,12 @@ struct Shown<'a> {
     /// The message as received.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Box<RawValue>>,
+}
+
+/// What the relay says of a message in any format.
+#[derive(Deserialize)]
+struct Claimed {
+    from: String,
 }
 
 #[derive(Serialize)]
@@ -188,11 +193,11 @@ fn changed(entry: &Entry, state: &'static str, output: &Output) -> Result<()> {
 
 impl<'a> Shown<'a> {
     fn new(entry: &'a Entry) -> Self {
-        let message = Message::parse(&entry.raw).ok();
+        let claimed = serde_json::from_slice::<Claimed>(&entry.raw).ok();
         Self {
             number: entry.number,
             relay_id: entry.relay_id.as_deref(),
-            relay_from: message.map(|message| message.claims().from.clone()),
+            relay_from: claimed.map(|claimed| claimed.from),
             ts: super::time(entry.sent_at),
             state: entry.state.as_str(),
             reason: entry.reason,

@@ -122,6 +122,20 @@ NUMBER  ID     FROM   REASON  DETAIL
 }
 
 #[test]
+fn an_envelope_that_was_set_aside_is_listed_with_its_claimed_sender() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    inject(&sandbox, "x", "bad-1", |message| {
+        message["payload"] = json!("ctalk2:AAAA");
+    });
+    sandbox.run("bob", &["recv"]).code(9);
+    let listed = sandbox.json("bob", &["inbox", "list"]).remove(0);
+    assert_eq!(
+        [&listed["relayId"], &listed["relayFrom"]],
+        ["bad-1", "alice"]
+    );
+}
+
+#[test]
 fn a_retry_delivers_what_was_set_aside_for_a_changed_key_that_was_accepted() {
     let sandbox = Sandbox::classic(&["alice", "bob"]);
     sandbox.run("alice", &["send", "bob", "old key"]).success();
