@@ -273,6 +273,9 @@ pub struct Received {
     pub reply_to: Option<String>,
     /// The relay's time.
     pub ts: Option<String>,
+    /// When its sender sealed it, signed; only envelopes say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
     /// The format.
     pub format: Format,
     /// Whether it was encrypted.

@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::http::{App, router};
 use crate::store::Store;
+use crate::testing::Lies;
 use crate::{Config, Error};
 
 /// Connections at once; more wait in the system's queue.
@@ -35,6 +36,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
+    lies: Option<Arc<Lies>>,
 }
 
 impl Server {
@@ -67,6 +69,7 @@ impl Server {
             listener,
             address,
             app,
+            lies: config.lies,
         })
     }
 
@@ -101,7 +104,7 @@ impl Server {
         grace: Duration,
     ) -> Result<(), Error> {
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app.store)));
-        let service = TowerToHyperService::new(router(Arc::clone(&self.app)));
+        let service = TowerToHyperService::new(router(Arc::clone(&self.app), self.lies));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let store = Arc::clone(&self.app.store);

@@ -1,14 +1,20 @@
 //! `ctalk verify`.
 
 use std::{
+    borrow::Cow,
     io::{Cursor, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use anyhow::Result;
-use ctalk::{Class, Profile, core::Fingerprint, stream, text::escaped};
-use serde::Serialize;
+use ctalk::{
+    Class, Profile,
+    core::{Fingerprint, envelope::TEXT_PREFIX},
+    stream,
+    text::escaped,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     args::RelayArg, context::Context, exit::Complaint, input, peer::Peers, progress::Progress,
@@ -65,6 +71,13 @@ struct VerifiedEnvelope<'a> {
     recipients: u16,
 }
 
+/// A relay's message around an envelope.
+#[derive(Deserialize)]
+struct Carrier<'a> {
+    #[serde(borrow)]
+    payload: Cow<'a, str>,
+}
+
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     one_stdin(args.from.as_deref(), &args.file)?;
     let profile = context.profile()?;
@@ -79,10 +92,10 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let around = |byte: &&u8| byte.is_ascii_whitespace() || **byte == b'>';
     let is_envelope = start.iter().skip_while(around).take(MAGIC.len()).eq(MAGIC);
     let source = Cursor::new(start).chain(source);
-    if is_envelope || args.from.is_some() {
+    if is_envelope {
         envelope(source, length, args.from.as_deref(), &profile, context)
     } else {
-        message(source, &profile, args.relay, context)
+        message(source, args.from.as_deref(), &profile, args.relay, context)
     }
 }
 
@@ -137,6 +150,7 @@ fn envelope(
 
 fn message(
     source: impl Read,
+    from: Option<&str>,
     profile: &Profile,
     relay: RelayArg,
     context: &Context<'_>,
@@ -144,6 +158,17 @@ fn message(
     let output = context.output;
     let mut raw = Vec::new();
     input::read_all(source, "the message", MAX_MESSAGE, &mut raw)?;
+    if let Ok(Carrier { payload }) = serde_json::from_slice(&raw)
+        && payload.starts_with(TEXT_PREFIX)
+    {
+        let length = u64::try_from(payload.len()).ok();
+        let source = Cursor::new(payload.into_owned());
+        return envelope(source, length, from, profile, context);
+    }
+    if from.is_some() {
+        // A key card vouches for envelopes only.
+        return envelope(Cursor::new(raw), None, from, profile, context);
+    }
     let store = context.store(profile, relay)?;
     let sender = ctalk::verify(&store, &raw)?;
     let verified = Verified {

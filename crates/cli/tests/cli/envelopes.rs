@@ -334,3 +334,19 @@ fn a_message_in_json_is_still_verified_as_one() {
     with_input(&sandbox, "alice", &["verify", "--from", &card], json).code(10);
     assert!(lines(&sandbox.run("alice", &["contact", "list", "--json"])).is_empty());
 }
+
+#[test]
+fn verify_takes_an_envelope_as_the_relay_gives_it() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    sandbox.run("alice", &["send", "bob", "sealed"]).success();
+    sandbox.run("bob", &["contact", "add", "alice"]).success();
+    let raw = sandbox.relay.stored().remove(0);
+    let file = sandbox.file("message", &raw);
+    let verified = sandbox.json("bob", &["verify", &file]).remove(0);
+    assert_eq!([&verified["from"], &verified["trust"]], ["alice", "pinned"]);
+    let altered = sandbox.file(
+        "altered",
+        raw.replacen("ctalk2:Y3RhbGtl", "ctalk2:Y3RhbGtm", 1),
+    );
+    sandbox.run("bob", &["verify", &altered]).code(10);
+}

@@ -166,11 +166,13 @@ fn received_messages_have_the_documented_members_in_json() {
         json!({
             "id": sent["id"], "relayId": sent["relayId"], "from": "alice", "relayFrom": "alice",
             "fingerprint": fingerprint, "to": "bob", "type": "notification", "topic": "sync",
-            "correlationId": "c-1", "replyTo": "r-1", "ts": sent["ts"], "format": "native",
+            "correlationId": "c-1", "replyTo": "r-1", "ts": sent["ts"],
+            "created": received["created"], "format": "native",
             "encrypted": true, "trust": "pinned", "contentType": "application/json",
             "payload": {"n": 1.5},
         })
     );
+    assert!(text(&received["created"]).ends_with('Z'));
     let stdout = String::from_utf8(output.get_output().stdout.clone()).unwrap();
     assert!(
         stdout.contains(r#""payload":{"n": 1.50}"#),

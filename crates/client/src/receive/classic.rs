@@ -186,6 +186,7 @@ fn received(
         correlation_id: claims.correlation_id,
         reply_to: claims.reply_to,
         ts: claims.ts,
+        created: None,
         format: if trust == Trust::Plaintext {
             Format::Plain
         } else {

@@ -1,7 +1,7 @@
 //! Judging envelopes.
 
 use ctalk_core::{
-    CLOCK_SKEW, VerifyingKey,
+    CLOCK_SKEW, Timestamp, VerifyingKey,
     classic::Claims,
     envelope::{self, Envelope, Failure},
 };
@@ -83,12 +83,14 @@ impl Judge<'_> {
             ),
             relay_from: claims.from,
             fingerprint: Some(ctalk_core::Fingerprint::native(&signer).to_hex()),
-            to: claims.to,
+            // Whoever can open it is meant, whatever the relay writes.
+            to: self.client.name.clone(),
             message_type: opened.metadata.kind.as_str().to_owned(),
             topic: opened.metadata.topic,
             correlation_id: opened.metadata.correlation_id,
             reply_to: opened.metadata.reply_to,
             ts: claims.ts,
+            created: Some(rfc3339(opened.created)),
             format: Format::Native,
             encrypted: true,
             trust,
@@ -120,4 +122,10 @@ impl Judge<'_> {
         let detail = format!("it is signed by another key than that of `{from}`");
         Err(self.explain(&sender, Reason::NotVerified, detail).await)
     }
+}
+
+/// A time as relays write theirs.
+fn rfc3339(time: Timestamp) -> String {
+    let millis = i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+    crate::relay::clawtalk::timestamp(millis)
 }

@@ -549,7 +549,7 @@ fn is_usable_id(id: &str) -> bool {
 }
 
 /// Milliseconds since the Unix epoch as the relay writes times.
-fn timestamp(milliseconds: i64) -> String {
+pub(crate) fn timestamp(milliseconds: i64) -> String {
     jiff::Timestamp::from_millisecond(milliseconds)
         .map(|time| format!("{time:.3}"))
         .unwrap_or_default()

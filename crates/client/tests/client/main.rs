@@ -12,6 +12,7 @@ mod agents;
 mod delivery;
 mod hostile_inbox;
 mod hostile_relay;
+mod lying_relay;
 mod native;
 mod other_relays;
 mod scene;

@@ -15,6 +15,8 @@
     reason = "only tests use this module, and they cannot go on without their relay"
 )]
 
+mod lies;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -31,6 +33,9 @@ use crate::http::App;
 use crate::store::{Agent, AgentPatch, Filter, Inbox, NewAgent, Registration, Store, StoreError};
 use crate::{AdminKey, Clock, Config, Error, RateLimit, Server, SystemClock};
 
+pub use lies::Lie;
+pub(crate) use lies::Lies;
+
 /// How long injected messages are kept: 30 days.
 const INJECTED_LIFE_MS: i64 = 30 * 86_400_000;
 
@@ -40,6 +45,7 @@ pub struct Builder {
     rate_limit: RateLimit,
     clock: Arc<dyn Clock>,
     paging: Paging,
+    lies: Arc<Lies>,
 }
 
 impl Builder {
@@ -99,6 +105,7 @@ impl Builder {
         config.rate_limit = self.rate_limit;
         config.clock = Arc::clone(&self.clock);
         config.paging = self.paging;
+        config.lies = Some(Arc::clone(&self.lies));
         config
     }
 }
@@ -131,6 +138,7 @@ impl TestRelay {
             rate_limit: RateLimit::OFF,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
+            lies: Arc::default(),
         }
     }
 
@@ -264,6 +272,11 @@ impl TestRelay {
         };
         let all = self.with_store(read).expect("the messages are read");
         all.into_iter().map(|envelope| envelope.json).collect()
+    }
+
+    /// Shows agents and messages with these lies from now on, and with none but these.
+    pub fn lie(&self, lies: impl IntoIterator<Item = Lie>) {
+        self.settings.lies.set(lies.into_iter().collect());
     }
 
     /// Fails every write that needs more room, like a full disk, until [`TestRelay::empty_disk`].
