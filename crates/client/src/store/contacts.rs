@@ -210,6 +210,13 @@ impl Store {
                 }
             };
             if let Some(address) = new.address {
+                // At one relay a contact has one address, the one that was seen last.
+                transaction.execute(
+                    "DELETE FROM addresses WHERE relay = ?1 AND contact = ?2 AND address != ?3
+                     AND NOT EXISTS
+                     (SELECT 1 FROM addresses WHERE relay = ?1 AND address = ?3)",
+                    params![relay, id, address],
+                )?;
                 transaction.execute(
                     "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)
                      ON CONFLICT (relay, address) DO NOTHING",

@@ -16,3 +16,4 @@ mod lying_relay;
 mod native;
 mod other_relays;
 mod scene;
+mod trust_model;
