@@ -210,16 +210,14 @@ impl Store {
                 }
             };
             if let Some(address) = new.address {
-                // At one relay a contact has one address, the one that was seen last.
+                // At one relay a contact has one address, and an address leads to one contact: the
+                // last one that was found to be right.
                 transaction.execute(
-                    "DELETE FROM addresses WHERE relay = ?1 AND contact = ?2 AND address != ?3
-                     AND NOT EXISTS
-                     (SELECT 1 FROM addresses WHERE relay = ?1 AND address = ?3)",
+                    "DELETE FROM addresses WHERE relay = ?1 AND (contact = ?2 OR address = ?3)",
                     params![relay, id, address],
                 )?;
                 transaction.execute(
-                    "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)
-                     ON CONFLICT (relay, address) DO NOTHING",
+                    "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)",
                     params![relay, address, id],
                 )?;
             }
