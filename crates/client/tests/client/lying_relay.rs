@@ -5,7 +5,7 @@ use ctalk_relay::testing::Lie;
 use serde_json::{Value, json};
 
 use crate::{
-    agents::{body, new_identity, rng, text_draft},
+    agents::{body, new_identity, rng},
     scene::{DAY, NOW, Native, Scene, sign},
 };
 
@@ -20,13 +20,11 @@ async fn acquainted() -> Scene {
 }
 
 async fn say(scene: &mut Scene, text: &str) -> Result<ctalk::Sent, Error> {
-    let mut outcomes = scene.alice.send(&["bob"], &text_draft(text)).await;
-    outcomes.remove(0)
+    scene.alice.say("bob", text).await
 }
 
 async fn reply(scene: &mut Scene, text: &str) {
-    let mut outcomes = scene.bob.send(&["alice"], &text_draft(text)).await;
-    outcomes.remove(0).unwrap();
+    scene.bob.say("alice", text).await.unwrap();
 }
 
 /// What the relay would show for bob if mallory were him.
@@ -203,8 +201,7 @@ async fn two_identities_under_one_name_are_ambiguous_for_strangers_only() {
         agent: "bob".to_owned(),
         keys_of: "mallory".to_owned(),
     }]);
-    let mut outcomes = carol.send(&["bob"], &text_draft("which of you?")).await;
-    let error = outcomes.remove(0).unwrap_err();
+    let error = carol.say("bob", "which of you?").await.unwrap_err();
     assert!(matches!(error, Error::AmbiguousName { .. }), "{error}");
     assert_eq!(error.class(), Class::NotTrusted);
     // Who knows bob is not confused: by his messages, or while his card is fresh.

@@ -109,12 +109,7 @@ async fn bytes_travel_in_envelopes_only() {
 async fn nothing_weaker_is_taken_in_the_name_of_somebody_with_a_card() {
     let mut scene = Scene::new().await;
     // Bob learns Alice's card; then the relay and others speak in her name.
-    scene
-        .alice
-        .send(&["bob"], &text_draft("1"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "1").await.unwrap();
     assert_eq!(scene.bob.receive().await.0.len(), 1);
     let alice = scene.alice.card.clone();
     assert_eq!(scene.bob.contact("alice").unwrap().card, Some(alice));
@@ -146,20 +141,10 @@ async fn nothing_weaker_is_taken_in_the_name_of_somebody_with_a_card() {
 #[tokio::test]
 async fn a_relay_that_hides_a_pinned_card_gets_no_weaker_message() {
     let mut scene = Scene::new().await;
-    scene
-        .alice
-        .send(&["bob"], &text_draft("1"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "1").await.unwrap();
     scene.bob.publish(&scene.relay, &[], &scene.clock).await;
     scene.clock.advance(DAY);
-    let sent = scene
-        .alice
-        .send(&["bob"], &text_draft("2"))
-        .await
-        .remove(0)
-        .unwrap();
+    let sent = scene.alice.say("bob", "2").await.unwrap();
     assert_eq!(sent.format, Format::Native);
 }
 
@@ -168,12 +153,7 @@ async fn cards_that_are_out_of_order_stop_sending() {
     let mut scene = Scene::new().await;
     let other = XWingSecret::generate(&mut rng());
     let bob = scene.bob.card.clone();
-    scene
-        .alice
-        .send(&["bob"], &text_draft("1"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "1").await.unwrap();
     let same_serial = sign(&scene.bob.agent.identity, &other, "bob", 1, NOW);
     let future = sign(&scene.bob.agent.identity, &other, "bob", 9, NOW + 20 * DAY);
     let foreign = scene.alice.card.to_text();
@@ -189,12 +169,7 @@ async fn cards_that_are_out_of_order_stop_sending() {
         scene.clock.advance(DAY);
         scene.bob.publish(&scene.relay, &cards, &scene.clock).await;
         let before = scene.relay.stored().len();
-        let error = scene
-            .alice
-            .send(&["bob"], &text_draft("2"))
-            .await
-            .remove(0)
-            .unwrap_err();
+        let error = scene.alice.say("bob", "2").await.unwrap_err();
         assert_eq!(error.class(), Class::NotTrusted, "{error}");
         assert_eq!(scene.relay.stored().len(), before, "nothing was sent");
     }
@@ -206,12 +181,7 @@ async fn cards_that_are_out_of_order_stop_sending() {
             .bob
             .publish(&scene.relay, &[card.to_text()], &scene.clock)
             .await;
-        scene
-            .alice
-            .send(&["bob"], &text_draft("3"))
-            .await
-            .remove(0)
-            .unwrap();
+        scene.alice.say("bob", "3").await.unwrap();
         let contact = scene
             .alice
             .agent
@@ -228,19 +198,9 @@ async fn cards_that_are_out_of_order_stop_sending() {
 #[tokio::test]
 async fn nobody_seals_to_a_card_that_has_expired() {
     let mut scene = Scene::new().await;
-    scene
-        .alice
-        .send(&["bob"], &text_draft("1"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "1").await.unwrap();
     scene.clock.advance(31 * DAY);
-    let error = scene
-        .alice
-        .send(&["bob"], &text_draft("2"))
-        .await
-        .remove(0)
-        .unwrap_err();
+    let error = scene.alice.say("bob", "2").await.unwrap_err();
     assert!(matches!(error, Error::CardNotCurrent { .. }), "{error}");
     assert!(error.hint().unwrap().contains("ctalk card"));
 }
@@ -248,12 +208,7 @@ async fn nobody_seals_to_a_card_that_has_expired() {
 #[tokio::test]
 async fn a_repetition_is_dropped_and_the_same_id_under_another_header_is_set_aside() {
     let mut scene = Scene::new().await;
-    scene
-        .alice
-        .send(&["bob"], &text_draft("once"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "once").await.unwrap();
     let mut stored = scene.last_stored();
     assert_eq!(scene.bob.receive().await.0.len(), 1);
     stored["id"] = json!("another-id");
@@ -269,19 +224,9 @@ async fn a_repetition_is_dropped_and_the_same_id_under_another_header_is_set_asi
 #[tokio::test]
 async fn an_envelope_keeps_its_senders_name_whatever_the_relay_writes() {
     let mut scene = Scene::new().await;
-    scene
-        .alice
-        .send(&["bob"], &text_draft("1"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "1").await.unwrap();
     assert_eq!(scene.bob.receive().await.0.len(), 1);
-    scene
-        .alice
-        .send(&["bob"], &text_draft("2"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "2").await.unwrap();
     let mut stored = scene.last_stored();
     stored["from"] = json!("mallory");
     stored["id"] = json!("moved");
@@ -323,20 +268,10 @@ async fn an_expired_envelope_is_refused_and_one_received_in_time_is_not() {
 async fn altered_misdirected_and_unreadable_envelopes_are_refused_by_class() {
     let mut scene = Scene::new().await;
     let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
-    scene
-        .alice
-        .send(&["bob"], &text_draft("x"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "x").await.unwrap();
     let good = scene.last_stored();
     assert_eq!(scene.bob.receive().await.0.len(), 1);
-    scene
-        .alice
-        .send(&["carol"], &text_draft("for carol"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("carol", "for carol").await.unwrap();
     let for_carol = scene.last_stored();
     let text = good["payload"].as_str().unwrap();
     let flipped = if text.ends_with('A') { "Q" } else { "A" };
@@ -436,12 +371,7 @@ async fn a_card_pins_its_owner_once_and_only_with_the_keys_that_are_known() {
     let taken = add_contact(store, &me, &named, Some("AL"), now);
     assert!(matches!(taken, Err(Error::NameTaken { .. })), "{taken:?}");
     // What comes from her now is shown under the local name.
-    scene
-        .alice
-        .send(&["bob"], &text_draft("hi"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "hi").await.unwrap();
     let (messages, set_aside) = scene.bob.receive().await;
     assert_eq!(messages.len(), 1, "{set_aside:?}");
     assert_eq!(messages[0].from.as_deref(), Some("al"));
@@ -519,10 +449,7 @@ async fn an_agent_of_the_relay_is_added_under_a_name_of_ones_own() {
     assert!(matches!(error, Error::NameTaken { .. }), "{error}");
     let error = client.add_contact("dave", Some("-rf")).await.unwrap_err();
     assert!(matches!(error, Error::UnusualName { .. }), "{error}");
-    dave.send(&["alice"], &text_draft("hi"))
-        .await
-        .remove(0)
-        .unwrap();
+    dave.say("alice", "hi").await.unwrap();
     let (messages, _) = scene.alice.receive().await;
     assert_eq!(messages[0].from.as_deref(), Some("dave"));
 }
@@ -619,12 +546,7 @@ async fn a_card_that_was_handed_over_counts_for_its_keys_and_its_name_at_any_rel
 #[tokio::test]
 async fn a_first_envelope_pins_the_card_that_the_directory_shows() {
     let mut scene = Scene::new().await;
-    scene
-        .alice
-        .send(&["bob"], &text_draft("hi"))
-        .await
-        .remove(0)
-        .unwrap();
+    scene.alice.say("bob", "hi").await.unwrap();
     scene.bob.receive().await;
     let contact = scene.bob.contact("alice").unwrap();
     assert_eq!(contact.card, Some(scene.alice.card.clone()));
@@ -632,10 +554,6 @@ async fn a_first_envelope_pins_the_card_that_the_directory_shows() {
     let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
     let broken = ["ctalk-card:AAAA".to_owned()];
     carol.publish(&scene.relay, &broken, &scene.clock).await;
-    carol
-        .send(&["bob"], &text_draft("hi"))
-        .await
-        .remove(0)
-        .unwrap();
+    carol.say("bob", "hi").await.unwrap();
     assert_eq!(scene.one_refused().await.reason, Reason::UnknownSender);
 }

@@ -18,7 +18,7 @@ use ctalk::{
 use ctalk_relay::testing::TestRelay;
 use serde_json::Value;
 
-use crate::agents::{Agent, rng};
+use crate::agents::{Agent, rng, text_draft};
 
 pub(crate) const NOW: i64 = 1_800_000_000_000;
 pub(crate) const DAY: i64 = 24 * 60 * 60 * 1000;
@@ -121,6 +121,11 @@ impl Native {
     ) -> Vec<Result<ctalk::Sent, Error>> {
         let names: Vec<String> = to.iter().map(|name| (*name).to_owned()).collect();
         self.agent.client.send(&names, draft).await.unwrap()
+    }
+
+    /// Sends one text to one agent.
+    pub(crate) async fn say(&mut self, to: &str, text: &str) -> Result<ctalk::Sent, Error> {
+        self.send(&[to], &text_draft(text)).await.remove(0)
     }
 
     pub(crate) async fn receive(&mut self) -> (Vec<Received>, Vec<SetAside>) {
