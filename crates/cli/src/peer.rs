@@ -7,6 +7,7 @@ use ctalk::{
     Class, Error, Profile,
     core::{CARD_PREFIX, Card, CardError, MAX_CARD_TEXT_LEN},
     store::{Contact, Store},
+    text::without_line_end,
 };
 
 use crate::{args::RelayArg, context::Context, exit::Complaint, input};
@@ -90,8 +91,7 @@ pub(crate) fn card(named: &str) -> Result<Option<Card>> {
     // Room for a line end of two bytes.
     input::read(Path::new(named), MAX_CARD_TEXT_LEN + 2, &mut text)?;
     let text = str::from_utf8(&text).map_err(|_| refused(CardError::Text))?;
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
+    let line = without_line_end(text);
     Ok(Some(Card::from_text(line).map_err(refused)?))
 }
 

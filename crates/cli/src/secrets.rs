@@ -4,7 +4,7 @@
 use std::{convert::Infallible, path::Path, str::FromStr};
 
 use anyhow::Result;
-use ctalk::Class;
+use ctalk::{Class, text::without_line_end};
 use zeroize::Zeroizing;
 
 use crate::{environment, exit::Complaint, input, output::Output};
@@ -42,8 +42,7 @@ pub(crate) fn from_option(
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX + 3));
     input::read(Path::new(file), MAX + 2, &mut bytes)?;
     let text = str::from_utf8(&bytes).unwrap_or_default();
-    let line = text.strip_suffix('\n').unwrap_or(text);
-    let line = line.strip_suffix('\r').unwrap_or(line);
+    let line = without_line_end(text);
     checked(Zeroizing::new(line.to_owned()), file)
 }
 

@@ -49,8 +49,7 @@ impl Passphrase {
             return Err(refused());
         }
         let text = str::from_utf8(&bytes).map_err(|_| refused())?;
-        let line = text.strip_suffix('\n').unwrap_or(text);
-        let line = line.strip_suffix('\r').unwrap_or(line);
+        let line = crate::text::without_line_end(text);
         Self::new(Zeroizing::new(line.to_owned()))
     }
 
