@@ -11,6 +11,7 @@ mod input;
 mod output;
 mod peer;
 mod progress;
+mod qr;
 mod runtime;
 mod save;
 mod secrets;

@@ -4,10 +4,9 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use ctalk::{Class, core::Fingerprint};
-use qrcode::{EcLevel, QrCode, render::unicode::Dense1x2};
 use serde::Serialize;
 
-use crate::{args::RelayArg, context::Context, exit::Complaint, runtime};
+use crate::{args::RelayArg, context::Context, exit::Complaint, qr, runtime};
 
 /// Print the profile's key card, which others need to seal envelopes to it
 #[derive(clap::Args)]
@@ -59,22 +58,13 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             addresses: card.addresses().collect(),
         })?;
     } else if args.qr {
-        output.line(&qr(&text)?)?;
+        let drawn = qr::draw(&text).map_err(|_| {
+            let text = "the key card is too long for a QR code";
+            Complaint::new(Class::Usage, text).hint("`ctalk card` prints it as text")
+        })?;
+        output.line(&drawn)?;
     } else {
         output.line(&text)?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn qr(text: &str) -> Result<String> {
-    let code = QrCode::with_error_correction_level(text, EcLevel::L).map_err(|_| {
-        let text = "the key card is too long for a QR code";
-        Complaint::new(Class::Usage, text).hint("`ctalk card` prints it as text")
-    })?;
-    // Terminals mostly write light on dark, and a code is dark on light.
-    Ok(code
-        .render::<Dense1x2>()
-        .dark_color(Dense1x2::Light)
-        .light_color(Dense1x2::Dark)
-        .build())
 }
