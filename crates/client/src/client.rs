@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     message::{Draft, Sent},
     relay::Relay,
+    require::Require,
     send,
     store::{Contact, Store},
 };
@@ -31,16 +32,6 @@ pub struct Client {
     pub(crate) box_keys: BoxKeys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) require: Require,
-}
-
-/// What must hold of whoever is written to, and of every message that is handed over. What does not
-/// meet it is refused, and set aside.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Require {
-    /// The contact is verified.
-    pub verified: bool,
-    /// The format is the native one.
-    pub native: bool,
 }
 
 impl Client {
@@ -67,7 +58,7 @@ impl Client {
         })
     }
 
-    /// Requires more than is required by default, which is nothing.
+    /// Requires something of everybody who is written to or read; by default that is nothing.
     pub const fn require(&mut self, require: Require) {
         self.require = require;
     }
@@ -117,12 +108,13 @@ impl Client {
     /// Sends a message that everybody on the way can read and change, to each recipient by itself.
     ///
     /// # Errors
-    /// As [`Client::send`].
+    /// As [`Client::send`], and [`Error::PlaintextRefused`] where something is required.
     pub async fn send_plaintext(
         &mut self,
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
+        self.check_plaintext()?;
         let directory = Directory::fetch(&*self.relay).await?;
         let mut outcomes = Vec::with_capacity(recipients.len());
         for name in recipients {
@@ -135,8 +127,9 @@ impl Client {
     /// Sends plaintext to every agent of the relay as one message.
     ///
     /// # Errors
-    /// [`Error::Relay`].
+    /// [`Error::Relay`], and [`Error::PlaintextRefused`] where something is required.
     pub async fn broadcast_plaintext(&mut self, draft: &Draft) -> Result<Sent, Error> {
+        self.check_plaintext()?;
         let outcome = send::broadcast(self, draft).await;
         self.store_buffered()?;
         outcome
@@ -196,6 +189,13 @@ impl Client {
             Some(contact) => Some(contact),
             None => self.store.contact_at(name)?,
         })
+    }
+
+    fn check_plaintext(&self) -> Result<(), Error> {
+        match self.require.words().next() {
+            None => Ok(()),
+            Some(required) => Err(Error::PlaintextRefused { required }),
+        }
     }
 
     /// Stores what the relay delivered unasked. It is not acknowledged: relays that push before

@@ -250,6 +250,7 @@ fn take_over(
         trust::card_update(contact.card.as_ref(), card, now).map_err(Error::CardRefused)?;
     trust::upgrade(&contact.keys, card).map_err(|change| Error::KeyChanged {
         name: contact.name.clone(),
+        verified: contact.standing == Standing::Verified,
         change,
     })?;
     check_card(&contact.name, card, me, store)?;

@@ -295,6 +295,7 @@ pub(crate) fn check_first_contact(
 pub(crate) fn check_pinned(contact: &Contact, offered: &PublicKeys) -> Result<(), Error> {
     trust::compare(&contact.keys, offered).map_err(|change| Error::KeyChanged {
         name: contact.name.clone(),
+        verified: contact.standing == Standing::Verified,
         change,
     })
 }

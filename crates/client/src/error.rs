@@ -205,12 +205,41 @@ pub enum Error {
         why: KeyError,
     },
     /// A pinned contact shows another key.
-    #[error("the keys of `{name}` changed: {change}")]
+    #[error(
+        "the keys of `{name}`{} changed: {change}",
+        if *verified { ", whom you verified," } else { "" }
+    )]
     KeyChanged {
         /// The contact.
         name: String,
+        /// Whether the user verified the pinned keys.
+        verified: bool,
         /// Which key, and both fingerprints.
         change: trust::KeyChange,
+    },
+    /// The fingerprint is not that of the contact.
+    #[error("`{name}` is pinned with the fingerprint {held}, not with {given}")]
+    WrongFingerprint {
+        /// The contact.
+        name: String,
+        /// What the caller named.
+        given: ctalk_core::Fingerprint,
+        /// That of the contact.
+        held: ctalk_core::Fingerprint,
+        /// Whether it is the fingerprint of both classic keys.
+        is_classic: bool,
+    },
+    /// The contact is not the one any more that was looked at.
+    #[error("`{name}` was removed or got other keys meanwhile")]
+    ChangedMeanwhile {
+        /// The contact.
+        name: String,
+    },
+    /// Something is required that a message in the clear cannot meet.
+    #[error("what is sent in the clear cannot be `{required}`, and that is required")]
+    PlaintextRefused {
+        /// The word for what is required.
+        required: &'static str,
     },
     /// Somebody else holds the key.
     #[error("{0}")]
@@ -288,6 +317,9 @@ impl Error {
             | Self::AmbiguousName { .. }
             | Self::BadKeys { .. }
             | Self::KeyChanged { .. }
+            | Self::WrongFingerprint { .. }
+            | Self::ChangedMeanwhile { .. }
+            | Self::PlaintextRefused { .. }
             | Self::KeyConflict(_)
             | Self::BadCard { .. }
             | Self::CardRefused(_)
@@ -333,11 +365,30 @@ impl Error {
             Self::UnknownRecipient { .. } => {
                 Some("`ctalk agents` lists the agents of the relay".to_owned())
             }
-            Self::KeyChanged { name, change } => Some(format!(
+            Self::KeyChanged {
+                name,
+                verified,
+                change,
+            } => Some(format!(
                 "ask {name} for the fingerprint over another channel; if it is the new one: \
-                 ctalk contact accept-key {name} {}",
-                change.offered.to_hex()
+                 ctalk contact accept-key {name} {}{}",
+                change.offered.to_hex(),
+                if *verified { ", and verify it again" } else { "" }
             )),
+            Self::WrongFingerprint {
+                name, is_classic, ..
+            } => Some(format!(
+                "have {name} read it from `ctalk whoami`{}; if it stays another, somebody may be \
+                 in between: ctalk contact block {name}",
+                if *is_classic {
+                    ", where it is the classic fingerprint"
+                } else {
+                    ""
+                }
+            )),
+            Self::ChangedMeanwhile { name } => {
+                Some(format!("look at it again: ctalk contact show {name}"))
+            }
             Self::KeyConflict(_) => Some(
                 "find out over another channel whose key it is; then `ctalk contact remove NAME` \
                  or `ctalk contact accept-key NAME FINGERPRINT`"

@@ -8,6 +8,7 @@
 //! - [`Profile`], [`register`], [`publish`], [`client`](fn@client), [`Client`], [`Require`], [`Error`],
 //!   [`Class`]:
 //!   the paved path
+//! - [`Comparison`], [`verify_contact`], [`confirm`]: finding out whose keys a contact's are
 //! - [`own_card`], [`add_contact`], [`Added`], [`listed_keys`]: key cards, one's own and others'
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
@@ -34,12 +35,14 @@ mod own_card;
 mod profile;
 mod receive;
 mod registration;
+mod require;
 mod send;
+mod verification;
 
 pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
-pub use client::{Client, Require};
+pub use client::Client;
 pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use error::{Class, Error};
@@ -48,6 +51,8 @@ pub use own_card::own_card;
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
 pub use registration::{Admission, client, publish, register};
+pub use require::{Require, UnknownRequirement};
+pub use verification::{Comparison, confirm, verify_contact};
 
 /// The operating system's randomness.
 fn rng() -> impl rand_core::CryptoRng {

@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tempfile::NamedTempFile;
 
-use crate::{error::Class, keystore::Kind};
+use crate::{error::Class, keystore::Kind, require::Require};
 
 const SETTINGS: &str = "profile.toml";
 const STORE: &str = "store.sqlite";
@@ -34,6 +34,9 @@ struct Settings {
     /// The relay that it is registered at.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     relay: Option<String>,
+    /// What is required of everybody who is written to or read.
+    #[serde(skip_serializing_if = "Require::is_nothing", default)]
+    require: Require,
 }
 
 /// Why a profile cannot be used.
@@ -154,6 +157,7 @@ impl Profile {
                     name: name.to_owned(),
                     key_store,
                     relay: None,
+                    require: Require::default(),
                 },
             }),
             Err(error) => Err(error),
@@ -208,6 +212,12 @@ impl Profile {
     /// Records the relay that the agent is registered at; [`Profile::save`] makes it last.
     pub fn set_relay(&mut self, url: &str) {
         self.settings.relay = Some(url.to_owned());
+    }
+
+    /// What is required of everybody who is written to or read; the user writes it into the settings.
+    #[must_use]
+    pub const fn require(&self) -> Require {
+        self.settings.require
     }
 
     /// The file that holds contacts and messages.

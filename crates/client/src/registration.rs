@@ -120,6 +120,7 @@ pub async fn publish(
 }
 
 /// Puts the profile's agent together for the relay at `url`, with `api_key` or else the stored one.
+/// It requires what the profile does.
 ///
 /// # Errors
 /// [`Error::Keygen`] when the stored identity is damaged, [`Error::Relay`] for a URL that cannot
@@ -135,11 +136,13 @@ pub fn client(
     let relay = ClawTalk::connect(url, clock.clone(), |url| {
         api_key.or_else(|| secrets.api_key(url).map(BearerKey::new))
     })?;
-    Client::new(
+    let mut client = Client::new(
         profile.name(),
         identity,
         relay,
         &profile.store_path(),
         clock,
-    )
+    )?;
+    client.require(profile.require());
+    Ok(client)
 }

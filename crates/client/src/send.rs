@@ -162,6 +162,12 @@ pub(crate) async fn plaintext(
     draft: &Draft,
 ) -> Result<Sent, Error> {
     let contact = client.contact_for(name)?;
+    if let Some(contact) = &contact
+        && contact.standing == Standing::Blocked
+    {
+        let name = contact.name.clone();
+        return Err(Error::Blocked { name });
+    }
     let address = contact
         .and_then(|contact| contact.address)
         .unwrap_or_else(|| name.to_owned());

@@ -133,6 +133,23 @@ impl Store {
         })
     }
 
+    /// Shows every contact to `visit`, by name and one at a time, until it returns false: together
+    /// they may be more than fits into memory.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn each_contact(&self, mut visit: impl FnMut(Contact) -> bool) -> Result<(), StoreError> {
+        self.read(|db| {
+            let mut query = db.prepare_cached(&format!("{CONTACT} ORDER BY c.name"))?;
+            for found in query.query_map([self.relay], contact)? {
+                if !visit(found?) {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// The contact with this local name, in any case of its letters.
     ///
     /// # Errors
@@ -258,21 +275,34 @@ impl Store {
         })
     }
 
-    /// Changes what a contact's keys count for.
+    /// Changes what a contact's keys count for by a rule of [`Standing`], and returns what they count
+    /// for now; `None` when the contact is gone or has other keys meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn set_standing(
+    pub fn change_standing(
         &mut self,
         contact: &Contact,
-        standing: Standing,
-    ) -> Result<(), StoreError> {
+        rule: impl FnOnce(Standing) -> Standing,
+    ) -> Result<Option<Standing>, StoreError> {
+        let relay = self.relay;
         self.write(|transaction| {
+            // Looked up under the lock: what was decided about some keys must not count for others,
+            // and must not unblock who was blocked meanwhile.
+            let held = transaction
+                .prepare_cached(&format!("{CONTACT} WHERE c.id = ?2"))?
+                .query_row(params![relay, contact.id], self::contact)
+                .optional()?
+                .filter(|held| held.keys == contact.keys);
+            let Some(held) = held else {
+                return Ok(None);
+            };
+            let standing = rule(held.standing);
             transaction.execute(
                 "UPDATE contacts SET standing = ?2 WHERE id = ?1",
                 params![contact.id, standing.as_str()],
             )?;
-            Ok(())
+            Ok(Some(standing))
         })
     }
 

@@ -54,6 +54,15 @@ impl Standing {
         }
     }
 
+    /// After the user unblocked the contact, who is to be verified again whatever was before.
+    #[must_use]
+    pub const fn after_unblocking(self) -> Self {
+        match self {
+            Self::Blocked | Self::Pinned => Self::Pinned,
+            Self::Verified => Self::Verified,
+        }
+    }
+
     const fn unverified(self) -> Self {
         match self {
             Self::Blocked => Self::Blocked,
@@ -108,6 +117,14 @@ mod tests {
         assert_eq!(
             ALL.map(Standing::after_verification),
             [Blocked, Verified, Verified]
+        );
+    }
+
+    #[test]
+    fn who_is_unblocked_is_pinned_and_the_others_stay_what_they_are() {
+        assert_eq!(
+            ALL.map(Standing::after_unblocking),
+            [Pinned, Pinned, Verified]
         );
     }
 
