@@ -1,9 +1,20 @@
 //! The command line's grammar.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
-use clap::{Args, Parser, Subcommand, error::ErrorKind};
-use ctalk::Class;
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
+use ctalk::{
+    Class, Profile, Require,
+    text::{escaped, is_unsafe},
+};
 
 use crate::{
     commands::{
@@ -60,6 +71,25 @@ pub(crate) struct RelayArg {
     pub(crate) url: Option<String>,
 }
 
+/// What must hold of whoever is written to or read.
+#[derive(Args)]
+pub(crate) struct RequireArg {
+    /// Refuse whoever is not verified, or what is no envelope; adds to the profile's setting
+    #[arg(
+        long = "require",
+        value_name = "WHAT",
+        value_parser = PossibleValuesParser::new(Require::WORDS).try_map(|word| word.parse::<Require>())
+    )]
+    words: Vec<Require>,
+}
+
+impl RequireArg {
+    /// This, and what the profile requires.
+    pub(crate) fn with(self, profile: &Profile) -> Require {
+        self.words.into_iter().fold(profile.require(), Require::and)
+    }
+}
+
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Relay(relay::Args),
@@ -111,7 +141,16 @@ pub(crate) fn refuse(error: &clap::Error) -> ExitCode {
             hint: Some("`ctalk --help` shows the usage".to_owned()),
         });
     }
-    match error.print() {
+    let text = error.to_string();
+    let is_foreign = |character| character != '\n' && is_unsafe(character);
+    let printed = if text.chars().any(is_foreign) {
+        // An argument that came from elsewhere must not steer the terminal.
+        let lines: Vec<_> = text.lines().map(escaped).collect();
+        writeln!(io::stderr(), "{}", lines.join("\n"))
+    } else {
+        error.print()
+    };
+    match printed {
         Ok(()) if asked_for => ExitCode::SUCCESS,
         Ok(()) => exit::code(Class::Usage),
         Err(_) => exit::code(Class::Unexpected),

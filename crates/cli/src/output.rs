@@ -12,7 +12,7 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use ctalk::{
     core::Fingerprint,
-    text::{escaped, is_unsafe},
+    text::{distinct, escaped, is_unsafe},
 };
 use serde::Serialize;
 
@@ -143,7 +143,7 @@ impl Output {
         let shown = fingerprint
             .parse::<Fingerprint>()
             .map_or_else(|_| fingerprint.to_owned(), |parsed| parsed.to_string());
-        self.note(&format!("pinned {name} {shown}"));
+        self.note(&format!("pinned {} {shown}", distinct(name)));
     }
 
     /// Says that a message was set aside.

@@ -5,7 +5,7 @@ use ctalk::{
     Class,
     core::{Fingerprint, VerifyingKey, envelope::VerifiedHeader, trust::Standing},
     store::Store,
-    text::escaped,
+    text::distinct,
 };
 
 use crate::{
@@ -97,7 +97,7 @@ impl Known {
     /// The sender in words.
     pub(crate) fn describe(&self, fingerprint: &Fingerprint) -> String {
         match &self.name {
-            Some(name) => format!("{} {fingerprint} ({})", escaped(name), self.trust),
+            Some(name) => format!("{} {fingerprint} ({})", distinct(name), self.trust),
             None => format!("{fingerprint} ({})", self.trust),
         }
     }

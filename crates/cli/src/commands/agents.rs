@@ -8,7 +8,7 @@ use ctalk::{
     core::Fingerprint,
     relay::Relay,
     store::{Contact, Store},
-    text::escaped,
+    text::{distinct, escaped},
     wire::DirectoryEntry,
 };
 use serde::Serialize;
@@ -115,7 +115,7 @@ impl Agent {
         };
         let fingerprint = self.fingerprint.map(|fingerprint| fingerprint.to_string());
         [
-            shown(Some(&self.name)),
+            distinct(&self.name).into_owned(),
             online.to_owned(),
             shown(self.last_seen.as_deref()),
             shown(contact),

@@ -13,7 +13,8 @@ use anyhow::Result;
 use clap::value_parser;
 use ctalk::{
     Class, Client, Content, Error, Filter, Next, Received, Receiving, SetAside, Trust,
-    relay::RelayError, text::escaped,
+    relay::RelayError,
+    text::{distinct, escaped},
 };
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::{
@@ -21,7 +22,14 @@ use tokio::{
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{args::RelayArg, context::Context, exit, output::Output, runtime, save::Folder};
+use crate::{
+    args::{RelayArg, RequireArg},
+    context::Context,
+    exit,
+    output::Output,
+    runtime,
+    save::Folder,
+};
 
 /// Longest pause between two attempts to reach the relay, before jitter.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
@@ -53,6 +61,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "2", requires = "follow", value_parser = interval)]
     interval: Duration,
     #[command(flatten)]
+    require: RequireArg,
+    #[command(flatten)]
     relay: RelayArg,
 }
 
@@ -60,6 +70,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let folder = args.save.map(Folder::open).transpose()?;
     let profile = context.profile()?;
     let mut client = context.client(&profile, args.relay)?;
+    client.require(args.require.with(&profile));
     let filter = Filter {
         topic: args.topic,
         since: args.since,
@@ -221,10 +232,12 @@ impl Printer<'_> {
 
     fn report(&mut self, aside: &SetAside) {
         self.set_aside = true;
-        let from = aside
-            .relay_from
-            .as_deref()
-            .unwrap_or("an unreadable sender");
+        let from = distinct(
+            aside
+                .relay_from
+                .as_deref()
+                .unwrap_or("an unreadable sender"),
+        );
         self.output
             .set_aside(&format!("{from}: {}: {}", aside.reason, aside.detail));
     }
@@ -271,13 +284,15 @@ impl Printer<'_> {
             .output
             .styled(style, &format!("[{}]", message.trust.as_str()));
         let from = message.from.as_ref().unwrap_or(&message.relay_from);
-        let words = [Some(from), Some(&message.message_type), message.ts.as_ref()];
+        head += &format!("  {}", distinct(from));
+        let words = [Some(&message.message_type), message.ts.as_ref()];
         for word in words.into_iter().flatten() {
             head += &format!("  {}", escaped(word));
         }
-        let relay_from = Some(&message.relay_from).filter(|name| *name != from);
+        if message.relay_from != *from {
+            head += &format!("  relayFrom={}", distinct(&message.relay_from));
+        }
         let members = [
-            ("relayFrom", relay_from),
             ("id", message.id.as_ref()),
             ("topic", message.topic.as_ref()),
             ("correlationId", message.correlation_id.as_ref()),

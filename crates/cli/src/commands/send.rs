@@ -11,11 +11,15 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
     value_parser,
 };
-use ctalk::{Class, Content, Draft, Error, Sent, text::escaped, wire::MessageType};
+use ctalk::{
+    Class, Content, Draft, Error, Sent,
+    text::{distinct, escaped},
+    wire::MessageType,
+};
 use serde::Serialize;
 
 use crate::{
-    args::RelayArg,
+    args::{RelayArg, RequireArg},
     context::Context,
     exit::{Complaint, Failure},
     input,
@@ -75,6 +79,8 @@ pub(crate) struct Args {
     #[arg(long)]
     plaintext: bool,
     #[command(flatten)]
+    require: RequireArg,
+    #[command(flatten)]
     relay: RelayArg,
 }
 
@@ -120,6 +126,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         ttl: args.ttl,
     };
     let mut client = context.client(&profile, args.relay)?;
+    client.require(args.require.with(&profile));
     let (recipients, outcomes) = crate::runtime::run(async {
         if args.broadcast && args.plaintext {
             let sent = client.broadcast_plaintext(&draft).await?;
@@ -180,7 +187,8 @@ fn print_sent(sent: &Sent, output: &Output) -> Result<()> {
     if output.is_json() {
         output.object(sent)
     } else {
-        let [to, id, ts] = [Some(&sent.to), sent.id.as_ref(), sent.ts.as_ref()]
+        let to = distinct(&sent.to);
+        let [id, ts] = [sent.id.as_ref(), sent.ts.as_ref()]
             .map(|text| escaped(text.map_or("-", String::as_str)));
         output.line(&format!("{to}  {id}  {ts}"))
     }

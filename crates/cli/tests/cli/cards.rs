@@ -102,6 +102,7 @@ public key    [..]=
 signing key   [..]=
 format        native
 card expires  20[..]Z
+notes         -
 
 "#]]);
     sandbox

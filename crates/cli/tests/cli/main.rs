@@ -9,6 +9,7 @@
 
 mod bad_input;
 mod cards;
+mod contacts;
 mod demo;
 mod docs;
 mod envelopes;

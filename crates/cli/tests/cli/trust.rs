@@ -103,9 +103,9 @@ fn contacts_are_listed_shown_and_removed() {
         .run("alice", &["contact", "list"])
         .success()
         .stdout_eq(str![[r#"
-NAME   STANDING  SINCE                     FINGERPRINT
-bob    pinned    20[..]Z  [..]
-carol  pinned    20[..]Z  [..]
+NAME   STANDING  FORMAT  SINCE                     FINGERPRINT
+bob    pinned    native  20[..]Z  [..]
+carol  pinned    native  20[..]Z  [..]
 
 "#]]);
     sandbox
@@ -122,6 +122,10 @@ public key    [..]=
 signing key   [..]=
 format        native
 card expires  20[..]Z
+notes         -
+
+CARD           CREATED                   EXPIRES                   RECEIVED
+[..]  20[..]Z  20[..]Z  20[..]Z
 
 "#]]);
     sandbox

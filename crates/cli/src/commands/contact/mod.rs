@@ -1,14 +1,19 @@
 //! `ctalk contact`.
 
+mod change;
+mod shown;
+mod verify;
+
 use std::process::ExitCode;
 
 use anyhow::Result;
 use ctalk::{
-    Added, Class, Error, Format, Profile, core::Fingerprint, store::Contact, text::escaped,
+    Added, Class, Error, Profile,
+    core::Fingerprint,
+    store::{Contact, Store},
 };
-use serde::Serialize;
 
-use crate::{args::RelayArg, context::Context, exit::Complaint, output::Output, peer};
+use crate::{args::RelayArg, context::Context, exit::Complaint, peer};
 
 /// Look after the peers whose keys are pinned
 #[derive(clap::Subcommand)]
@@ -29,12 +34,46 @@ pub(crate) enum Command {
         #[command(flatten)]
         relay: RelayArg,
     },
-    /// Show one contact
+    /// Show one contact, and the key cards that it had
     Show {
         /// The contact's name
         name: String,
         #[command(flatten)]
         relay: RelayArg,
+    },
+    /// Find out whose keys a contact's are: by the fingerprint, or by a number that both sides see
+    Verify {
+        /// The contact's name
+        name: String,
+        /// 64 hex digits in any grouping, as their owner's `ctalk whoami` shows them; without them
+        /// the safety number of both sides is shown
+        fingerprint: Vec<String>,
+    },
+    /// Give a contact another name
+    Rename {
+        /// The contact's name
+        name: String,
+        /// Its name from now on
+        #[arg(value_parser = self::name)]
+        new: String,
+    },
+    /// Take nothing from a contact and send it nothing
+    Block {
+        /// The contact's name
+        name: String,
+    },
+    /// End the blocking of a contact, who is to be verified again
+    Unblock {
+        /// The contact's name
+        name: String,
+    },
+    /// Write something down about a contact
+    Note {
+        /// The contact's name
+        name: String,
+        /// Up to 4,096 bytes in place of what was written down before; `""` for nothing
+        #[arg(value_parser = note)]
+        text: String,
     },
     /// Forget a contact and its keys
     Remove {
@@ -53,34 +92,13 @@ pub(crate) enum Command {
     },
 }
 
-/// A contact as shown.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown<'a> {
-    name: &'a str,
-    /// Its name at the relay.
-    address: Option<&'a str>,
-    standing: &'a str,
-    learned: &'a str,
-    since: String,
-    #[serde(serialize_with = "super::whoami::hex")]
-    fingerprint: Fingerprint,
-    public_key: String,
-    signing_key: String,
-    /// The format that it is written to in.
-    format: Format,
-    /// Until when envelopes can be sealed to its card.
-    card_expires: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Removed<'a> {
-    removed: &'a str,
-}
+/// Most bytes that are written down about a contact.
+const MAX_NOTE: usize = 4096;
 
 pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
     let output = context.output;
     let profile = context.profile()?;
+    let store = |relay| context.store(&profile, relay);
     match command {
         Command::Add { peer, local, relay } => {
             let (contact, added) = add(&peer, local.as_deref(), relay, &profile, context)?;
@@ -92,37 +110,32 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
                 }
                 _ => "known already",
             });
-            show(&contact, output)?;
+            shown::contact(&contact, output)?;
         }
-        Command::List { relay } => {
-            let contacts = context.store(&profile, relay)?.contacts()?;
-            list(&contacts, output)?;
-        }
+        Command::List { relay } => shown::list(&store(relay)?, output)?,
         Command::Show { name, relay } => {
-            let found = context.store(&profile, relay)?.contact(&name)?;
-            let contact = found.ok_or(Error::UnknownContact { name })?;
-            show(&contact, output)?;
+            let store = store(relay)?;
+            shown::whole(&store, &known(&store, name)?, output)?;
         }
-        Command::Remove { name } => {
-            let mut store = context.store(&profile, RelayArg { url: None })?;
-            if !store.remove_contact(&name)? {
-                return Err(Error::UnknownContact { name }.into());
-            }
-            if output.is_json() {
-                output.object(&Removed { removed: &name })?;
+        Command::Verify { name, fingerprint } => {
+            let store = store(NO_RELAY)?;
+            if fingerprint.is_empty() {
+                verify::compare(store, name, &profile, context)?;
             } else {
-                output.line(&format!("removed {}", escaped(&name)))?;
+                verify::by_fingerprint(store, &name, whole(&fingerprint)?, output)?;
             }
         }
+        Command::Rename { name, new } => change::rename(store(NO_RELAY)?, name, &new, output)?,
+        Command::Block { name } => change::block(store(NO_RELAY)?, name, output)?,
+        Command::Unblock { name } => change::unblock(store(NO_RELAY)?, name, output)?,
+        Command::Note { name, text } => change::note(store(NO_RELAY)?, name, &text, output)?,
+        Command::Remove { name } => change::remove(store(NO_RELAY)?, name, output)?,
         Command::AcceptKey {
             name,
             fingerprint,
             relay,
         } => {
-            let fingerprint: Fingerprint = fingerprint
-                .concat()
-                .parse()
-                .map_err(|error| Complaint::new(Class::Usage, format!("{error}")))?;
+            let fingerprint = whole(&fingerprint)?;
             let mut client = context.client(&profile, relay)?;
             crate::runtime::run(async { Ok(client.accept_key(&name, fingerprint).await?) })?;
             let store = client.store();
@@ -131,11 +144,25 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
                 None => store.contact_at(&name)?,
             };
             if let Some(contact) = found {
-                show(&contact, output)?;
+                shown::contact(&contact, output)?;
             }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+const NO_RELAY: RelayArg = RelayArg { url: None };
+
+/// The contact of this name, which must exist.
+fn known(store: &Store, name: String) -> Result<Contact> {
+    let found = store.contact(&name)?;
+    Ok(found.ok_or(Error::UnknownContact { name })?)
+}
+
+/// The fingerprint that the arguments are together.
+fn whole(arguments: &[String]) -> Result<Fingerprint> {
+    let parsed = arguments.concat().parse();
+    Ok(parsed.map_err(|error| Complaint::new(Class::Usage, format!("{error}")))?)
 }
 
 fn add(
@@ -167,65 +194,9 @@ fn name(text: &str) -> Result<String, ctalk::ProfileError> {
     Ok(text.to_owned())
 }
 
-fn list(contacts: &[Contact], output: &Output) -> Result<()> {
-    if output.is_json() {
-        return contacts
-            .iter()
-            .try_for_each(|contact| output.object(&Shown::new(contact)));
+fn note(text: &str) -> Result<String, String> {
+    if text.len() > MAX_NOTE {
+        return Err(format!("it has more than {MAX_NOTE} bytes"));
     }
-    let heading = ["NAME", "STANDING", "SINCE", "FINGERPRINT"].map(str::to_owned);
-    let rows = contacts.iter().map(|contact| {
-        let shown = Shown::new(contact);
-        [
-            escaped(shown.name).into_owned(),
-            shown.standing.to_owned(),
-            shown.since,
-            shown.fingerprint.to_string(),
-        ]
-    });
-    let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
-    output.table(&rows)
-}
-
-fn show(contact: &Contact, output: &Output) -> Result<()> {
-    let shown = Shown::new(contact);
-    if output.is_json() {
-        return output.object(&shown);
-    }
-    let row = |label: &str, value: &str| [label.to_owned(), escaped(value).into_owned()];
-    output.table(&[
-        row("name", shown.name),
-        row("at the relay", shown.address.unwrap_or("-")),
-        row("standing", shown.standing),
-        row("learned", shown.learned),
-        row("since", &shown.since),
-        row("fingerprint", &shown.fingerprint.to_string()),
-        row("public key", &shown.public_key),
-        row("signing key", &shown.signing_key),
-        row("format", shown.format.as_str()),
-        row("card expires", shown.card_expires.as_deref().unwrap_or("-")),
-    ])
-}
-
-impl<'a> Shown<'a> {
-    fn new(contact: &'a Contact) -> Self {
-        Self {
-            name: &contact.name,
-            address: contact.address.as_deref(),
-            standing: contact.standing.as_str(),
-            learned: contact.learned.as_str(),
-            since: super::time(contact.since),
-            fingerprint: contact.fingerprint(),
-            public_key: contact.keys.encryption().to_base64(),
-            signing_key: contact.keys.verifying().to_base64(),
-            format: match contact.card {
-                Some(_) => Format::Native,
-                None => Format::Classic,
-            },
-            card_expires: contact
-                .card
-                .as_ref()
-                .map(|card| super::shown_time(card.expires())),
-        }
-    }
+    Ok(text.to_owned())
 }
