@@ -80,7 +80,7 @@ async fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<d
         clock.clone(),
     )
     .await?;
-    let (_, secrets) = Keystore::open(&path, Kind::Plain, PassphraseSource::None)?;
-    let client = ctalk::client(&profile, &secrets, &url, None, clock)?;
+    let (keystore, secrets) = Keystore::open(&path, Kind::Plain, PassphraseSource::None)?;
+    let client = ctalk::client(&profile, keystore, &secrets, &url, None, clock)?;
     Ok((client, folder))
 }

@@ -122,9 +122,10 @@ impl<'a> Context<'a> {
     /// The profile's client.
     pub(crate) fn client(&self, profile: &Profile, relay: RelayArg) -> Result<Client> {
         let url = self.relay_url(relay, Some(profile))?;
-        let (_, secrets) = self.keystore(profile)?;
-        let clock = Arc::new(SystemClock);
-        Ok(ctalk::client(profile, &secrets, &url, api_key()?, clock)?)
+        let (keystore, secrets) = self.keystore(profile)?;
+        let (api_key, clock) = (api_key()?, Arc::new(SystemClock));
+        let client = ctalk::client(profile, keystore, &secrets, &url, api_key, clock)?;
+        Ok(client)
     }
 
     /// A connection to the relay in the profile's name, for what needs no identity.
@@ -153,6 +154,13 @@ impl<'a> Context<'a> {
             .transpose()?
             .map(|relay| relay.url().to_owned());
         Ok(Store::open(&profile.store_path(), url.as_deref())?)
+    }
+}
+
+/// Does what is due for the client's own keys. What of it fails stops nothing.
+pub(crate) async fn refresh(client: &mut Client, output: &Output) {
+    if let Err(error) = client.refresh().await {
+        output.warning(&format!("{error}; trying again at the next use"));
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use ctalk_core::{Identity, PublicKeys, Timestamp, classic::BoxKeys};
+use ctalk_core::{Card, Identity, PublicKeys, Timestamp, classic::BoxKeys};
 
 use crate::{
     clock::Clock,
     directory::Directory,
     error::Error,
     message::{Draft, Sent},
+    refresh::Home,
     relay::Relay,
     require::Require,
     send,
@@ -27,6 +28,10 @@ const MAX_TAKEN_BYTES: usize = 1 << 30;
 pub struct Client {
     pub(crate) name: String,
     pub(crate) identity: Identity,
+    /// The card for the newest key of the identity, where it is known.
+    pub(crate) card: Option<Card>,
+    /// Where the keys come from, where that is known.
+    pub(crate) home: Option<Home>,
     pub(crate) store: Store,
     pub(crate) relay: Box<dyn Relay>,
     pub(crate) box_keys: BoxKeys,
@@ -35,7 +40,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Puts an agent together: `name` is the one registered at `relay`, and `store` the file, in a
+    /// Puts an agent together from its parts; [`client`](fn@crate::client) does so from a profile. This
+    /// one neither rotates its keys nor tells others of its key card.
+    ///
+    /// `name` is the one registered at `relay`, and `store` the file, in a
     /// folder that only its owner may enter, where contacts and messages are kept.
     ///
     /// # Errors
@@ -50,6 +58,8 @@ impl Client {
         Ok(Self {
             name: name.to_owned(),
             identity,
+            card: None,
+            home: None,
             store: Store::open(store, Some(relay.url()))?,
             relay: Box::new(relay),
             box_keys: BoxKeys::default(),

@@ -117,6 +117,12 @@ pub enum Error {
     /// The local store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The own key card is not in the relay's directory yet.
+    #[error("the new key card could not be published: {why}")]
+    Unpublished {
+        /// What the relay said.
+        why: RelayError,
+    },
     /// The relay failed or refused.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -308,7 +314,7 @@ impl Error {
             Self::LifeTooLong => Class::Usage,
             Self::Blocked { .. } => Class::Refused,
             Self::SharedEnvelope => Class::RelayRefused,
-            Self::Relay(error) => error.class(),
+            Self::Relay(error) | Self::Unpublished { why: error } => error.class(),
             Self::Keygen(_) | Self::Card(_) | Self::Envelope(_) | Self::NotText | Self::Seal(_) => {
                 Class::Malformed
             }

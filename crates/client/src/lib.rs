@@ -9,7 +9,9 @@
 //!   [`Class`]:
 //!   the paved path
 //! - [`Comparison`], [`verify_contact`], [`confirm`]: finding out whose keys a contact's are
-//! - [`own_card`], [`add_contact`], [`Added`], [`listed_keys`]: key cards, one's own and others'
+//! - [`own_card`], [`rotate`], [`Retired`], [`Rotated`], [`Client::refresh`]: one's own key card, and
+//!   keys that are replaced and destroyed
+//! - [`add_contact`], [`Added`], [`listed_keys`]: others' key cards
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
@@ -31,11 +33,12 @@ mod contacts;
 mod directory;
 mod error;
 mod message;
-mod own_card;
 mod profile;
 mod receive;
+mod refresh;
 mod registration;
 mod require;
+mod rotation;
 mod send;
 mod verification;
 
@@ -47,11 +50,11 @@ pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
-pub use own_card::own_card;
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
 pub use registration::{Admission, client, publish, register};
 pub use require::{Require, UnknownRequirement};
+pub use rotation::{Retired, Rotated, own_card, rotate};
 pub use verification::{Comparison, confirm, verify_contact};
 
 /// The operating system's randomness.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ctalk_core::{CARD_PREFIX, Card, Timestamp};
+use ctalk_core::{Card, Timestamp};
 use ctalk_wire as wire;
 use zeroize::Zeroizing;
 
@@ -11,12 +11,14 @@ use crate::{
     clock::Clock,
     error::Error,
     keystore::{Keystore, Secrets},
-    own_card::own_card,
     profile::Profile,
+    refresh::{self, Home},
     relay::{
         Relay,
         clawtalk::{BearerKey, ClawTalk},
     },
+    rotation::own_card,
+    store::Store,
 };
 
 /// What lets a new agent in.
@@ -34,7 +36,7 @@ pub enum Admission {
 /// Safe to repeat: once an API key is stored, there is only publishing left.
 ///
 /// # Errors
-/// [`Error::Relay`], [`Error::Profile`], and those of [`own_card`].
+/// [`Error::Relay`], [`Error::Profile`], [`Error::Store`], and those of [`own_card`].
 pub async fn register(
     profile: &mut Profile,
     keystore: &Keystore,
@@ -92,7 +94,7 @@ pub async fn register(
 /// card. Whatever else the entry says that the agent can do stays there.
 ///
 /// # Errors
-/// [`Error::Relay`], and those of [`own_card`].
+/// [`Error::Relay`], [`Error::Store`], and those of [`own_card`].
 pub async fn publish(
     profile: &Profile,
     keystore: &Keystore,
@@ -101,32 +103,21 @@ pub async fn publish(
     now: Timestamp,
 ) -> Result<Card, Error> {
     let card = own_card(profile, keystore, secrets, now)?;
-    let entries = relay.directory().await?;
-    let mut capabilities = entries
-        .into_iter()
-        .find(|entry| entry.name == profile.name())
-        .map(|entry| entry.capabilities)
-        .unwrap_or_default();
-    capabilities.retain(|capability| !capability.starts_with(CARD_PREFIX));
-    capabilities.push(card.to_text());
-    // An invite's registration leaves the keys empty at the reference relay.
-    let patch = wire::PatchAgent {
-        public_key: Some(card.public_keys().encryption().to_base64()),
-        signing_key: Some(card.public_keys().verifying().to_base64()),
-        capabilities: Some(capabilities),
-    };
-    relay.patch(profile.name(), &patch).await?;
+    relay.publish(profile.name(), &card).await?;
+    Store::open(&profile.store_path(), Some(relay.url()))?.set_published(card.serial())?;
     Ok(card)
 }
 
 /// Puts the profile's agent together for the relay at `url`, with `api_key` or else the stored one.
 /// It requires what the profile does.
+/// [`Client::refresh`] keeps its keys young.
 ///
 /// # Errors
-/// [`Error::Keygen`] when the stored identity is damaged, [`Error::Relay`] for a URL that cannot
-/// be used, [`Error::Store`]. A missing API key shows at the first call that needs it.
+/// [`Error::Keygen`] and [`Error::Card`] when the stored identity is damaged, [`Error::Relay`] for a
+/// URL that cannot be used, [`Error::Store`]. A missing API key shows at the first call that needs it.
 pub fn client(
     profile: &Profile,
+    keystore: Keystore,
     secrets: &Secrets,
     url: &str,
     api_key: Option<BearerKey>,
@@ -144,5 +135,10 @@ pub fn client(
         clock,
     )?;
     client.require(profile.require());
+    client.card = refresh::own_card(secrets)?;
+    client.home = Some(Home {
+        profile: profile.clone(),
+        keystore,
+    });
     Ok(client)
 }

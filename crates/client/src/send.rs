@@ -27,6 +27,9 @@ use crate::{
 const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a contact's card is used before the directory is asked for a newer one, in milliseconds.
 const REFRESH: i64 = 24 * 60 * 60 * 1000;
+/// Longest text of an envelope, in characters, that carries the own card besides its content. ClawTalk
+/// relays take 65,536 for a whole message, and the content must not be what fails for the card.
+const MAX_WITH_CARD: usize = 60_000;
 
 /// Sends a message to everybody named, sealed; one outcome each, in order.
 pub(crate) async fn sealed(
@@ -39,14 +42,20 @@ pub(crate) async fn sealed(
     for name in names {
         recipients.push(recipient(client, directory, name));
     }
-    let cards: Vec<(&str, &Card)> = recipients
+    let readers: Vec<Reader<'_>> = recipients
         .iter()
         .flatten()
-        .filter_map(|recipient| Some((recipient.address.as_str(), recipient.card.as_ref()?)))
+        .filter_map(|recipient| {
+            Some(Reader {
+                contact: recipient.contact,
+                address: &recipient.address,
+                card: recipient.card.as_ref()?,
+            })
+        })
         .collect();
-    let mut shared = match cards.as_slice() {
+    let mut shared = match readers.as_slice() {
         [] => None,
-        cards => Some(native(client, cards, draft).await.map_err(Some)),
+        readers => Some(native(client, readers, draft).await.map_err(Some)),
     };
     let mut outcomes = Vec::with_capacity(names.len());
     for recipient in recipients {
@@ -66,14 +75,17 @@ pub(crate) async fn sealed(
     outcomes
 }
 
+/// A recipient of an envelope.
+struct Reader<'a> {
+    contact: i64,
+    address: &'a str,
+    card: &'a Card,
+}
+
 /// Sends one envelope to all these recipients, and returns its id and what the relay said.
-#[expect(
-    clippy::needless_pass_by_ref_mut,
-    reason = "a shared borrow across an await would tie the future to one thread, as SQLite does"
-)]
 async fn native(
     client: &mut Client,
-    recipients: &[(&str, &Card)],
+    recipients: &[Reader<'_>],
     draft: &Draft,
 ) -> Result<(String, Accepted), Error> {
     let created = client.now();
@@ -93,24 +105,33 @@ async fn native(
     metadata.correlation_id.clone_from(&draft.correlation_id);
     metadata.reply_to.clone_from(&draft.reply_to);
     metadata.name.clone_from(&draft.name);
-    let sealed = envelope::seal(
-        &client.identity,
-        recipients.iter().map(|(_, card)| *card),
-        &metadata,
-        draft.content.as_bytes(),
-        created,
-        created.checked_add(life).unwrap_or(Timestamp::MAX),
-        &mut crate::rng(),
-    )?;
+    let seal = |metadata: &envelope::Metadata| {
+        envelope::seal(
+            &client.identity,
+            recipients.iter().map(|reader| reader.card),
+            metadata,
+            draft.content.as_bytes(),
+            created,
+            created.checked_add(life).unwrap_or(Timestamp::MAX),
+            &mut crate::rng(),
+        )
+    };
+    metadata.card = due_card(client, recipients)?;
+    let mut sealed = seal(&metadata)?;
+    let mut text = envelope::to_text(&sealed);
+    if text.len() > MAX_WITH_CARD && metadata.card.take().is_some() {
+        sealed = seal(&metadata)?;
+        text = envelope::to_text(&sealed);
+    }
     let id = Envelope::parse(&sealed)
         .map_err(Error::OwnEnvelope)?
         .claims()
         .id
         .to_string();
-    let addresses = recipients.iter().map(|(address, _)| (*address).to_owned());
+    let addresses = recipients.iter().map(|reader| reader.address.to_owned());
     let outgoing = Outgoing {
         to: match recipients {
-            [(address, _)] => Destination::Agent((*address).to_owned()),
+            [reader] => Destination::Agent(reader.address.to_owned()),
             _ => Destination::Agents(addresses.collect()),
         },
         // What the message is about stands inside; outside it is a notification like any other.
@@ -119,10 +140,28 @@ async fn native(
         correlation_id: None,
         reply_to: None,
         ttl: Some(life.as_secs()),
-        body: Body::Native(envelope::to_text(&sealed)),
+        body: Body::Native(text),
     };
     let accepted = client.relay.send(&outgoing).await?;
+    if let Some(card) = metadata.card {
+        let contacts: Vec<i64> = recipients.iter().map(|reader| reader.contact).collect();
+        // The message has left. At worst the next one carries the card again.
+        let _ = client.store.set_told(&contacts, card.serial());
+    }
     Ok((id, accepted))
+}
+
+/// The own card, if a recipient has not been sent it yet.
+fn due_card(client: &Client, recipients: &[Reader<'_>]) -> Result<Option<Card>, Error> {
+    let Some(card) = &client.card else {
+        return Ok(None);
+    };
+    for reader in recipients {
+        if !client.store.was_told(reader.contact, card.serial())? {
+            return Ok(Some(card.clone()));
+        }
+    }
+    Ok(None)
 }
 
 /// Sends one message in ClawTalk's format.
@@ -197,6 +236,7 @@ pub(crate) async fn broadcast(client: &mut Client, draft: &Draft) -> Result<Sent
 }
 
 struct Recipient {
+    contact: i64,
     name: String,
     address: String,
     keys: PublicKeys,
@@ -226,6 +266,7 @@ impl Recipient {
                 })?;
         }
         Ok(Self {
+            contact: contact.id,
             name: contact.name,
             address,
             keys: contact.keys,

@@ -113,8 +113,8 @@ impl Agent {
             clock.clone(),
         )
         .await?;
-        let (_, secrets) = Keystore::open(&folder, Kind::Plain, PassphraseSource::None)?;
-        let client = ctalk::client(&profile, &secrets, url, None, clock.clone())?;
+        let (keystore, secrets) = Keystore::open(&folder, Kind::Plain, PassphraseSource::None)?;
+        let client = ctalk::client(&profile, keystore, &secrets, url, None, clock.clone())?;
         let relay = ClawTalk::connect(url, clock, |url| secrets.api_key(url).map(BearerKey::new))?;
         Ok(Self {
             name,

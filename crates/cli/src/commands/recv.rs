@@ -24,7 +24,7 @@ use tokio::{
 
 use crate::{
     args::{RelayArg, RequireArg},
-    context::Context,
+    context::{self, Context},
     exit,
     output::Output,
     runtime,
@@ -33,6 +33,8 @@ use crate::{
 
 /// Longest pause between two attempts to reach the relay, before jitter.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
+/// How often a receiver that runs on looks after its own keys.
+const REFRESH: Duration = Duration::from_secs(60 * 60);
 const TRUSTED: Style = AnsiColor::Green.on_default();
 const NOT_TRUSTED: Style = AnsiColor::Yellow.on_default().bold();
 
@@ -96,6 +98,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
                 }
             }
         } else {
+            context::refresh(&mut client, context.output).await;
             // What was stored by an earlier run is handed over even if the relay is away.
             let fetched = client.fetch(Duration::ZERO).await;
             let printed = printer.inbox(&mut client, &mut receiving).await;
@@ -184,7 +187,12 @@ impl Printer<'_> {
         interval: Duration,
     ) -> Result<()> {
         let mut pause = None;
+        let mut next_refresh = Instant::now();
         loop {
+            if Instant::now() >= next_refresh {
+                next_refresh = Instant::now() + REFRESH;
+                context::refresh(client, self.output).await;
+            }
             let next_look = Instant::now() + interval;
             match self.round(client, receiving, interval).await {
                 Ok(ControlFlow::Break(())) => return Ok(()),

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 use crate::{
     args::{RelayArg, RequireArg},
-    context::Context,
+    context::{self, Context},
     exit::{Complaint, Failure},
     input,
     output::{ErrorLine, Output},
@@ -128,6 +128,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let mut client = context.client(&profile, args.relay)?;
     client.require(args.require.with(&profile));
     let (recipients, outcomes) = crate::runtime::run(async {
+        context::refresh(&mut client, context.output).await;
         if args.broadcast && args.plaintext {
             let sent = client.broadcast_plaintext(&draft).await?;
             return Ok((vec![sent.to.clone()], vec![Ok(sent)]));

@@ -20,10 +20,11 @@ use crate::support::{Sandbox, names_in, on_a_terminal, shell, stderr, text};
 /// Sends bob files under names that no file here can have.
 fn send_named(sandbox: &Sandbox, files: impl IntoIterator<Item = (String, Content)>) {
     let profile = Profile::open(&sandbox.profile("alice")).unwrap();
-    let (_, secrets) =
+    let (keystore, secrets) =
         Keystore::open(profile.folder(), Kind::Plain, PassphraseSource::None).unwrap();
     let clock = Arc::new(SystemClock);
-    let mut alice = ctalk::client(&profile, &secrets, &sandbox.relay.url(), None, clock).unwrap();
+    let url = sandbox.relay.url();
+    let mut alice = ctalk::client(&profile, keystore, &secrets, &url, None, clock).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -20,12 +20,15 @@ mod error;
 mod folder;
 mod keyring;
 mod passphrase;
+mod renewal;
 mod sealed;
 mod secrets;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+
+use zeroize::Zeroizing;
 
 pub use self::error::KeystoreError;
 pub use self::passphrase::{Passphrase, PassphraseSource, Prompt};
@@ -104,7 +107,8 @@ pub fn default_kind() -> Kind {
 /// An opened store of one folder.
 ///
 /// Remembers the key that opened it, so that Argon2id runs and the keyring is asked once per
-/// handle, however many changes follow.
+/// handle, however many changes follow; the keyring once more after each time that the store took a
+/// new key ([`Keystore::update`]).
 pub struct Keystore {
     path: PathBuf,
     access: Access,
@@ -116,6 +120,17 @@ enum Access {
         protection: Protection,
         key: StoreKey,
     },
+}
+
+impl Access {
+    /// The whole file.
+    fn encode(&self, secrets: &Secrets) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+        let json = secrets.to_json()?;
+        match self {
+            Self::Plain => Ok(json),
+            Self::Sealed { protection, key } => sealed::seal(protection, key, json),
+        }
+    }
 }
 
 impl fmt::Debug for Keystore {
@@ -195,6 +210,12 @@ impl Keystore {
         passphrase: PassphraseSource<'_>,
     ) -> Result<(Self, Secrets), KeystoreError> {
         let path = folder.join(kind.file_name());
+        // File and keyring belong together, and another process may be changing both.
+        let _lock = if kind == Kind::Keyring && folder::exists(&path)? {
+            Some(folder::lock(folder)?)
+        } else {
+            None
+        };
         let bytes = folder::read(folder, &path)?;
         if kind == Kind::Plain {
             let secrets = Secrets::from_json(&bytes, &path)?;
@@ -232,47 +253,75 @@ impl Keystore {
         ))
     }
 
+    /// Reads the secrets again, as other processes may have changed them.
+    ///
+    /// # Errors
+    /// As [`Keystore::update`].
+    pub fn read(&self) -> Result<Secrets, KeystoreError> {
+        let _lock = folder::lock(self.folder())?;
+        Ok(self.read_again()?.0)
+    }
+
     /// Changes the secrets: reads them again, applies `change`, and replaces the file, all under
     /// a lock between processes, so that no concurrent change is lost. Returns the new secrets.
     ///
+    /// A change that destroyed an X-Wing key replaces the key in the keyring as well, so that no copy
+    /// of the former file can be opened any more. With the other kinds that would gain nothing: the
+    /// former file and the passphrase would still open it.
+    ///
     /// # Errors
     /// [`KeystoreError::Replaced`] if the file is no longer the one this handle opened, and
-    /// everything that reading and writing can meet. The file is then as it was.
+    /// everything that reading and writing can meet. The store then opens as before, unless the disk
+    /// refused after the file was replaced.
     pub fn update(&self, change: impl FnOnce(&mut Secrets)) -> Result<Secrets, KeystoreError> {
-        let folder = self.folder();
-        let _lock = folder::lock(folder)?;
-        let bytes = folder::read(folder, &self.path)?;
-        let mut secrets = match &self.access {
-            Access::Plain => Secrets::from_json(&bytes, &self.path)?,
-            Access::Sealed { protection, key } => {
-                let sealed = sealed::parse(&bytes, &self.path)?;
-                if sealed.protection != *protection {
-                    return Err(KeystoreError::Replaced {
-                        path: self.path.clone(),
-                    });
-                }
-                Secrets::from_json(&sealed.open(key, &self.path)?, &self.path)?
-            }
-        };
+        let _lock = folder::lock(self.folder())?;
+        let (mut secrets, renewed) = self.read_again()?;
         change(&mut secrets);
-        folder::replace(folder, &self.path, &self.encode(&secrets)?)?;
+        let access = renewed.as_ref().unwrap_or(&self.access);
+        if secrets.destroyed() > 0 {
+            self.write_under_new_key(access, &secrets)?;
+        } else {
+            self.write(access, &secrets)?;
+        }
         Ok(secrets)
     }
 
+    /// Reads the secrets as they are now, with the access to them where it is no longer that of this
+    /// handle. The caller holds the lock.
+    fn read_again(&self) -> Result<(Secrets, Option<Access>), KeystoreError> {
+        let bytes = folder::read(self.folder(), &self.path)?;
+        let Access::Sealed { protection, key } = &self.access else {
+            return Ok((Secrets::from_json(&bytes, &self.path)?, None));
+        };
+        let sealed = sealed::parse(&bytes, &self.path)?;
+        if sealed.protection == *protection {
+            let json = sealed.open(key, &self.path)?;
+            return Ok((Secrets::from_json(&json, &self.path)?, None));
+        }
+        let (Protection::Keyring { .. }, Protection::Keyring { id }) =
+            (protection, &sealed.protection)
+        else {
+            return Err(KeystoreError::Replaced {
+                path: self.path.clone(),
+            });
+        };
+        let key = keyring::get(id, &self.path)?;
+        let secrets = Secrets::from_json(&sealed.open(&key, &self.path)?, &self.path)?;
+        let protection = sealed.protection;
+        Ok((secrets, Some(Access::Sealed { protection, key })))
+    }
+
     fn write_new(&self, folder: &Path, secrets: &Secrets) -> Result<(), KeystoreError> {
-        let bytes = self.encode(secrets)?;
+        let bytes = self.access.encode(secrets)?;
         folder::create(folder)?;
         let _lock = folder::lock(folder)?;
         refuse_existing(folder)?;
         folder::replace(folder, &self.path, &bytes)
     }
 
-    fn encode(&self, secrets: &Secrets) -> Result<zeroize::Zeroizing<Vec<u8>>, KeystoreError> {
-        let json = secrets.to_json()?;
-        match &self.access {
-            Access::Plain => Ok(json),
-            Access::Sealed { protection, key } => sealed::seal(protection, key, json),
-        }
+    /// Replaces the file. The caller holds the lock.
+    fn write(&self, access: &Access, secrets: &Secrets) -> Result<(), KeystoreError> {
+        folder::replace(self.folder(), &self.path, &access.encode(secrets)?)
     }
 
     fn folder(&self) -> &Path {

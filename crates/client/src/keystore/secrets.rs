@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Write};
 use std::path::Path;
 
-use ctalk_core::{Card, Identity, KeygenError, XWING_SEED_LEN, XWingSecret};
+use ctalk_core::{Card, Identity, KeygenError, Timestamp, XWING_SEED_LEN, XWingSecret};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -17,18 +17,32 @@ use super::folder::MAX_FILE_LEN;
 #[derive(Clone)]
 pub struct Secrets {
     identity: Zeroizing<String>,
-    xwing: Vec<XWingEntry>,
+    xwing: Option<CurrentKey>,
+    /// In the order in which they were replaced.
+    retired: Vec<RetiredKey>,
     api_keys: BTreeMap<String, Zeroizing<String>>,
+    /// How many X-Wing keys were destroyed since this was read. Not stored.
+    destroyed: usize,
 }
 
-/// A key that envelopes are sealed to, and the card that says so.
+/// The X-Wing key that envelopes are sealed to, and the card that says so.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct XWingEntry {
+struct CurrentKey {
     /// The secret's 32-byte seed, as hex digits.
     seed: Zeroizing<String>,
-    /// The newest card for it, in its text form.
+    /// Its card, in its text form.
     card: String,
+}
+
+/// An X-Wing key that was replaced. Envelopes that were sealed to it may still arrive.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RetiredKey {
+    /// The secret's 32-byte seed, as hex digits.
+    seed: Zeroizing<String>,
+    /// When it is to be destroyed, in milliseconds since the Unix epoch.
+    until: u64,
 }
 
 /// The stored form. The identity stays the JSON text it is, so that reading it makes no copies
@@ -39,8 +53,10 @@ struct Document<'a> {
     version: u8,
     #[serde(borrow)]
     identity: &'a RawValue,
-    #[serde(default, skip_serializing_if = "<[XWingEntry]>::is_empty")]
-    xwing: Cow<'a, [XWingEntry]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    xwing: Option<Cow<'a, CurrentKey>>,
+    #[serde(default, skip_serializing_if = "<[RetiredKey]>::is_empty")]
+    retired: Cow<'a, [RetiredKey]>,
     api_keys: Cow<'a, BTreeMap<String, Zeroizing<String>>>,
 }
 
@@ -57,53 +73,68 @@ impl Secrets {
     pub fn new(identity: Zeroizing<String>) -> Self {
         Self {
             identity,
-            xwing: Vec::new(),
+            xwing: None,
+            retired: Vec::new(),
             api_keys: BTreeMap::new(),
+            destroyed: 0,
         }
     }
 
-    /// The identity with every X-Wing key it has.
+    /// The identity with every X-Wing key it has, the current one last.
     ///
     /// # Errors
     /// [`KeygenError`] when the stored identity or a key is damaged.
     pub fn unlock(&self) -> Result<Identity, KeygenError> {
         let mut identity = Identity::from_keygen_json(&self.identity)?;
-        for entry in &self.xwing {
+        let retired = self.retired.iter().map(|key| &key.seed);
+        for text in retired.chain(self.xwing.as_ref().map(|key| &key.seed)) {
             let mut seed = Zeroizing::new([0; XWING_SEED_LEN]);
-            hex::decode_to_slice(entry.seed.as_bytes(), &mut *seed).map_err(|_| {
-                KeygenError::Secret {
-                    member: "xwing",
-                    expected: 2 * XWING_SEED_LEN,
-                }
+            hex::decode_to_slice(text.as_bytes(), &mut *seed).map_err(|_| KeygenError::Secret {
+                member: "xwing",
+                expected: 2 * XWING_SEED_LEN,
             })?;
             identity = identity.with_xwing(XWingSecret::from_seed(&seed));
         }
         Ok(identity)
     }
 
-    /// The newest card, which others seal to; `None` before the first one.
+    /// The card that others seal to; `None` before the first one.
     pub fn card(&self) -> Option<&str> {
-        self.xwing.last().map(|entry| entry.card.as_str())
+        self.xwing.as_ref().map(|key| key.card.as_str())
     }
 
-    /// Adds a key with its first card; it is the newest from now on.
-    pub fn add_xwing(&mut self, secret: &XWingSecret, card: &Card) {
+    /// Makes this the X-Wing key that envelopes are sealed to. The one before is retired, and is to be
+    /// destroyed at `until`.
+    pub fn replace_xwing(&mut self, secret: &XWingSecret, card: &Card, until: Timestamp) {
         let mut seed = Zeroizing::new(String::with_capacity(2 * XWING_SEED_LEN));
         for byte in *secret.seed() {
             // Writing to a `String` cannot fail.
             let _ = write!(*seed, "{byte:02x}");
         }
-        self.xwing.push(XWingEntry {
-            seed,
-            card: card.to_text(),
-        });
+        let card = card.to_text();
+        if let Some(former) = self.xwing.replace(CurrentKey { seed, card }) {
+            self.retired.push(RetiredKey {
+                seed: former.seed,
+                until: until.as_millis(),
+            });
+        }
     }
 
-    /// Replaces the card of the newest key.
-    pub fn renew_card(&mut self, card: &Card) {
-        if let Some(entry) = self.xwing.last_mut() {
-            entry.card = card.to_text();
-        }
+    /// Whether the time of a retired X-Wing key has come.
+    pub fn has_expired_xwing(&self, now: Timestamp) -> bool {
+        self.retired.iter().any(|key| key.until <= now.as_millis())
+    }
+
+    /// Destroys the retired X-Wing keys whose time has come; with [`Timestamp::MAX`] all of them.
+    pub fn destroy_expired_xwing(&mut self, now: Timestamp) {
+        let before = self.retired.len();
+        self.retired.retain(|key| key.until > now.as_millis());
+        self.destroyed += before - self.retired.len();
+    }
+
+    /// How many X-Wing keys were destroyed since these secrets were read from their store.
+    pub fn destroyed(&self) -> usize {
+        self.destroyed
     }
 
     /// The JSON text of the identity, as given to [`Secrets::new`] but for white space around it.
@@ -132,13 +163,15 @@ impl Secrets {
             .iter()
             .map(|(url, key)| 6 * (url.len() + key.len()) + 8)
             .sum();
-        let xwing: usize = self.xwing.iter().map(|entry| entry.card.len() + 128).sum();
-        let capacity = self.identity.len() + keys + xwing + 128;
+        let xwing = self.card().map_or(0, |card| card.len() + 128);
+        let retired = 128 * self.retired.len();
+        let capacity = self.identity.len() + keys + xwing + retired + 128;
         let mut json = Zeroizing::new(Vec::with_capacity(capacity));
         let document = Document {
             version: VERSION,
             identity,
-            xwing: Cow::Borrowed(&self.xwing),
+            xwing: self.xwing.as_ref().map(Cow::Borrowed),
+            retired: Cow::Borrowed(&self.retired),
             api_keys: Cow::Borrowed(&self.api_keys),
         };
         serde_json::to_writer(&mut *json, &document).map_err(|_| unusable("not JSON"))?;
@@ -167,8 +200,10 @@ impl Secrets {
         }
         Ok(Self {
             identity: Zeroizing::new(document.identity.get().to_owned()),
-            xwing: document.xwing.into_owned(),
+            xwing: document.xwing.map(Cow::into_owned),
+            retired: document.retired.into_owned(),
             api_keys: document.api_keys.into_owned(),
+            destroyed: 0,
         })
     }
 }
@@ -178,7 +213,9 @@ impl fmt::Debug for Secrets {
         let Self {
             identity: _,
             xwing: _,
+            retired: _,
             api_keys: _,
+            destroyed: _,
         } = self;
         f.write_str("Secrets(..)")
     }

@@ -3,7 +3,7 @@
 use ctalk_core::{
     CLOCK_SKEW, Timestamp, VerifyingKey,
     classic::Claims,
-    envelope::{self, Envelope, Failure},
+    envelope::{self, Envelope, Failure, OpenError},
 };
 
 use super::judge::{Delivered, Judge, Refusal, Sender, Verdict};
@@ -18,25 +18,33 @@ impl Judge<'_> {
     pub(super) async fn native(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
         let bytes = envelope::from_text(text)
             .map_err(|error| Refusal::message(Reason::Malformed, error))?;
-        let verified = Envelope::parse(&bytes)
-            .map_err(|error| Refusal::message(Reason::Malformed, error))?
-            .verify()
-            .map_err(|error| Refusal::message(Reason::NotVerified, error))?;
+        let verify = || {
+            Envelope::parse(&bytes)
+                .map_err(|error| Refusal::message(Reason::Malformed, error))?
+                .verify()
+                .map_err(|error| Refusal::message(Reason::NotVerified, error))
+        };
+        let verified = verify()?;
         let signer = *verified.header().sender();
         let sender = self.native_sender(&claims.from, &signer).await?;
         // Its life counts at first receipt, not when it is looked at again.
         let received_at = timestamp(self.entry.stored_at);
-        let opened = verified
-            .open(&self.client.identity, received_at)
-            .map_err(|error| {
-                let reason = match error.failure() {
-                    Failure::Expired => Reason::Expired,
-                    Failure::NotVerified => Reason::NotVerified,
-                    Failure::NotForMe | Failure::CannotOpen => Reason::CannotOpen,
-                    _ => Reason::Malformed,
-                };
-                Refusal::message(reason, error)
-            })?;
+        let opened = match verified.open(&self.client.identity, received_at) {
+            // It may be sealed to a key that another process of this profile made meanwhile.
+            Err(OpenError::NotForMe) if self.client.reload_keys()? => {
+                verify()?.open(&self.client.identity, received_at)
+            }
+            outcome => outcome,
+        };
+        let opened = opened.map_err(|error| {
+            let reason = match error.failure() {
+                Failure::Expired => Reason::Expired,
+                Failure::NotVerified => Reason::NotVerified,
+                Failure::NotForMe | Failure::CannotOpen => Reason::CannotOpen,
+                _ => Reason::Malformed,
+            };
+            Refusal::message(reason, error)
+        })?;
         let expires = opened
             .expires
             .checked_add(CLOCK_SKEW)

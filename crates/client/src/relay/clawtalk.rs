@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ctalk_core::{
+    CARD_PREFIX, Card,
     classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message},
     envelope::TEXT_PREFIX,
 };
@@ -422,6 +423,24 @@ impl Relay for ClawTalk {
             .call::<(), _>(Method::GET, "/agents", Some(self.key()?), None)
             .await?;
         Ok(directory.into_entries())
+    }
+
+    async fn publish(&self, name: &str, card: &Card) -> Result<(), RelayError> {
+        let entries = self.directory().await?;
+        let mut capabilities = entries
+            .into_iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.capabilities)
+            .unwrap_or_default();
+        capabilities.retain(|capability| !capability.starts_with(CARD_PREFIX));
+        capabilities.push(card.to_text());
+        // An invite's registration leaves the keys empty at the reference relay.
+        let patch = wire::PatchAgent {
+            public_key: Some(card.public_keys().encryption().to_base64()),
+            signing_key: Some(card.public_keys().verifying().to_base64()),
+            capabilities: Some(capabilities),
+        };
+        self.patch(name, &patch).await
     }
 }
 

@@ -12,7 +12,7 @@ pub mod clawtalk;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ctalk_core::classic;
+use ctalk_core::{Card, classic};
 use serde_json::value::RawValue;
 
 use crate::store::Stored;
@@ -60,6 +60,13 @@ pub trait Relay: Send + Sync {
     /// All agents with the keys that the relay claims for them. Without a directory only contacts
     /// with a known address can be written to, and strangers' signatures cannot be checked.
     async fn directory(&self) -> Result<Vec<ctalk_wire::DirectoryEntry>, RelayError> {
+        Err(RelayError::Unsupported {
+            what: "a directory of agents",
+        })
+    }
+
+    /// Puts one's own key card into one's entry of the directory, in place of a former one.
+    async fn publish(&self, _name: &str, _card: &Card) -> Result<(), RelayError> {
         Err(RelayError::Unsupported {
             what: "a directory of agents",
         })

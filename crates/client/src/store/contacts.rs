@@ -427,7 +427,7 @@ pub(super) fn replace_keys(
     )?;
     insert_keys(transaction, contact.id, new.keys, now)?;
     transaction.execute(
-        "UPDATE contacts SET learned = ?2, standing = ?3, card = ?4, refreshed = NULL
+        "UPDATE contacts SET learned = ?2, standing = ?3, card = ?4, refreshed = NULL, told = NULL
          WHERE id = ?1",
         params![
             contact.id,

@@ -5,12 +5,14 @@
 //!
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
 //! - `cards`: the key cards that contacts had
+//! - `own_card`: who was given the own key card
 //! - `inbox`: what was fetched and not handled yet, or set aside
 //! - `schema`: the tables and their migrations
 
 mod cards;
 mod contacts;
 mod inbox;
+mod own_card;
 mod schema;
 
 use std::{

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -125,6 +125,12 @@ const MIGRATIONS: [&str; 4] = [
         statement  BLOB NOT NULL,
         seen       INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+",
+    "
+    -- Serials, big-endian, of the own card that a relay's directory shows, and of the one that a
+    -- contact was last sent.
+    ALTER TABLE relays ADD COLUMN published BLOB CHECK (length(published) = 8);
+    ALTER TABLE contacts ADD COLUMN told BLOB CHECK (length(told) = 8);
 ",
 ];
 

@@ -86,19 +86,7 @@ impl Agent {
 
     /// Fetches and goes through the inbox, committing every message.
     pub(crate) async fn receive_all(&mut self) -> (Vec<Received>, Vec<SetAside>) {
-        self.client.fetch(Duration::ZERO).await.unwrap();
-        let mut receiving = self.client.receive(Filter::default()).unwrap();
-        let (mut messages, mut set_aside) = (Vec::new(), Vec::new());
-        while let Some(next) = self.client.next(&mut receiving).await.unwrap() {
-            match next {
-                Next::Message(handover) | Next::Unauthenticated(handover) => {
-                    messages.push(handover.message.clone());
-                    self.client.commit(*handover).unwrap();
-                }
-                Next::SetAside(item) => set_aside.push(item),
-            }
-        }
-        (messages, set_aside)
+        receive_all(&mut self.client).await
     }
 
     /// The next message, not committed.
@@ -120,6 +108,23 @@ impl Agent {
             .messages
             .len()
     }
+}
+
+/// Fetches and goes through the inbox, committing every message.
+pub(crate) async fn receive_all(client: &mut Client) -> (Vec<Received>, Vec<SetAside>) {
+    client.fetch(Duration::ZERO).await.unwrap();
+    let mut receiving = client.receive(Filter::default()).unwrap();
+    let (mut messages, mut set_aside) = (Vec::new(), Vec::new());
+    while let Some(next) = client.next(&mut receiving).await.unwrap() {
+        match next {
+            Next::Message(handover) | Next::Unauthenticated(handover) => {
+                messages.push(handover.message.clone());
+                client.commit(*handover).unwrap();
+            }
+            Next::SetAside(item) => set_aside.push(item),
+        }
+    }
+    (messages, set_aside)
 }
 
 pub(crate) fn connect(

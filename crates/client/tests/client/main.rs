@@ -15,5 +15,6 @@ mod hostile_relay;
 mod lying_relay;
 mod native;
 mod other_relays;
+mod rotation;
 mod scene;
 mod trust_model;

@@ -1,0 +1,63 @@
+//! Who was given one's own key card: relays for their directories, and contacts inside messages.
+//!
+//! Cards are told apart by their serial.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Store, StoreError};
+
+impl Store {
+    /// The serial of the own card that was last put into the current relay's directory.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn published(&self) -> Result<Option<u64>, StoreError> {
+        let serial: Option<Option<[u8; 8]>> = self.read(|db| {
+            db.prepare_cached("SELECT published FROM relays WHERE id = ?1")?
+                .query_row([self.relay], |row| row.get(0))
+                .optional()
+        })?;
+        Ok(serial.flatten().map(u64::from_be_bytes))
+    }
+
+    /// Records that the current relay's directory shows the own card with this serial.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn set_published(&mut self, serial: u64) -> Result<(), StoreError> {
+        let relay = self.relay;
+        self.write(|transaction| {
+            transaction.execute(
+                "UPDATE relays SET published = ?2 WHERE id = ?1",
+                params![relay, serial.to_be_bytes()],
+            )?;
+            Ok(())
+        })
+    }
+
+    /// Whether the contact was sent the own card with this serial.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn was_told(&self, contact: i64, serial: u64) -> Result<bool, StoreError> {
+        self.read(|db| {
+            db.prepare_cached("SELECT told IS ?2 FROM contacts WHERE id = ?1")?
+                .query_row(params![contact, serial.to_be_bytes()], |row| row.get(0))
+        })
+    }
+
+    /// Records that these contacts were sent the own card with this serial.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn set_told(&mut self, contacts: &[i64], serial: u64) -> Result<(), StoreError> {
+        self.write(|transaction| {
+            let mut update =
+                transaction.prepare_cached("UPDATE contacts SET told = ?2 WHERE id = ?1")?;
+            for contact in contacts {
+                update.execute(params![contact, serial.to_be_bytes()])?;
+            }
+            Ok(())
+        })
+    }
+}
