@@ -19,7 +19,7 @@ use ctalk::{
 use crate::{
     commands::{
         ack, agents, card, channels, completions, contact, demo, health, inbox, inspect, keygen,
-        man, open, recv, register, relay, seal, send, verify, whoami,
+        man, open, recv, register, relay, rotate, seal, send, verify, whoami,
     },
     exit,
     output::Output,
@@ -100,6 +100,7 @@ pub(crate) enum Command {
     Health(health::Args),
     Whoami(whoami::Args),
     Card(card::Args),
+    Rotate(rotate::Args),
     #[command(subcommand)]
     Contact(contact::Command),
     Send(send::Args),

@@ -16,6 +16,7 @@ pub(crate) mod open;
 pub(crate) mod recv;
 pub(crate) mod register;
 pub(crate) mod relay;
+pub(crate) mod rotate;
 pub(crate) mod seal;
 pub(crate) mod send;
 pub(crate) mod verify;
@@ -48,6 +49,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Health(args) => health::run(args, &context),
         Command::Whoami(args) => whoami::run(args, &context),
         Command::Card(args) => card::run(args, &context),
+        Command::Rotate(args) => rotate::run(args, &context),
         Command::Contact(command) => contact::run(command, &context),
         Command::Send(args) => send::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),

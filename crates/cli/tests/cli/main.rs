@@ -18,6 +18,7 @@ mod inbox;
 mod key_stores;
 mod processes;
 mod progress;
+mod rotation;
 mod saving;
 mod support;
 mod trust;
