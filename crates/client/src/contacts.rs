@@ -136,7 +136,7 @@ impl Client {
         let holder = known.as_ref().map_or(&entry.name, |contact| &contact.name);
         directory::check_holders(holder, &keys, self.identity.public_keys(), &self.store)?;
         if let Some(card) = &card {
-            check_card(holder, card, &self.identity, &self.store)?;
+            check_known(holder, card, &self.identity, &self.store)?;
         }
         match &known {
             Some(contact) if contact.keys == keys => {
@@ -145,6 +145,12 @@ impl Client {
                 }
                 self.store.set_learned(contact, Learned::Accepted)?;
             }
+            // A relay that hides the new card must not take the contact back to the classic format.
+            Some(contact) if contact.card.is_some() && card.is_none() => {
+                return Err(Error::NoCard {
+                    name: contact.name.clone(),
+                });
+            }
             Some(contact) => {
                 let new = NewKeys {
                     keys: &keys,
@@ -152,7 +158,11 @@ impl Client {
                     learned: Learned::Accepted,
                     standing: contact.standing.after_accepted_keys(),
                 };
-                self.store.replace_keys(contact, &new, millis)?;
+                if !self.store.replace_keys(contact, &new, millis)? {
+                    return Err(Error::ChangedMeanwhile {
+                        name: contact.name.clone(),
+                    });
+                }
             }
             None => {
                 let pin = Pin {
@@ -253,31 +263,47 @@ fn take_over(
         verified: contact.standing == Standing::Verified,
         change,
     })?;
-    check_card(&contact.name, card, me, store)?;
     Ok(match update {
         trust::CardUpdate::Newer => {
-            store.set_card(contact, card, millis(now))?;
-            Added::Renewed
+            check_known(&contact.name, card, me, store)?;
+            // Not if another process knows better by now.
+            if store.set_card(contact, card, millis(now))? {
+                Added::Renewed
+            } else {
+                Added::Known
+            }
         }
         trust::CardUpdate::Same => Added::Known,
         trust::CardUpdate::Older => Added::Outdated,
     })
 }
 
-/// Refuses a card with an X-Wing key that is mine or that another contact holds or held, and one of
-/// two cards with one serial.
-fn check_card(name: &str, card: &Card, me: &Identity, store: &Store) -> Result<(), Error> {
+/// Refuses a stranger's card with an X-Wing key that is mine or that a contact holds or held.
+pub(crate) fn check_card(
+    name: &str,
+    card: &Card,
+    me: &Identity,
+    store: &Store,
+) -> Result<(), Error> {
+    check_known(name, card, me, store)?;
+    match store.xwing_holder(name, card)? {
+        None => Ok(()),
+        Some(holder) => Err(Error::KeyConflict(trust::KeyConflict {
+            offered_name: name.to_owned(),
+            holder: Some(holder),
+            part: trust::KeyPart::XWing,
+        })),
+    }
+}
+
+/// Refuses a contact's card with my X-Wing key, and the second of two cards with one serial. That
+/// another contact shows the same X-Wing key does not matter here: else whoever copies somebody's
+/// newest key could keep its owner from being written to.
+fn check_known(name: &str, card: &Card, me: &Identity, store: &Store) -> Result<(), Error> {
     let mine = me
         .xwing_keys()
         .map(|key| (KeyHolder::Me, me.public_keys().verifying(), key));
     trust::xwing_conflict(name, card, mine).map_err(Error::KeyConflict)?;
-    if let Some(holder) = store.xwing_holder(name, card)? {
-        return Err(Error::KeyConflict(trust::KeyConflict {
-            offered_name: name.to_owned(),
-            holder: Some(holder),
-            part: trust::KeyPart::XWing,
-        }));
-    }
     if store.has_other_card(card)? {
         return Err(Error::CardRefused(trust::CardRefused::SameSerial {
             fingerprint: card.fingerprint(),

@@ -1,7 +1,10 @@
 //! Judging messages in ClawTalk's format.
 
-use ctalk_core::classic::{
-    Claims, Message, PlainMessage, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
+use ctalk_core::{
+    classic::{
+        Claims, Message, PlainMessage, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
+    },
+    trust::Standing,
 };
 use serde_json::value::RawValue;
 
@@ -147,6 +150,16 @@ pub fn verify(store: &Store, raw: &[u8]) -> Result<VerifiedSender, Error> {
         let detail = format!("`{from:.128}` is no contact, so there is no key to check against");
         return Err(refuse(Reason::UnknownSender, detail));
     };
+    if contact.standing == Standing::Blocked {
+        return Err(refuse(
+            Reason::Blocked,
+            format!("{} is blocked", contact.name),
+        ));
+    }
+    if contact.card.is_some() {
+        let detail = format!("{} has a key card, and this is no envelope", contact.name);
+        return Err(refuse(Reason::Downgrade, detail));
+    }
     match message.verify(&contact.keys) {
         Ok(verified) => Ok(VerifiedSender {
             contact,

@@ -9,6 +9,7 @@ use ctalk_core::{
 use super::{Receiving, Snapshot};
 use crate::{
     client::Client,
+    contacts,
     directory::{self, Directory, Listing},
     error::Error,
     message::{Reason, Received, Trust},
@@ -100,9 +101,10 @@ impl Judge<'_> {
     /// Whether this very copy was handled before; another copy of something handled is refused.
     pub(super) fn was_handled(&self, mark: &Mark) -> Result<bool, Refusal> {
         let relay_id = self.entry.relay_id.as_deref();
-        let mut in_hand = self.receiving.in_hand.iter();
-        let before = match (in_hand.find(|held| held.is_same(mark)), mark) {
-            (Some(held), Mark::Native { .. }) if held == mark => SeenBefore::SameCopy,
+        let in_hand = self.receiving.in_hand.get(&mark.message());
+        let in_hand = in_hand.filter(|held| held.number != self.entry.number);
+        let before = match (in_hand, mark) {
+            (Some(held), Mark::Native { .. }) if held.mark == *mark => SeenBefore::SameCopy,
             (Some(_), _) => SeenBefore::OtherCopy,
             (None, _) => self.client.store.seen(mark, relay_id)?,
         };
@@ -128,14 +130,19 @@ impl Judge<'_> {
             ));
         };
         match directory.exact(from) {
-            Listing::One(entry) => match directory::listed_keys(entry) {
-                Ok((keys, card)) => Ok(Sender::Offered(Box::new(Offer {
-                    name: from.to_owned(),
-                    keys,
-                    card,
-                }))),
-                Err(error) => Err(Refusal::message(Reason::UnknownSender, error)),
-            },
+            Listing::One(entry) => {
+                let (keys, card) = directory::listed_keys(entry)
+                    .map_err(|error| Refusal::message(Reason::UnknownSender, error))?;
+                // A contact is one under whatever name and at whatever relay its keys are shown.
+                match self.client.store.contact_signing_with(keys.verifying())? {
+                    Some(contact) if contact.keys == keys => Sender::pinned(contact),
+                    _ => Ok(Sender::Offered(Box::new(Offer {
+                        name: from.to_owned(),
+                        keys,
+                        card,
+                    }))),
+                }
+            }
             Listing::Absent => Err(Refusal::message(
                 Reason::UnknownSender,
                 format!("the relay knows no agent `{from}`"),
@@ -155,8 +162,15 @@ impl Judge<'_> {
         };
         let Offer { name, keys, .. } = offer;
         let (me, store) = (self.client.identity.public_keys(), &self.client.store);
-        match directory::check_first_contact(directory, name, name, keys, me, store) {
-            Err(error @ Error::KeyConflict(_)) => Err(Refusal::message(Reason::KeyConflict, error)),
+        let checked = directory::check_first_contact(directory, name, name, keys, me, store);
+        let checked = checked.and_then(|()| match &offer.card {
+            Some(card) => contacts::check_card(name, card, &self.client.identity, store),
+            None => Ok(()),
+        });
+        match checked {
+            Err(error @ (Error::KeyConflict(_) | Error::CardRefused(_))) => {
+                Err(Refusal::message(Reason::KeyConflict, error))
+            }
             other => Ok(other?),
         }
     }
@@ -167,7 +181,7 @@ impl Judge<'_> {
             name: &offer.name,
             address: &offer.name,
             keys: &offer.keys,
-            card: card.filter(|card| trust::card_update(None, card, self.client.now()).is_ok()),
+            card: card.filter(|card| self.may_use(&offer.name, card)),
             learned: Learned::FirstUse,
         };
         match pin.store(&mut self.client.store, self.client.clock.now()) {
@@ -179,6 +193,14 @@ impl Judge<'_> {
             }
             other => Ok(other?),
         }
+    }
+
+    fn may_use(&self, name: &str, card: &Card) -> bool {
+        let Client {
+            identity, store, ..
+        } = &*self.client;
+        trust::card_update(None, card, self.client.now()).is_ok()
+            && contacts::check_card(name, card, identity, store).is_ok()
     }
 
     /// A pinned sender whose message fails may have other keys now: then that is the reason.

@@ -8,7 +8,7 @@ mod classic;
 mod judge;
 mod native;
 
-use std::fs::File;
+use std::{collections::HashMap, fs::File};
 
 use ctalk_core::classic::Malformed;
 
@@ -20,7 +20,7 @@ use crate::{
     error::Error,
     message::{Reason, Received, SetAside},
     relay::{Delivery, Incoming, RelayError},
-    store::{Entry, EntryState, Mark},
+    store::{Entry, EntryState, Mark, Message},
 };
 
 /// How long a handled message in ClawTalk's format is remembered, in milliseconds: 90 days, the
@@ -85,10 +85,16 @@ pub struct Receiving {
     place: Option<(i64, i64)>,
     directory: Snapshot,
     /// What was handed over and is not committed yet: another copy of it is a repetition.
-    in_hand: Vec<Mark>,
+    in_hand: HashMap<Message, InHand>,
     /// Why messages were left new in this run.
     failure: Option<RelayError>,
     _lock: Option<File>,
+}
+
+/// A message that was handed over.
+struct InHand {
+    number: i64,
+    mark: Mark,
 }
 
 /// The directory, asked at most once in a run.
@@ -114,15 +120,17 @@ impl Receiving {
             filter,
             place: None,
             directory: Snapshot::NotAsked,
-            in_hand: Vec::new(),
+            in_hand: HashMap::new(),
             failure: None,
             _lock: lock,
         }
     }
 
-    /// Goes back to the oldest message, for another look at the inbox and at the directory.
+    /// Goes back to the oldest message, for another look at the inbox and at the directory. What was
+    /// handed over and not committed is handed over again.
     pub fn rewind(&mut self) {
         self.place = None;
+        self.in_hand.clear();
         self.directory = Snapshot::NotAsked;
         self.failure = None;
     }
@@ -162,7 +170,11 @@ impl Client {
                         .filter
                         .wants_topic(delivered.message.topic.as_ref()) => {}
                 Ok(Verdict::Deliver(delivered)) => {
-                    receiving.in_hand.push(delivered.mark);
+                    let in_hand = InHand {
+                        number: entry.number,
+                        mark: delivered.mark,
+                    };
+                    receiving.in_hand.insert(delivered.mark.message(), in_hand);
                     let is_authenticated = delivered.message.from.is_some();
                     let handover = Box::new(Handover {
                         message: delivered.message,

@@ -1,5 +1,7 @@
 //! Judging envelopes.
 
+use std::time::Duration;
+
 use ctalk_core::{
     CLOCK_SKEW, Timestamp, VerifyingKey,
     classic::Claims,
@@ -14,6 +16,9 @@ use crate::{
     store::Mark,
 };
 
+/// How long an envelope that was set aside can be retried after it was received.
+const RETRIED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
 impl Judge<'_> {
     pub(super) async fn native(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
         let bytes = envelope::from_text(text)
@@ -27,8 +32,7 @@ impl Judge<'_> {
         let verified = verify()?;
         let signer = *verified.header().sender();
         let sender = self.native_sender(&claims.from, &signer).await?;
-        // Its life counts at first receipt, not when it is looked at again.
-        let received_at = timestamp(self.entry.stored_at);
+        let received_at = self.received_at(verified.header().created());
         let opened = match verified.open(&self.client.identity, received_at) {
             // It may be sealed to a key that another process of this profile made meanwhile.
             Err(OpenError::NotForMe) if self.client.reload_keys()? => {
@@ -45,10 +49,11 @@ impl Judge<'_> {
             };
             Refusal::message(reason, error)
         })?;
+        // Copies of it that were received within its life may still be retried.
         let expires = opened
             .expires
-            .checked_add(CLOCK_SKEW)
-            .unwrap_or(opened.expires);
+            .checked_add(CLOCK_SKEW + RETRIED)
+            .unwrap_or(Timestamp::MAX);
         let mark = Mark::Native {
             sender: *signer.as_bytes(),
             id: *opened.id.as_bytes(),
@@ -111,6 +116,17 @@ impl Judge<'_> {
             mark,
             pinned_now,
         })))
+    }
+
+    /// When the message counts as received: its life ends at first receipt, not when it is looked at
+    /// again, but for 90 days at most, and not by a clock that was behind the sender's.
+    fn received_at(&self, created: Timestamp) -> Timestamp {
+        let (now, stored) = (self.client.now(), timestamp(self.entry.stored_at));
+        let is_recent = stored.checked_add(RETRIED).is_some_and(|end| now < end);
+        let was_ahead = stored
+            .checked_add(CLOCK_SKEW)
+            .is_some_and(|latest| created > latest);
+        if is_recent && !was_ahead { stored } else { now }
     }
 
     /// Whose key it is that signed an envelope: a contact's, else the one that the relay shows for

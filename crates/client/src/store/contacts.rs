@@ -261,17 +261,29 @@ impl Store {
         })
     }
 
-    /// Records a contact's newest card; the caller has checked that it is newer and whose it is.
+    /// Records a contact's newest card; the caller has checked that it is newer and whose it is. False
+    /// if the contact is gone or has other keys or another card meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn set_card(&mut self, contact: &Contact, card: &Card, now: i64) -> Result<(), StoreError> {
+    pub fn set_card(
+        &mut self,
+        contact: &Contact,
+        card: &Card,
+        now: i64,
+    ) -> Result<bool, StoreError> {
+        let relay = self.relay;
         self.write(|transaction| {
+            let held = unchanged(transaction, relay, contact)?;
+            if held.is_none_or(|held| held.card != contact.card) {
+                return Ok(false);
+            }
             transaction.execute(
                 "UPDATE contacts SET card = ?2 WHERE id = ?1",
                 params![contact.id, card.as_bytes()],
             )?;
-            super::cards::remember(transaction, contact.id, card, now)
+            super::cards::remember(transaction, contact.id, card, now)?;
+            Ok(true)
         })
     }
 
@@ -287,13 +299,9 @@ impl Store {
     ) -> Result<Option<Standing>, StoreError> {
         let relay = self.relay;
         self.write(|transaction| {
-            // Looked up under the lock: what was decided about some keys must not count for others,
-            // and must not unblock who was blocked meanwhile.
-            let held = transaction
-                .prepare_cached(&format!("{CONTACT} WHERE c.id = ?2"))?
-                .query_row(params![relay, contact.id], self::contact)
-                .optional()?
-                .filter(|held| held.keys == contact.keys);
+            // What was decided about some keys must not count for others, and must not unblock who was
+            // blocked meanwhile.
+            let held = unchanged(transaction, relay, contact)?;
             let Some(held) = held else {
                 return Ok(None);
             };
@@ -370,7 +378,7 @@ impl Store {
     }
 
     /// Replaces a contact's keys and its card, with what the new ones count for; the former keys are
-    /// kept as retired.
+    /// kept as retired. False if the contact is gone or has other keys meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -379,8 +387,15 @@ impl Store {
         contact: &Contact,
         new: &NewKeys<'_>,
         now: i64,
-    ) -> Result<(), StoreError> {
-        self.write(|transaction| replace_keys(transaction, contact, new, now))
+    ) -> Result<bool, StoreError> {
+        let relay = self.relay;
+        self.write(|transaction| {
+            if unchanged(transaction, relay, contact)?.is_none() {
+                return Ok(false);
+            }
+            replace_keys(transaction, contact, new, now)?;
+            Ok(true)
+        })
     }
 
     /// Forgets a contact; false when there is none of that name.
@@ -413,6 +428,20 @@ pub struct NewKeys<'a> {
     pub learned: Learned,
     /// What they count for.
     pub standing: Standing,
+}
+
+/// The contact as it is now, if it still has the keys that something was decided about. Asked under
+/// the lock, because another process may have changed it.
+pub(super) fn unchanged(
+    transaction: &Transaction<'_>,
+    relay: i64,
+    contact: &Contact,
+) -> rusqlite::Result<Option<Contact>> {
+    let held = transaction
+        .prepare_cached(&format!("{CONTACT} WHERE c.id = ?2"))?
+        .query_row(params![relay, contact.id], self::contact)
+        .optional()?;
+    Ok(held.filter(|held| held.keys == contact.keys))
 }
 
 pub(super) fn replace_keys(

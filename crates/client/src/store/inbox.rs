@@ -121,21 +121,20 @@ impl Mark {
         }
     }
 
-    /// Whether both mark the same message, whatever header or time it has.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Classic { seen, .. }, Self::Classic { seen: other, .. }) => seen == other,
-            (
-                Self::Native { sender, id, .. },
-                Self::Native {
-                    sender: other_sender,
-                    id: other_id,
-                    ..
-                },
-            ) => sender == other_sender && id == other_id,
-            _ => false,
+    /// What the same message has in common, whatever header or time it has.
+    pub(crate) const fn message(&self) -> Message {
+        match self {
+            Self::Classic { seen, .. } => Message::Classic(*seen),
+            Self::Native { sender, id, .. } => Message::Native(*sender, *id),
         }
     }
+}
+
+/// One message, in however many copies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Message {
+    Classic(SeenKey),
+    Native([u8; 32], [u8; 16]),
 }
 
 /// What the store remembers of a message's content.
@@ -289,8 +288,9 @@ impl Store {
         now: i64,
     ) -> Result<bool, StoreError> {
         self.write(|transaction| {
-            let is_first = finish(transaction, number, mark.expires())?
-                && remember(transaction, mark, relay_id)?;
+            // Remembered even if somebody dropped it while it was in hand.
+            let is_first = remember(transaction, mark, relay_id)?;
+            finish(transaction, number, mark.expires())?;
             for expired in [
                 "DELETE FROM seen WHERE hash IN
                  (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",

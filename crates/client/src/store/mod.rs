@@ -25,6 +25,7 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
+pub(crate) use self::inbox::Message;
 pub use self::{
     cards::HeldCard,
     contacts::{Contact, Holder, Learned, NewContact, NewKeys},

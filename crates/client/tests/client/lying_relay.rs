@@ -51,7 +51,7 @@ async fn swapped_keys_are_never_sealed_to_and_named_at_the_next_look() {
     scene.clock.advance(DAY);
     let before = scene.relay.stored().len();
     let error = say(&mut scene, "secret").await.unwrap_err();
-    let Error::KeyChanged { name, change } = &error else {
+    let Error::KeyChanged { name, change, .. } = &error else {
         panic!("{error:?}");
     };
     assert_eq!((name.as_str(), change.offered), ("bob", offered));

@@ -10,6 +10,7 @@
 
 mod agents;
 mod delivery;
+mod edges;
 mod hostile_inbox;
 mod hostile_relay;
 mod lying_relay;

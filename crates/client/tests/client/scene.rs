@@ -179,6 +179,11 @@ impl Scene {
         }
     }
 
+    /// The clock's time, in milliseconds.
+    pub(crate) fn now(&self) -> i64 {
+        self.clock.now()
+    }
+
     pub(crate) fn last_stored(&self) -> Value {
         serde_json::from_str(self.relay.stored().last().unwrap()).unwrap()
     }

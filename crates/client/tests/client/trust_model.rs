@@ -173,24 +173,36 @@ impl Model {
         if held { Err(()) } else { Ok(()) }
     }
 
-    /// Nobody of another name has the card's X-Wing key, and it is the only one of its serial.
-    fn check_card(&self, name: &str, card: CardId) -> Done {
-        let stolen = self.contacts.iter().any(|(holder, contact)| {
-            let mut cards = contact.cards.iter();
-            *holder != name && cards.any(|held| xwing(held.0) == xwing(card.0) && held.0 != card.0)
-        });
+    /// It is the only card of its serial.
+    fn check_known(&self, card: CardId) -> Done {
         let doubled = self.contacts.values().any(|contact| {
             let mut cards = contact.cards.iter();
             (contact.person == card.0 || contact.former.contains(&card.0))
                 && cards.any(|held| held.0 == card.0 && held.1 == card.1 && *held != card)
         });
-        if stolen || doubled { Err(()) } else { Ok(()) }
+        if doubled { Err(()) } else { Ok(()) }
+    }
+
+    /// And nobody of another name has its X-Wing key.
+    fn check_card(&self, name: &str, card: CardId) -> Done {
+        let stolen = self.contacts.iter().any(|(holder, contact)| {
+            let mut cards = contact.cards.iter();
+            *holder != name && cards.any(|held| xwing(held.0) == xwing(card.0) && held.0 != card.0)
+        });
+        if stolen {
+            return Err(());
+        }
+        self.check_known(card)
     }
 
     fn renew(&mut self, name: &'static str, card: CardId) -> Done {
-        self.check_card(name, card)?;
-        let contact = self.contacts.get_mut(name).ok_or(())?;
-        if contact.card.is_none_or(|held| held.1 < card.1) {
+        let held = self.contacts[name].card;
+        if held.is_some_and(|held| held.1 == card.1 && held != card) {
+            return Err(());
+        }
+        if held.is_none_or(|held| held.1 < card.1) {
+            self.check_known(card)?;
+            let contact = self.contacts.get_mut(name).ok_or(())?;
             contact.card = Some(card);
             contact.cards.insert(card);
         }
@@ -340,9 +352,15 @@ impl Model {
             return Err(());
         }
         let holder = known.unwrap_or(address);
+        let same = known.filter(|known| self.contacts[known].person == person);
+        if let (Some(card), Some(held)) = (card, same.and_then(|known| self.contacts[known].card))
+            && (held.1 == card.1 && held != card)
+        {
+            return Err(());
+        }
         self.check_holders(holder, person)?;
         if let Some(card) = card {
-            self.check_card(holder, card)?;
+            self.check_known(card)?;
         }
         let Some(known) = known else {
             return self.pin(address, Some(address), person, card);
@@ -351,6 +369,9 @@ impl Model {
             return card.map_or(Ok(()), |card| self.renew(known, card));
         }
         let contact = self.contacts.get_mut(known).ok_or(())?;
+        if contact.card.is_some() && card.is_none() {
+            return Err(());
+        }
         contact.former.insert(contact.person);
         contact.person = person;
         contact.card = card;
@@ -535,8 +556,8 @@ impl Real {
 
     fn stand(&mut self, name: &str, change: impl Fn(Standing) -> Standing) -> Result<(), Error> {
         let contact = self.contact(name)?;
-        let standing = change(contact.standing);
-        Ok(self.client.store_mut().set_standing(&contact, standing)?)
+        self.client.store_mut().change_standing(&contact, change)?;
+        Ok(())
     }
 }
 
