@@ -95,8 +95,10 @@ impl Lies {
         let Ok(body) = body.collect().await else {
             return StatusCode::INTERNAL_SERVER_ERROR.into_response();
         };
-        let Ok(mut shown) = serde_json::from_slice(&body.to_bytes()) else {
-            return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+        let body = body.to_bytes();
+        let Ok(mut shown) = serde_json::from_slice(&body) else {
+            // What was injected may be JSON that no value stands for.
+            return Response::from_parts(parts, Body::from(body));
         };
         {
             let mut told = lies.0.lock().unwrap_or_else(PoisonError::into_inner);
