@@ -1,10 +1,10 @@
 //! The cards that contacts had, so that an older one is known for what it is.
 
 use ctalk_core::{Card, VerifyingKey};
-use rusqlite::{Transaction, params};
+use rusqlite::params;
 use sha2::{Digest, Sha256};
 
-use super::{Contact, Store, StoreError};
+use super::{Contact, Store, StoreError, Transaction};
 
 /// How many cards of one contact are kept; a contact must not fill the disk with new ones.
 const MAX_CARDS: i64 = 32;

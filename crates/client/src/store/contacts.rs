@@ -3,9 +3,9 @@
 use core::fmt;
 
 use ctalk_core::{Card, EncryptionKey, Fingerprint, PublicKeys, VerifyingKey, trust::Standing};
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Transaction};
 
 /// Somebody whose keys are pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -285,6 +285,18 @@ impl Store {
             super::cards::remember(transaction, contact.id, card, now)?;
             Ok(true)
         })
+    }
+
+    /// Changes what a contact's keys count for.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn set_standing(
+        &mut self,
+        contact: &Contact,
+        standing: Standing,
+    ) -> Result<(), StoreError> {
+        self.change_standing(contact, |_| standing).map(|_| ())
     }
 
     /// Changes what a contact's keys count for by a rule of [`Standing`], and returns what they count

@@ -3,10 +3,10 @@
 use core::fmt;
 
 use ctalk_core::classic::SeenKey;
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Transaction};
 use crate::{message::Reason, relay::Delivery};
 
 /// Proof that deliveries are durably in the inbox; only the store makes it.

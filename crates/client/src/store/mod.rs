@@ -18,6 +18,7 @@ mod schema;
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io,
+    ops::Deref,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -127,20 +128,39 @@ impl Store {
         })
     }
 
-    /// Runs `work` in one durable transaction.
+    /// Runs `work` in one transaction, which is durable when this returns, or with its batch.
     fn write<T>(
         &mut self,
-        work: impl FnOnce(&rusqlite::Transaction<'_>) -> rusqlite::Result<T>,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let outcome = (|| {
+            if !self.db.is_autocommit() {
+                let savepoint = self.db.savepoint()?;
+                let value = work(&Transaction(&savepoint))?;
+                savepoint.commit()?;
+                return Ok(value);
+            }
             let transaction = self
                 .db
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&transaction)?;
+            let value = work(&Transaction(&transaction))?;
             transaction.commit()?;
             Ok(value)
         })();
         outcome.map_err(|error| self.failed(&error))
+    }
+
+    /// Runs `work`, whose writes become durable together when this returns, or none of them if it
+    /// fails. Reads in it see what it wrote.
+    pub(crate) fn batch<T, E: From<StoreError>>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.read(|db| db.execute_batch("BEGIN IMMEDIATE"))?;
+        let batch = Batch(self);
+        let value = work(batch.0)?;
+        batch.0.read(|db| db.execute_batch("COMMIT"))?;
+        Ok(value)
     }
 
     fn read<T>(
@@ -172,6 +192,29 @@ impl Store {
             Ok(()) => Ok(file),
             Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyReceiving),
             Err(TryLockError::Error(error)) => Err(StoreError::io(&path, &error)),
+        }
+    }
+}
+
+/// What was written within it becomes durable together.
+struct Transaction<'a>(&'a Connection);
+
+impl Deref for Transaction<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.0
+    }
+}
+
+/// A store in a transaction, which ends with this value if it has not ended by then.
+struct Batch<'a>(&'a mut Store);
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        if !self.0.db.is_autocommit() {
+            // If even this fails, so does everything that follows.
+            let _ = self.0.db.execute_batch("ROLLBACK");
         }
     }
 }

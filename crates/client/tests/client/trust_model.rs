@@ -128,7 +128,7 @@ impl Model {
             Step::Accept(name, person) => self.accept(name, person),
             Step::Verify(name) => self.stand(name, Standing::after_verification),
             Step::Block(name) => self.stand(name, |_| Standing::Blocked),
-            Step::Unblock(name) => self.stand(name, |_| Standing::Pinned),
+            Step::Unblock(name) => self.stand(name, Standing::after_unblocking),
             Step::Rename(name, new) => {
                 if self.contacts.contains_key(name)
                     && (name == new || !self.contacts.contains_key(new))
