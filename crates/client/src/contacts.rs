@@ -1,7 +1,7 @@
 //! How somebody becomes a contact: by a key card, or by what the relay shows for a name.
 
 use ctalk_core::{
-    Card, Fingerprint, Identity, Timestamp,
+    Card, Fingerprint, Identity, PublicKeys, Timestamp,
     trust::{self, KeyHolder, Standing},
 };
 use ctalk_wire::DirectoryEntry;
@@ -41,12 +41,10 @@ pub fn add_contact(
     name: Option<&str>,
     now: Timestamp,
 ) -> Result<(Contact, Added), Error> {
-    let keys = card.public_keys();
     if let Some(contact) = store.contact_signing_with(card.signing_key())? {
         let added = take_over(store, me, &contact, card, now)?;
         return Ok((found(store, &contact.name)?, added));
     }
-    trust::card_update(None, card, now).map_err(Error::CardRefused)?;
     let name = match name {
         Some(name) => name,
         None if directory::is_plain_name(card.name()) => card.name(),
@@ -56,6 +54,61 @@ pub fn add_contact(
             });
         }
     };
+    pin_card(store, me, card, name, Learned::Card, now)?;
+    Ok((found(store, name)?, Added::New))
+}
+
+/// As [`add_contact`] for a card that a list has under this name.
+pub(crate) fn import_card(
+    store: &mut Store,
+    me: &Identity,
+    card: &Card,
+    name: &str,
+    now: Timestamp,
+) -> Result<Added, Error> {
+    if let Some(contact) = store.contact_signing_with(card.signing_key())? {
+        return take_over(store, me, &contact, card, now);
+    }
+    pin_card(store, me, card, name, Learned::Imported, now)?;
+    Ok(Added::New)
+}
+
+/// As [`import_card`] for the keys of somebody without a card.
+pub(crate) fn import_keys(
+    store: &mut Store,
+    me: &Identity,
+    keys: &PublicKeys,
+    name: &str,
+    now: Timestamp,
+) -> Result<Added, Error> {
+    if let Some(contact) = store.contact_signing_with(keys.verifying())? {
+        directory::check_pinned(&contact, keys)?;
+        return Ok(Added::Known);
+    }
+    directory::check_holders(name, keys, me.public_keys(), store)?;
+    let new = NewContact {
+        name,
+        address: None,
+        keys,
+        card: None,
+        learned: Learned::Imported,
+        standing: Standing::Pinned,
+    };
+    pin(store, new, now)?;
+    Ok(Added::New)
+}
+
+/// Pins the identity of a card of whom nothing is known.
+fn pin_card(
+    store: &mut Store,
+    me: &Identity,
+    card: &Card,
+    name: &str,
+    learned: Learned,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let keys = card.public_keys();
+    trust::card_update(None, card, now).map_err(Error::CardRefused)?;
     directory::check_holders(name, keys, me.public_keys(), store)?;
     check_card(name, card, me, store)?;
     let new = NewContact {
@@ -63,14 +116,17 @@ pub fn add_contact(
         address: None,
         keys,
         card: Some(card),
-        learned: Learned::Card,
+        learned,
         standing: Standing::Pinned,
     };
+    pin(store, new, now)
+}
+
+fn pin(store: &mut Store, new: NewContact<'_>, now: Timestamp) -> Result<(), Error> {
     store.pin(new, millis(now)).map_err(|error| match error {
         StoreError::NameTaken { name } => Error::NameTaken { name },
         other => Error::Store(other),
-    })?;
-    Ok((found(store, name)?, Added::New))
+    })
 }
 
 impl Client {

@@ -12,6 +12,7 @@
 //! - [`own_card`], [`rotate`], [`Retired`], [`Rotated`], [`Client::refresh`]: one's own key card, and
 //!   keys that are replaced and destroyed
 //! - [`add_contact`], [`Added`], [`listed_keys`]: others' key cards
+//! - [`ListedContact`], [`import_contacts`]: contacts as lines of JSON
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
@@ -29,6 +30,7 @@ pub mod stream;
 pub mod text;
 
 mod client;
+mod contact_list;
 mod contacts;
 mod directory;
 mod error;
@@ -46,6 +48,7 @@ pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
 pub use client::Client;
+pub use contact_list::{ImportError, Imported, LineError, ListedContact, import_contacts};
 pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use error::{Class, Error};

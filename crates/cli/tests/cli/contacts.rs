@@ -562,3 +562,131 @@ fn one_line_end_of_a_file_is_taken_off_and_no_lone_carriage_return() {
     sandbox.file("admin-key", format!("{}\r\n", crate::support::ADMIN_KEY));
     sandbox.register("carol").success();
 }
+
+#[test]
+fn contacts_are_exported_to_another_profile_and_are_to_be_verified_there() {
+    let sandbox = Sandbox::with(&["alice", "bob", "carol", "dave", "erin"]);
+    sandbox.relay.set_agent_capabilities("carol", &[]);
+    sandbox
+        .run(
+            "alice",
+            &["send", "bob", "x", "--to", "carol", "--to", "dave"],
+        )
+        .success();
+    verify(&sandbox, "alice", "bob");
+    sandbox
+        .run("alice", &["contact", "block", "dave"])
+        .success();
+    sandbox
+        .run("alice", &["contact", "note", "bob", "owes me ten"])
+        .success();
+    let exported = sandbox
+        .run("alice", &["contact", "export"])
+        .success()
+        .stderr_eq("1 blocked left out\n");
+    let list = String::from_utf8(exported.get_output().stdout.clone()).unwrap();
+    let (bob, carol) = (
+        shown(&sandbox, "alice", "bob"),
+        shown(&sandbox, "alice", "carol"),
+    );
+    let card = sandbox.json("bob", &["card"])[0]["card"].clone();
+    let keys = [carol["publicKey"].clone(), carol["signingKey"].clone()];
+    assert_eq!(
+        lines(&exported),
+        [
+            json!({"name": "bob", "card": card}),
+            json!({"name": "carol", "publicKey": keys[0], "signingKey": keys[1]}),
+        ]
+    );
+    sandbox
+        .run("alice", &["contact", "export", "CAROL"])
+        .success()
+        .stdout_eq(format!("{}\n", list.lines().nth(1).unwrap()));
+    for (names, code) in [(["carol", "dave"], 13), (["carol", "nobody"], 2)] {
+        sandbox
+            .run("alice", &[&["contact", "export"], &names[..]].concat())
+            .code(code)
+            .stdout_eq("");
+    }
+
+    let file = sandbox.file("list", &list);
+    sandbox
+        .run("erin", &["contact", "import", &file])
+        .success()
+        .stdout_eq("2 added, 0 renewed, 0 known, 0 refused\n")
+        .stderr_eq("");
+    let from_stdin = sandbox
+        .command("erin")
+        .args(["contact", "import", "-", "--json"])
+        .stdin(list);
+    sandbox.finish(from_stdin).success().stdout_eq(str![[r#"
+{"added":0,"renewed":0,"known":2,"refused":0}
+
+"#]]);
+    for (name, held) in [("bob", &bob), ("carol", &carol)] {
+        let imported = shown(&sandbox, "erin", name);
+        assert_eq!(imported["fingerprint"], held["fingerprint"]);
+        assert_eq!(
+            [
+                &imported["standing"],
+                &imported["learned"],
+                &imported["notes"]
+            ],
+            ["pinned", "imported", ""]
+        );
+    }
+    // The relay's directory says where they are.
+    sandbox
+        .run("erin", &["send", "bob", "hi", "--to", "carol"])
+        .success()
+        .stderr_eq("");
+}
+
+#[test]
+fn bad_lines_of_a_list_are_told_and_the_good_ones_kept() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let card = sandbox.json("bob", &["card"])[0]["card"].clone();
+    let (public_key, signing_key) = sandbox.foreign_keys();
+    let own = sandbox.json("alice", &["card"])[0]["card"].clone();
+    let list = [
+        json!({"name": "mallory\u{202e}", "card": card}).to_string(),
+        json!({"name": "bob", "card": card}).to_string(),
+        json!({"name": "bob", "publicKey": public_key, "signingKey": signing_key}).to_string(),
+        json!({"name": "me", "card": own}).to_string(),
+        "\u{1b}[2J".to_owned(),
+    ];
+    let file = sandbox.file("list", list.join("\n"));
+    let output = sandbox
+        .run("alice", &["contact", "import", &file])
+        .code(10)
+        .stdout_eq("1 added, 0 renewed, 0 known, 4 refused\n");
+    let told = stderr(&output);
+    for begin in [
+        r"error: line 1: `mallory\u{202e}` cannot be a name",
+        "error: line 3: `bob` is already the name of another contact",
+        "error: line 4: the publicKey and signingKey offered for \"me\"",
+        "error: line 5: ",
+    ] {
+        assert!(told.contains(begin), "{begin}: {told}");
+    }
+    assert!(!told.contains(['\u{202e}', '\u{1b}']), "{told}");
+
+    let output = sandbox
+        .run("alice", &["contact", "import", &file, "--json"])
+        .code(10);
+    assert_eq!(lines(&output)[0]["known"], 1);
+    let refused: Vec<_> = error_lines(&output)
+        .iter()
+        .map(|error| (error["line"].clone(), error["class"].clone()))
+        .collect();
+    let classes = ["malformed", "not-trusted", "not-trusted", "malformed"];
+    let expected: Vec<_> = [1, 3, 4, 5]
+        .into_iter()
+        .zip(classes)
+        .map(|(line, class)| (json!(line), json!(class)))
+        .collect();
+    assert_eq!(refused, expected);
+    sandbox
+        .run("alice", &["contact", "import", "./no-such-file"])
+        .code(2);
+}

@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod contact_list;
 mod delivery;
 mod edges;
 mod hostile_inbox;

@@ -1,10 +1,11 @@
 //! `ctalk contact`.
 
 mod change;
+mod list;
 mod shown;
 mod verify;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use ctalk::{
@@ -75,6 +76,16 @@ pub(crate) enum Command {
         #[arg(value_parser = note)]
         text: String,
     },
+    /// Print contacts for another profile, one line of JSON each: their names, and cards or keys
+    Export {
+        /// The contacts' names [default: all that are not blocked]
+        names: Vec<String>,
+    },
+    /// Pin the contacts that `export` printed; none of them is verified by that
+    Import {
+        /// The file, or `-` for stdin
+        file: PathBuf,
+    },
     /// Forget a contact and its keys
     Remove {
         /// The contact's name
@@ -129,6 +140,8 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
         Command::Block { name } => change::block(store(NO_RELAY)?, name, output)?,
         Command::Unblock { name } => change::unblock(store(NO_RELAY)?, name, output)?,
         Command::Note { name, text } => change::note(store(NO_RELAY)?, name, &text, output)?,
+        Command::Export { names } => list::export(&store(NO_RELAY)?, names, output)?,
+        Command::Import { file } => return list::import(&file, &profile, context),
         Command::Remove { name } => change::remove(store(NO_RELAY)?, name, output)?,
         Command::AcceptKey {
             name,
