@@ -229,9 +229,14 @@ impl Store {
             if let Some(address) = new.address {
                 // At one relay a contact has one address, and an address leads to one contact: the
                 // last one that was found to be right.
+                // The plus sign keeps SQLite from going through all addresses of the relay.
                 transaction.execute(
-                    "DELETE FROM addresses WHERE relay = ?1 AND (contact = ?2 OR address = ?3)",
-                    params![relay, id, address],
+                    "DELETE FROM addresses WHERE +relay = ?1 AND contact = ?2",
+                    params![relay, id],
+                )?;
+                transaction.execute(
+                    "DELETE FROM addresses WHERE relay = ?1 AND address = ?2",
+                    params![relay, address],
                 )?;
                 transaction.execute(
                     "INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)",

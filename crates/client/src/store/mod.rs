@@ -14,6 +14,8 @@ mod contacts;
 mod inbox;
 mod own_card;
 mod schema;
+#[cfg(test)]
+mod steps;
 
 use std::{
     fs::{File, OpenOptions, TryLockError},

@@ -1,0 +1,171 @@
+//! That nothing reads all contacts or all messages on the way to one.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use ctalk_core::{Card, CardStatement, Identity, Timestamp, XWingSecret, trust::Standing};
+use tempfile::TempDir;
+
+use super::{Learned, Mark, NewContact, Store, StoreError};
+use crate::{message::Reason, relay::Delivery};
+
+const NOW: i64 = 1_800_000_000_000;
+const RELAY: &str = "https://relay.example";
+
+/// A store with a contact for each card, with an address, and for each one a message that was handled,
+/// one that waits and one that was set aside.
+struct Filled {
+    store: Store,
+    /// How many instructions SQLite has run.
+    steps: Arc<AtomicU64>,
+    _folder: TempDir,
+}
+
+impl Filled {
+    fn with(cards: &[Card]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = Store::open(&folder.path().join("store.sqlite"), Some(RELAY)).unwrap();
+        let filled = store.batch(|store| {
+            for (place, card) in cards.iter().enumerate() {
+                store
+                    .pin(new(&format!("contact-{place}"), card), NOW)
+                    .unwrap();
+                let mut stored = |state: &str| {
+                    let delivery = delivery(&format!("{state}-{place}"));
+                    let _stored = store.admit(&[delivery], NOW).unwrap();
+                    store.db.last_insert_rowid()
+                };
+                let (handled, aside) = (stored("handled"), stored("aside"));
+                stored("waits");
+                assert!(store.commit(handled, &mark(card), None, NOW).unwrap());
+                store.set_aside(aside, Reason::Malformed, "").unwrap();
+            }
+            Ok::<_, StoreError>(())
+        });
+        filled.unwrap();
+        let steps = Arc::new(AtomicU64::new(0));
+        let counter = steps.clone();
+        let count = move || {
+            counter.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        store.db.progress_handler(1, Some(count)).unwrap();
+        Self {
+            store,
+            steps,
+            _folder: folder,
+        }
+    }
+
+    /// Does everything that is done for one contact, `held`, or for one message, and for another one
+    /// who comes and goes; how many steps each took.
+    fn work(&mut self, held: &Card, other: &Card) -> Vec<(&'static str, u64)> {
+        let mut taken = Vec::new();
+        let Self { store, steps, .. } = self;
+        let mut done = |what| taken.push((what, steps.swap(0, Ordering::Relaxed)));
+        let keys = held.public_keys();
+        let contact = store.contact("contact-7").unwrap().unwrap();
+        done("contact");
+        assert!(store.contact_at("contact-7").unwrap().is_some());
+        done("contact_at");
+        assert!(
+            store
+                .contact_signing_with(keys.verifying())
+                .unwrap()
+                .is_some()
+        );
+        done("contact_signing_with");
+        assert_eq!(store.holders(keys).unwrap().len(), 2);
+        done("holders");
+        assert_eq!(store.xwing_holder("x", held).unwrap(), None);
+        done("xwing_holder");
+        assert!(!store.has_other_card(held).unwrap());
+        done("has_other_card");
+        assert_eq!(store.card_history(&contact).unwrap().len(), 1);
+        done("card_history");
+        store.seen(&mark(held), None).unwrap();
+        done("seen");
+        let entry = store.next_new(None).unwrap().unwrap();
+        done("next_new");
+        assert_eq!(store.entries_named("waits-3").unwrap().len(), 1);
+        done("entries_named");
+        store.set_card(&contact, held, NOW).unwrap();
+        done("set_card");
+        store
+            .change_standing(&contact, Standing::after_verification)
+            .unwrap();
+        done("change_standing");
+        store.set_notes(&contact, "x").unwrap();
+        done("set_notes");
+        store.rename_contact(&contact, "somebody").unwrap();
+        done("rename_contact");
+        store.pin(new("another", other), NOW).unwrap();
+        done("pin");
+        assert!(store.remove_contact("another").unwrap());
+        done("remove_contact");
+        let _stored = store.admit(&[delivery("fresh")], NOW).unwrap();
+        done("admit");
+        assert!(store.commit(entry.number, &mark(other), None, NOW).unwrap());
+        done("commit");
+        let aside = store.entries_named("aside-3").unwrap().remove(0);
+        store.retry(aside.number).unwrap();
+        done("retry");
+        store.drop_entry(aside.number).unwrap();
+        done("drop_entry");
+        taken
+    }
+}
+
+fn new<'a>(name: &'a str, card: &'a Card) -> NewContact<'a> {
+    NewContact {
+        name,
+        address: Some(name),
+        keys: card.public_keys(),
+        card: Some(card),
+        learned: Learned::Card,
+        standing: Standing::Pinned,
+    }
+}
+
+fn card() -> Card {
+    let xwing = XWingSecret::generate(&mut crate::rng());
+    let key = xwing.public_key().clone();
+    let statement = CardStatement {
+        name: "x",
+        serial: 1,
+        created: Timestamp::from_millis(1).unwrap(),
+        expires: Timestamp::MAX,
+        addresses: &[],
+    };
+    let identity = Identity::generate(&mut crate::rng()).with_xwing(xwing);
+    Card::sign(&identity, &key, &statement).unwrap()
+}
+
+fn delivery(text: &str) -> Delivery {
+    Delivery {
+        relay_id: Some(text.to_owned()),
+        sent_at: None,
+        raw: text.as_bytes().into(),
+    }
+}
+
+/// Of an envelope whose mark expires long after this.
+fn mark(card: &Card) -> Mark {
+    Mark::Native {
+        sender: *card.signing_key().as_bytes(),
+        id: [1; 16],
+        digest: [2; 32],
+        expires: i64::MAX,
+    }
+}
+
+#[test]
+fn one_of_many_takes_as_many_steps_as_one_of_few() {
+    let cards: Vec<_> = (0..200).map(|_| card()).collect();
+    let (held, other) = (&cards[7], card());
+    let few = Filled::with(&cards[..10]).work(held, &other);
+    let many = Filled::with(&cards).work(held, &other);
+    assert_eq!(few, many);
+}
