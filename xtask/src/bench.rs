@@ -7,6 +7,7 @@ mod relay;
 mod send;
 mod startup;
 mod stats;
+mod store;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -22,7 +23,7 @@ use crate::workspace::{cargo, target};
 /// # Errors
 /// On the first unknown name, before anything runs; and on the first bench that fails.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
-    let all = ["classic", "envelope", "relay", "send", "startup"];
+    let all = ["classic", "envelope", "relay", "send", "startup", "store"];
     if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
         bail!(
             "there is no bench `{unknown}`; there are {}",
@@ -37,7 +38,8 @@ pub(crate) fn run(names: &[&str]) -> Result<()> {
             "envelope" => envelope::table(&mut steps)?,
             "relay" => relay::table(&mut steps)?,
             "send" => send::table(&mut steps)?,
-            _ => startup::table(&mut steps)?,
+            "startup" => startup::table(&mut steps)?,
+            _ => store::table(&mut steps)?,
         });
     }
     println!("\n{}\n", steps.summary());

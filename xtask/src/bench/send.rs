@@ -83,7 +83,7 @@ fn row(sender: &Sender<'_>, curl: &CurlPost, rounds: usize, limit: Option<f64>) 
 }
 
 /// A relay process, ended with this value.
-struct Relay {
+pub(super) struct Relay {
     process: Child,
     url: String,
     admin_key_file: PathBuf,
@@ -92,7 +92,7 @@ struct Relay {
 }
 
 impl Relay {
-    fn start(ctalk: &Path, folder: &Path) -> Result<Self> {
+    pub(super) fn start(ctalk: &Path, folder: &Path) -> Result<Self> {
         let admin_key_file = folder.join("admin-key");
         fs::write(&admin_key_file, ADMIN_KEY)?;
         let mut process = Command::new(ctalk)
@@ -138,7 +138,7 @@ impl Drop for Relay {
 }
 
 /// A message bus with an unlocked Secret Service on it, ended with this value.
-struct Session {
+pub(super) struct Session {
     process: Child,
     address: String,
 }
@@ -182,7 +182,7 @@ impl Drop for Session {
 }
 
 /// An agent that sends with one kind of key store.
-struct Sender<'a> {
+pub(super) struct Sender<'a> {
     ctalk: &'a Path,
     home: PathBuf,
     passphrase_file: PathBuf,
@@ -191,7 +191,7 @@ struct Sender<'a> {
 }
 
 impl<'a> Sender<'a> {
-    fn new(
+    pub(super) fn new(
         ctalk: &'a Path,
         relay: &Relay,
         folder: &Path,
@@ -223,7 +223,7 @@ impl<'a> Sender<'a> {
         Ok(sender)
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(self.ctalk);
         command
             .args(args)
@@ -238,19 +238,19 @@ impl<'a> Sender<'a> {
         command
     }
 
-    fn send(&self) -> Command {
+    pub(super) fn send(&self) -> Command {
         self.command(&["send", "--quiet", RECIPIENT, &"x".repeat(TEXT_LEN)])
     }
 }
 
 /// The agent everything is sent to, and whose API key curl uses.
-struct Recipient {
+pub(super) struct Recipient {
     curl_config: PathBuf,
     folder: PathBuf,
 }
 
 impl Recipient {
-    fn register(relay: &Relay, folder: &Path) -> Result<Self> {
+    pub(super) fn register(relay: &Relay, folder: &Path) -> Result<Self> {
         let admin_config = curl_config(&folder.join("admin.curl"), ADMIN_KEY)?;
         let body = folder.join("agent.json");
         let agent = json!({
