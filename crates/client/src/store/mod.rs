@@ -23,7 +23,8 @@ use std::{
     ops::Deref,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
@@ -93,8 +94,7 @@ impl Store {
         create_private(path).map_err(|error| StoreError::io(path, &error))?;
         let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
         db.busy_timeout(BUSY).map_err(failed)?;
-        db.pragma_update(None, "journal_mode", "WAL")
-            .map_err(failed)?;
+        use_wal(&db).map_err(failed)?;
         db.pragma_update(None, "synchronous", "FULL")
             .map_err(failed)?;
         db.pragma_update(None, "foreign_keys", true)
@@ -250,6 +250,27 @@ impl StoreError {
             hint: None,
         }
     }
+}
+
+/// Switches to WAL, if the file is new. That takes the whole file for a moment, and SQLite does not
+/// wait by itself for another process that does the same.
+fn use_wal(db: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY;
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if is_busy(&error) && Instant::now() < until => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
 }
 
 /// Makes the file with mode 0600 if there is none; SQLite gives its side files the same mode.

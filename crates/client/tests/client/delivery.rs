@@ -1,15 +1,21 @@
 //! Messages between agents over a real relay: whole, in order, and none lost.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use crate::agents::{Agent, body, draft, text_draft};
 use ctalk::{
     Content, Filter, Next, Trust,
     clock::{Clock, SystemClock},
     relay::{Relay, clawtalk::ClawTalk},
+    store::Store,
     wire::MessageType,
 };
 use ctalk_relay::{ManualClock, testing::TestRelay};
+use tempfile::TempDir;
 
 #[tokio::test]
 async fn every_field_and_any_json_arrives_as_sent() {
@@ -337,4 +343,20 @@ async fn nobody_sends_to_themselves_or_without_a_key() {
     assert_eq!(error.class(), ctalk::Class::RelayRefused);
     assert!(error.to_string().contains("no API key"), "{error}");
     assert!(error.hint().unwrap().contains("ctalk register"));
+}
+
+#[test]
+fn whoever_opens_a_new_store_waits_for_another_process_that_makes_it() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("store.sqlite");
+    let mut other = rusqlite::Connection::open(&path).unwrap();
+    let making = other
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .unwrap();
+    let (opened, outcome) = mpsc::channel();
+    thread::spawn(move || opened.send(Store::open(&path, None).map(|_| ())));
+    let waiting = outcome.recv_timeout(Duration::from_millis(100));
+    assert!(waiting.is_err(), "{waiting:?}");
+    making.commit().unwrap();
+    outcome.recv().unwrap().unwrap();
 }
