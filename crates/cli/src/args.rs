@@ -19,7 +19,7 @@ use ctalk::{
 use crate::{
     commands::{
         ack, agents, card, channels, completions, contact, demo, health, inbox, inspect, keygen,
-        man, open, recv, register, relay, rotate, seal, send, verify, whoami,
+        man, open, pair, recv, register, relay, rotate, seal, send, verify, whoami,
     },
     exit,
     output::Output,
@@ -103,6 +103,7 @@ pub(crate) enum Command {
     Rotate(rotate::Args),
     #[command(subcommand)]
     Contact(contact::Command),
+    Pair(pair::Args),
     Send(send::Args),
     Recv(recv::Args),
     #[command(subcommand)]

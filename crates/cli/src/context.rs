@@ -123,8 +123,19 @@ impl<'a> Context<'a> {
     pub(crate) fn client(&self, profile: &Profile, relay: RelayArg) -> Result<Client> {
         let url = self.relay_url(relay, Some(profile))?;
         let (keystore, secrets) = self.keystore(profile)?;
+        self.client_with(profile, keystore, &secrets, &url)
+    }
+
+    /// The profile's client at the relay at `url`, for who has opened the key store already.
+    pub(crate) fn client_with(
+        &self,
+        profile: &Profile,
+        keystore: Keystore,
+        secrets: &Secrets,
+        url: &str,
+    ) -> Result<Client> {
         let (api_key, clock) = (api_key()?, Arc::new(SystemClock));
-        let client = ctalk::client(profile, keystore, &secrets, &url, api_key, clock)?;
+        let client = ctalk::client(profile, keystore, secrets, url, api_key, clock)?;
         Ok(client)
     }
 

@@ -1,7 +1,12 @@
 //! Secrets from the command line: a file's content, an environment variable, or, against better
 //! advice, the argument itself.
 
-use std::{convert::Infallible, path::Path, str::FromStr};
+use std::{
+    convert::Infallible,
+    io::{self, BufRead, IsTerminal, Read},
+    path::Path,
+    str::FromStr,
+};
 
 use anyhow::Result;
 use ctalk::{Class, text::without_line_end};
@@ -38,12 +43,46 @@ pub(crate) fn from_option(
         ));
         return checked(text, option);
     };
+    let text = read(file)?;
+    checked(Zeroizing::new(without_line_end(&text).to_owned()), file)
+}
+
+/// The pairing code that `given` is or points to. Its rules are its own, and it may hold blanks.
+pub(crate) fn pairing_code(given: SecretArg, output: &Output) -> Result<Zeroizing<String>> {
+    let SecretArg(text) = given;
+    if text.as_str() == "-" {
+        return line(output);
+    }
+    if let Some(file) = text.strip_prefix('@') {
+        return read(file);
+    }
+    output.hint(
+        "other users can read arguments: give the code as @FILE, or on stdin with `ctalk pair -`",
+    );
+    Ok(text)
+}
+
+/// The first line of stdin, so that somebody who types it ends with Enter.
+fn line(output: &Output) -> Result<Zeroizing<String>> {
+    if io::stdin().is_terminal() {
+        output.note("type the code, and Enter:");
+    }
+    let mut line = Zeroizing::new(String::with_capacity(MAX));
+    io::stdin()
+        .lock()
+        .take(MAX as u64)
+        .read_line(&mut line)
+        .map_err(|error| Complaint::new(Class::Usage, format!("cannot read stdin: {error}")))?;
+    Ok(line)
+}
+
+/// What a file holds, or stdin for `-`; nothing if it is not UTF-8.
+fn read(file: &str) -> Result<Zeroizing<String>> {
     // Room for a line end of two bytes, and for the byte that shows that there are too many.
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX + 3));
     input::read(Path::new(file), MAX + 2, &mut bytes)?;
     let text = str::from_utf8(&bytes).unwrap_or_default();
-    let line = without_line_end(text);
-    checked(Zeroizing::new(line.to_owned()), file)
+    Ok(Zeroizing::new(text.to_owned()))
 }
 
 /// The secret in an environment variable.

@@ -1,7 +1,11 @@
 //! One error for callers, and the classes that exit codes and language bindings share.
 
 use ctalk_core::{
-    CardError, CardNotCurrent, KeyError, KeygenError, classic::SealError, envelope, trust,
+    CardError, CardNotCurrent, KeyError, KeygenError,
+    classic::SealError,
+    envelope,
+    pairing::{CodeError, PairingError},
+    trust,
 };
 
 use crate::{keystore::KeystoreError, profile::ProfileError, relay::RelayError, store::StoreError};
@@ -295,6 +299,18 @@ pub enum Error {
         /// The same in words.
         detail: String,
     },
+    /// A text is no pairing code, or none can be made with the own name.
+    #[error(transparent)]
+    Code(#[from] CodeError),
+    /// A pairing failed, and its code is used up.
+    #[error(transparent)]
+    Pairing(#[from] PairingError),
+    /// A pairing did not come to its end in time, and its code is used up.
+    #[error("pairing failed: {why}; make a new code and try again")]
+    PairingTimedOut {
+        /// What did not come.
+        why: &'static str,
+    },
     /// ClawTalk's format carries text and JSON only.
     #[error("bytes that are not UTF-8 text cannot be sent in ClawTalk's format")]
     NotText,
@@ -308,16 +324,24 @@ impl Error {
             Self::Profile(error) => error.class(),
             Self::Keystore(_)
             | Self::Store(
-                StoreError::Failed { .. } | StoreError::Newer { .. } | StoreError::AlreadyReceiving,
+                StoreError::Failed { .. }
+                | StoreError::Newer { .. }
+                | StoreError::AlreadyReceiving
+                | StoreError::AlreadyPairing,
             ) => Class::LocalStore,
             Self::AlreadyCommitted | Self::OwnEnvelope(_) => Class::Unexpected,
             Self::LifeTooLong => Class::Usage,
             Self::Blocked { .. } => Class::Refused,
             Self::SharedEnvelope => Class::RelayRefused,
             Self::Relay(error) | Self::Unpublished { why: error } => error.class(),
-            Self::Keygen(_) | Self::Card(_) | Self::Envelope(_) | Self::NotText | Self::Seal(_) => {
-                Class::Malformed
-            }
+            Self::Keygen(_)
+            | Self::Card(_)
+            | Self::Code(_)
+            | Self::Envelope(_)
+            | Self::NotText
+            | Self::Seal(_) => Class::Malformed,
+            Self::Pairing(error) => Class::of(error.failure()),
+            Self::PairingTimedOut { .. } => Class::TimedOut,
             Self::UnknownRecipient { .. } => Class::RelayRefused,
             Self::Store(StoreError::NameTaken { .. })
             | Self::AmbiguousName { .. }
@@ -353,6 +377,9 @@ impl Error {
             Self::Store(StoreError::AlreadyReceiving) => Some(
                 "end the other `ctalk recv` of this profile, or use another `--profile`".to_owned(),
             ),
+            Self::Store(StoreError::AlreadyPairing) => {
+                Some("end the other `ctalk pair` of this profile first".to_owned())
+            }
             Self::CardNotCurrent { name, .. } => Some(format!(
                 "ask {name} for a new card (`ctalk card`) and add it: ctalk contact add FILE"
             )),

@@ -13,6 +13,7 @@
 //!   keys that are replaced and destroyed
 //! - [`add_contact`], [`Added`], [`listed_keys`]: others' key cards
 //! - [`ListedContact`], [`import_contacts`]: contacts as lines of JSON
+//! - [`Pairing`]: getting each other's cards by a short code, over the relay
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
@@ -35,6 +36,7 @@ mod contacts;
 mod directory;
 mod error;
 mod message;
+mod pairing;
 mod profile;
 mod receive;
 mod refresh;
@@ -53,6 +55,7 @@ pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
+pub use pairing::Pairing;
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
 pub use registration::{Admission, client, publish, register};

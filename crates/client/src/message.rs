@@ -320,11 +320,13 @@ pub enum Reason {
     Blocked,
     /// From somebody who is not verified, where that is required.
     Unverified,
+    /// A message of a pairing that no open code was waiting for.
+    Pairing,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -337,6 +339,7 @@ impl Reason {
         Self::Downgrade,
         Self::Blocked,
         Self::Unverified,
+        Self::Pairing,
     ];
 
     /// The word used in JSON, output and the store.
@@ -355,6 +358,7 @@ impl Reason {
             Self::Downgrade => "downgrade",
             Self::Blocked => "blocked",
             Self::Unverified => "unverified",
+            Self::Pairing => "pairing",
         }
     }
 
@@ -369,7 +373,7 @@ impl Reason {
             Self::Malformed => Class::Malformed,
             Self::NotVerified | Self::Replayed => Class::NotVerified,
             Self::CannotOpen => Class::CannotOpen,
-            Self::Expired | Self::Blocked => Class::Refused,
+            Self::Expired | Self::Blocked | Self::Pairing => Class::Refused,
             Self::UnknownSender
             | Self::Downgrade
             | Self::Unverified

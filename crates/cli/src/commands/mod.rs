@@ -13,6 +13,7 @@ pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod man;
 pub(crate) mod open;
+pub(crate) mod pair;
 pub(crate) mod recv;
 pub(crate) mod register;
 pub(crate) mod relay;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Card(args) => card::run(args, &context),
         Command::Rotate(args) => rotate::run(args, &context),
         Command::Contact(command) => contact::run(command, &context),
+        Command::Pair(args) => pair::run(args, &context),
         Command::Send(args) => send::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
         Command::Inbox(command) => inbox::run(command, &context),

@@ -16,6 +16,7 @@ mod envelopes;
 mod exchange;
 mod inbox;
 mod key_stores;
+mod pairing;
 mod processes;
 mod progress;
 mod rotation;

@@ -34,8 +34,7 @@ impl Judge<'_> {
         message: Result<Incoming, Malformed>,
     ) -> Result<Verdict, Refusal> {
         let message = message.map_err(|error| Refusal::message(Reason::Malformed, error))?;
-        let from = &message.claims().from;
-        if from.len() > MAX_NAME || from.chars().any(crate::text::is_unsafe) {
+        if !has_usable_sender(&message) {
             return Err(Refusal::message(
                 Reason::Malformed,
                 "the sender's name is over-long or holds control characters",
@@ -43,6 +42,7 @@ impl Judge<'_> {
         }
         match message {
             Incoming::Native { claims, text } => self.native(claims, &text).await,
+            Incoming::Pairing { .. } => Ok(Verdict::Pairing),
             Incoming::Classic(_) if self.client.require.native => Err(Refusal::message(
                 Reason::Downgrade,
                 "this is no envelope, and one is required",
@@ -242,6 +242,12 @@ impl Judge<'_> {
     }
 }
 
+/// Whether the name of the sender can be shown and written to.
+pub(crate) fn has_usable_sender(message: &Incoming) -> bool {
+    let from = &message.claims().from;
+    from.len() <= MAX_NAME && !from.chars().any(crate::text::is_unsafe)
+}
+
 /// Whose keys a message is held against.
 pub(super) enum Sender {
     Pinned(Box<Contact>),
@@ -275,6 +281,8 @@ impl Sender {
 pub(super) enum Verdict {
     Deliver(Box<Delivered>),
     HandledBefore,
+    /// It is for whoever pairs, and never for the caller.
+    Pairing,
 }
 
 pub(super) struct Delivered {

@@ -13,6 +13,7 @@ use std::{collections::HashMap, fs::File};
 use ctalk_core::classic::Malformed;
 
 pub use self::classic::{VerifiedSender, verify};
+pub(crate) use self::judge::has_usable_sender;
 use self::judge::{Judge, Refusal, Verdict};
 use crate::{
     client::Client,
@@ -25,7 +26,7 @@ use crate::{
 
 /// How long a handled message in ClawTalk's format is remembered, in milliseconds: 90 days, the
 /// longest that a relay keeps one. An envelope says itself how long it has to be.
-const REMEMBERED: i64 = 90 * 24 * 60 * 60 * 1000;
+pub(crate) const REMEMBERED: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// Which messages are wanted. What does not match stays in the inbox.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +44,7 @@ impl Filter {
                 Ok(Incoming::Classic(message)) => self.wants_topic(message.claims().topic.as_ref()),
                 // The topic of an envelope is inside, and what cannot be read has none to filter by
                 // and must not hide in the inbox.
-                Ok(Incoming::Native { .. }) | Err(_) => true,
+                Ok(Incoming::Native { .. } | Incoming::Pairing { .. }) | Err(_) => true,
             }
     }
 
@@ -191,7 +192,15 @@ impl Client {
                 }
                 Ok(Verdict::HandledBefore) => {
                     let expires = self.clock.now().saturating_add(REMEMBERED);
-                    self.store.end_repetition(entry.number, expires)?;
+                    self.store.end(entry.number, expires)?;
+                }
+                Ok(Verdict::Pairing) => {
+                    // Not reported: anybody can send one, and there is nothing to do about it.
+                    if !self.store.is_pairing()? {
+                        let detail = "no pairing code was open";
+                        self.store
+                            .set_aside(entry.number, Reason::Pairing, detail)?;
+                    }
                 }
                 Err(Refusal::Message(reason, detail)) => {
                     self.store.set_aside(entry.number, reason, &detail)?;
@@ -257,7 +266,7 @@ impl Client {
                         messages.push(Ok(delivered.message));
                     }
                 }
-                Ok(Verdict::HandledBefore) => {}
+                Ok(Verdict::HandledBefore | Verdict::Pairing) => {}
                 Err(Refusal::Message(reason, detail)) => {
                     messages.push(Err(self.set_aside(&entry, reason, detail)));
                 }

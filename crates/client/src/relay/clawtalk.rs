@@ -11,6 +11,7 @@ use ctalk_core::{
     CARD_PREFIX, Card,
     classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message},
     envelope::TEXT_PREFIX,
+    pairing::MESSAGE_PREFIX,
 };
 use ctalk_wire as wire;
 use futures_util::StreamExt;
@@ -462,6 +463,7 @@ fn post_body(outgoing: &Outgoing) -> Result<wire::SendMessage, RelayError> {
     let (encrypted, payload, nonce, signature) = match &outgoing.body {
         Body::Plaintext(json) => (false, json.clone(), None, None),
         Body::Native(text) => (true, raw_text(text)?, None, None),
+        Body::Pairing(text) => (false, raw_text(text)?, None, None),
         Body::Classic(sealed) => (
             true,
             raw_text(&sealed.payload)?,
@@ -489,8 +491,8 @@ fn raw_text(text: &str) -> Result<Box<RawValue>, RelayError> {
     })
 }
 
-/// Reads one item of a message list: an envelope where the payload is the text of one, else a
-/// message in ClawTalk's own format.
+/// Reads one item of a message list: an envelope or a message of a pairing where the payload is the
+/// text of one, else a message in ClawTalk's own format.
 pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
     #[derive(Deserialize)]
     struct Item {
@@ -502,22 +504,26 @@ pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
         ts: Option<String>,
         payload: String,
     }
+    let is_ours = |text: &str| text.starts_with(TEXT_PREFIX) || text.starts_with(MESSAGE_PREFIX);
     let item = match serde_json::from_slice::<Item>(raw) {
-        Ok(item) if item.payload.starts_with(TEXT_PREFIX) && raw.len() <= MAX_MESSAGE_LEN => item,
+        Ok(item) if is_ours(&item.payload) && raw.len() <= MAX_MESSAGE_LEN => item,
         _ => return Message::parse(raw).map(Incoming::Classic),
     };
-    Ok(Incoming::Native {
-        claims: Claims {
-            id: item.id,
-            from: item.from,
-            to: item.to,
-            message_type: item.message_type,
-            topic: None,
-            correlation_id: None,
-            reply_to: None,
-            ts: item.ts,
-        },
-        text: item.payload,
+    let claims = Claims {
+        id: item.id,
+        from: item.from,
+        to: item.to,
+        message_type: item.message_type,
+        topic: None,
+        correlation_id: None,
+        reply_to: None,
+        ts: item.ts,
+    };
+    let text = item.payload;
+    Ok(if text.starts_with(MESSAGE_PREFIX) {
+        Incoming::Pairing { claims, text }
+    } else {
+        Incoming::Native { claims, text }
     })
 }
 

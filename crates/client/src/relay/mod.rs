@@ -95,6 +95,13 @@ pub enum Incoming {
         /// The text, which begins with `ctalk2:`.
         text: String,
     },
+    /// A message of a pairing in its text form.
+    Pairing {
+        /// What the relay says about it.
+        claims: classic::Claims,
+        /// The text, which begins with `ctalk-pair:`.
+        text: String,
+    },
 }
 
 impl Incoming {
@@ -103,7 +110,7 @@ impl Incoming {
     pub const fn claims(&self) -> &classic::Claims {
         match self {
             Self::Classic(message) => message.claims(),
-            Self::Native { claims, .. } => claims,
+            Self::Native { claims, .. } | Self::Pairing { claims, .. } => claims,
         }
     }
 }
@@ -147,6 +154,8 @@ pub enum Body {
     Native(String),
     /// JSON that everybody on the way can read.
     Plaintext(Box<RawValue>),
+    /// A message of a pairing in its text form, which everybody on the way can read.
+    Pairing(String),
 }
 
 /// The relay's answer to a message that it accepted.

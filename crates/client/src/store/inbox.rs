@@ -200,6 +200,20 @@ impl Store {
         })
     }
 
+    /// The new message of the current relay with the lowest number above `number`, if any: what was
+    /// stored later, whatever time the relay gives it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn new_above(&self, number: i64) -> Result<Option<Entry>, StoreError> {
+        let order = "WHERE relay = ?1 AND state = 'new' AND number > ?2 ORDER BY number LIMIT 1";
+        self.read(|db| {
+            db.prepare_cached(&format!("{ENTRY} {order}"))?
+                .query_row(params![self.relay, number], entry)
+                .optional()
+        })
+    }
+
     /// Shows every message of the current relay in the given state to `visit`, oldest first and one
     /// at a time: together they may be more than fits into memory.
     ///
@@ -305,11 +319,12 @@ impl Store {
         })
     }
 
-    /// Ends a message that turned out to be handled already.
+    /// Ends a message that is not to be handed over: it was handled already, or was no message to the
+    /// caller at all.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn end_repetition(&mut self, number: i64, expires: i64) -> Result<(), StoreError> {
+    pub fn end(&mut self, number: i64, expires: i64) -> Result<(), StoreError> {
         self.write(|transaction| finish(transaction, number, expires).map(|_| ()))
     }
 

@@ -7,18 +7,20 @@
 //! - `cards`: the key cards that contacts had
 //! - `own_card`: who was given the own key card
 //! - `inbox`: what was fetched and not handled yet, or set aside
+//! - `lock`: what only one process at a time does
 //! - `schema`: the tables and their migrations
 
 mod cards;
 mod contacts;
 mod inbox;
+mod lock;
 mod own_card;
 mod schema;
 #[cfg(test)]
 mod steps;
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::OpenOptions,
     io,
     ops::Deref,
     os::unix::fs::OpenOptionsExt,
@@ -74,6 +76,9 @@ pub enum StoreError {
     /// Another process, or another receiver in this one, receives with this store.
     #[error("somebody is receiving for this profile already")]
     AlreadyReceiving,
+    /// Another process, or another part of this one, has a pairing code open.
+    #[error("a pairing is under way for this profile already")]
+    AlreadyPairing,
     /// The contact's new name is taken.
     #[error("the name `{name}` already belongs to another contact")]
     NameTaken {
@@ -174,27 +179,6 @@ impl Store {
 
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::sqlite(&self.path.display().to_string(), error)
-    }
-
-    /// Makes the holder of the result the only one that receives with this store, until the file is
-    /// dropped. Two at once would hand the same message over twice.
-    ///
-    /// # Errors
-    /// [`StoreError::AlreadyReceiving`], [`StoreError::Failed`].
-    pub fn lock_receiving(&self) -> Result<File, StoreError> {
-        let path = self.path.with_extension("receiving");
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(|error| StoreError::io(&path, &error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyReceiving),
-            Err(TryLockError::Error(error)) => Err(StoreError::io(&path, &error)),
-        }
     }
 }
 

@@ -17,6 +17,7 @@ mod hostile_relay;
 mod lying_relay;
 mod native;
 mod other_relays;
+mod pairing;
 mod rotation;
 mod scene;
 mod trust_model;

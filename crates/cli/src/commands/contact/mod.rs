@@ -14,6 +14,7 @@ use ctalk::{
     store::{Contact, Store},
 };
 
+pub(super) use self::shown::contact as show;
 use crate::{args::RelayArg, context::Context, exit::Complaint, peer};
 
 /// Look after the peers whose keys are pinned
@@ -202,7 +203,7 @@ fn add(
 }
 
 /// A name that cannot be mistaken for another one, a path or an option.
-fn name(text: &str) -> Result<String, ctalk::ProfileError> {
+pub(super) fn name(text: &str) -> Result<String, ctalk::ProfileError> {
     ctalk::check_name(text)?;
     Ok(text.to_owned())
 }

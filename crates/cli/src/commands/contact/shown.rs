@@ -78,7 +78,7 @@ pub(super) fn list(store: &Store, output: &Output) -> Result<()> {
 }
 
 /// Shows one contact.
-pub(super) fn contact(contact: &Contact, output: &Output) -> Result<()> {
+pub(in crate::commands) fn contact(contact: &Contact, output: &Output) -> Result<()> {
     let shown = Shown::new(contact);
     if output.is_json() {
         return output.object(&shown);
