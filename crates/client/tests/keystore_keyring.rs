@@ -21,7 +21,14 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use ctalk::core::envelope::{self, Envelope, Metadata, OpenError};
+use ctalk::core::{Card, Identity, Timestamp};
 use ctalk::keystore::{Keystore, KeystoreError, Kind, PassphraseSource, Secrets, default_kind};
+use ctalk::{Profile, Retired, Rotated};
 use tempfile::TempDir;
 use zeroize::Zeroizing;
 
@@ -290,6 +297,162 @@ fn a_handle_that_is_open_needs_the_keyring_no_more() {
         let (store, _) = open(&folder).unwrap();
         lock();
         store.update(|_| ()).unwrap();
+    });
+}
+
+/// When the keys of these tests are made.
+fn now() -> Timestamp {
+    Timestamp::from_millis(1_800_000_000_000).unwrap()
+}
+
+fn rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
+    rand_core::UnwrapErr(getrandom::SysRng)
+}
+
+/// A store of an identity that has an X-Wing key.
+fn with_key(folder: &Path) -> (Keystore, Card) {
+    let secrets = Secrets::new(Identity::generate(&mut rng()).to_keygen_json());
+    let store = Keystore::create(folder, Kind::Keyring, PassphraseSource::None, &secrets).unwrap();
+    let card = rotate(folder, &store, Retired::Keep).unwrap().card;
+    (store, card)
+}
+
+fn rotate(folder: &Path, store: &Keystore, retired: Retired) -> Result<Rotated, ctalk::Error> {
+    let profile = Profile::begin(folder, "bob", Kind::Keyring).unwrap();
+    ctalk::rotate(&profile, store, retired, now())
+}
+
+fn opens(sealed: &[u8], secrets: &Secrets) -> Result<(), OpenError> {
+    let verified = Envelope::parse(sealed).unwrap().verify().unwrap();
+    verified.open(&secrets.unlock().unwrap(), now()).map(|_| ())
+}
+
+/// Opens a keyring store's file with a key, whichever entry the file names.
+fn decrypt(file: &[u8], key: &[u8]) -> Option<Vec<u8>> {
+    let (header, ciphertext) = file.split_at(8 + 1 + 1 + 16 + 24);
+    let nonce = header.last_chunk::<24>().unwrap();
+    let payload = Payload {
+        msg: ciphertext,
+        aad: header,
+    };
+    let cipher = XChaCha20Poly1305::new(key.try_into().unwrap());
+    cipher.decrypt(nonce.into(), payload).ok()
+}
+
+#[test]
+fn a_destroyed_key_does_not_come_back_from_a_copy_of_the_file() {
+    let test = "a_destroyed_key_does_not_come_back_from_a_copy_of_the_file";
+    with_unlocked_keyring(test, || {
+        let dir = TempDir::new().unwrap();
+        let folder = dir.path().join("profile");
+        let (store, card) = with_key(&folder);
+        let alice = Identity::generate(&mut rng());
+        let sealed = envelope::seal(
+            &alice,
+            [&card],
+            &Metadata::new(envelope::Kind::Notification, "text/plain"),
+            b"secret",
+            now(),
+            now().checked_add(Duration::from_secs(1)).unwrap(),
+            &mut rng(),
+        )
+        .unwrap();
+        let path = folder.join("keys.sealed");
+        rotate(&folder, &store, Retired::Keep).unwrap();
+        let copy = fs::read(&path).unwrap();
+        let former = entry(&folder).get_password().unwrap();
+        opens(&sealed, &open(&folder).unwrap().1).unwrap();
+        assert!(decrypt(&copy, &STANDARD.decode(&former).unwrap()).is_some());
+
+        let rotated = rotate(&folder, &store, Retired::Destroy).unwrap();
+        assert_eq!(rotated.destroyed, 2);
+        let (_, secrets) = open(&folder).unwrap();
+        assert_eq!(opens(&sealed, &secrets), Err(OpenError::NotForMe));
+        assert_eq!(secrets.unlock().unwrap().xwing_keys().count(), 1);
+        // The one key that the keyring holds opens the new file and not the copy.
+        assert_eq!(entries(), 1);
+        let left = STANDARD
+            .decode(entry(&folder).get_password().unwrap())
+            .unwrap();
+        assert!(decrypt(&fs::read(&path).unwrap(), &left).is_some());
+        assert_eq!(decrypt(&copy, &left), None);
+        fs::write(&path, copy).unwrap();
+        let error = open(&folder).unwrap_err();
+        assert!(
+            matches!(error, KeystoreError::KeyringEntryMissing { .. }),
+            "{error:?}"
+        );
+    });
+}
+
+#[test]
+fn an_open_handle_follows_the_store_to_its_new_key() {
+    with_unlocked_keyring("an_open_handle_follows_the_store_to_its_new_key", || {
+        let dir = TempDir::new().unwrap();
+        let folder = dir.path().join("profile");
+        let (handle, _) = with_key(&folder);
+        let (other, _) = open(&folder).unwrap();
+        let rotated = rotate(&folder, &other, Retired::Destroy).unwrap();
+        let card = rotated.card.to_text();
+        assert_eq!(handle.read().unwrap().card(), Some(card.as_str()));
+        let key = Zeroizing::new("key".to_owned());
+        handle
+            .update(|secrets| secrets.set_api_key("relay", key))
+            .unwrap();
+        rotate(&folder, &handle, Retired::Destroy).unwrap();
+        let (_, secrets) = open(&folder).unwrap();
+        assert_eq!(secrets.api_key("relay"), Some("key"));
+        assert_eq!(entries(), 1);
+    });
+}
+
+#[test]
+fn a_destruction_that_fails_leaves_the_store_as_it_was() {
+    let test = "a_destruction_that_fails_leaves_the_store_as_it_was";
+    with_unlocked_keyring(test, || {
+        let dir = TempDir::new().unwrap();
+        let folder = dir.path().join("profile");
+        let (store, card) = with_key(&folder);
+        let is_as_it_was = || {
+            let (_, secrets) = open(&folder).unwrap();
+            assert_eq!(secrets.card(), Some(card.to_text().as_str()));
+            assert_eq!(entries(), 1);
+        };
+        // Where the new file has to go first.
+        fs::create_dir(folder.join("keys.new")).unwrap();
+        rotate(&folder, &store, Retired::Destroy).unwrap_err();
+        is_as_it_was();
+        fs::remove_dir(folder.join("keys.new")).unwrap();
+        // A crash before the file was replaced leaves an entry that opens nothing.
+        keyring::Entry::new("ctalk", "00000000000000000000000000000000")
+            .unwrap()
+            .set_password("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+            .unwrap();
+        rotate(&folder, &store, Retired::Destroy).unwrap();
+        open(&folder).unwrap();
+        assert_eq!(entries(), 2);
+    });
+}
+
+#[test]
+fn a_locked_keyring_puts_a_destruction_off() {
+    with_unlocked_keyring("a_locked_keyring_puts_a_destruction_off", || {
+        let dir = TempDir::new().unwrap();
+        let folder = dir.path().join("profile");
+        let (store, _) = with_key(&folder);
+        let before = fs::read(folder.join("keys.sealed")).unwrap();
+        lock();
+        let error = rotate(&folder, &store, Retired::Destroy).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                ctalk::Error::Keystore(KeystoreError::KeyringLocked { .. })
+            ),
+            "{error:?}"
+        );
+        assert_eq!(fs::read(folder.join("keys.sealed")).unwrap(), before);
+        // Rotating alone needs no new key in the keyring.
+        rotate(&folder, &store, Retired::Keep).unwrap();
     });
 }
 

@@ -1,4 +1,5 @@
-//! Where the secrets of one profile rest: its identity's private keys and its relay API keys.
+//! Where the secrets of one profile rest: its identity's private keys, the X-Wing keys that envelopes
+//! are sealed to, and its relay API keys.
 //!
 //! There are three kinds of store, and the user chooses one by name ([`Kind`]):
 //!

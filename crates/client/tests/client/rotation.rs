@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     agents::{body, new_identity, receive_all, text_draft},
-    scene::{DAY, SetClock, at},
+    scene::{DAY, NOW, SetClock, at},
 };
 
 /// Age at which a key is replaced.
@@ -475,6 +475,7 @@ async fn nobody_is_told_of_a_key_that_was_never_asked_for() {
     )
     .unwrap();
     dave.refresh().await.unwrap();
+    assert_eq!(secrets_of(&path).card(), None);
     let sent = dave.send(&["alice".to_owned()], &text_draft("hi")).await;
     sent.unwrap().remove(0).unwrap();
     let opened = {
@@ -484,5 +485,48 @@ async fn nobody_is_told_of_a_key_that_was_never_asked_for() {
     };
     assert_eq!(opened.metadata.card, None);
     assert_eq!(alice.hear().await, ["hi"]);
+    // Nor is a card published by itself at a relay that dave did not register at.
+    let (keystore, secrets) = Keystore::open(&path, Kind::Plain, passphrase()).unwrap();
+    ctalk::own_card(&profile, &keystore, &secrets, at(NOW)).unwrap();
+    dave.refresh().await.unwrap();
     assert!(relay.agent_capabilities("dave").is_empty());
+}
+
+fn secrets_of(folder: &Path) -> Secrets {
+    Keystore::open(folder, Kind::Plain, passphrase()).unwrap().1
+}
+
+#[tokio::test]
+async fn two_processes_make_one_new_key() {
+    let mut scene = Scene::new().await;
+    let (profile, keystore, stale) = scene.bob.open();
+    scene.clock.advance(ROTATION);
+    scene.bob.client.refresh().await.unwrap();
+    let card = scene.bob.card();
+    let now = at(NOW + ROTATION);
+    let same = ctalk::own_card(&profile, &keystore, &stale, now).unwrap();
+    assert_eq!(same, card);
+    assert_eq!(scene.bob.identity().xwing_keys().count(), 2);
+}
+
+#[tokio::test]
+async fn whoever_takes_a_contacts_place_is_told_of_the_card_too() {
+    let mut scene = Scene::new().await;
+    scene.alice.say("bob", "hello").await;
+    assert_eq!(scene.bob.hear().await, ["hello"]);
+    let other = Peer::register(&scene.relay, "other", &scene.clock, Kind::Plain).await;
+    let keys = other.client.public_keys();
+    scene.relay.set_agent_keys(
+        "bob",
+        &keys.encryption().to_base64(),
+        &keys.verifying().to_base64(),
+    );
+    let listed = other.card().to_text();
+    scene.relay.set_agent_capabilities("bob", &[&listed]);
+    let fingerprint = other.card().fingerprint();
+    let accepted = scene.alice.client.accept_key("bob", fingerprint).await;
+    accepted.unwrap();
+    scene.alice.say("bob", "hello again").await;
+    let opened = open(&scene.last_envelope(), &other.identity()).unwrap();
+    assert_eq!(opened.metadata.card, Some(scene.alice.card()));
 }
