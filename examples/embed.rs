@@ -81,6 +81,7 @@ async fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<d
     )
     .await?;
     let (keystore, secrets) = Keystore::open(&path, Kind::Plain, PassphraseSource::None)?;
+    // A program that runs on calls `client.refresh()` every hour or so, which keeps the keys young.
     let client = ctalk::client(&profile, keystore, &secrets, &url, None, clock)?;
     Ok((client, folder))
 }
