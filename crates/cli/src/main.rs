@@ -4,6 +4,7 @@
 mod args;
 mod commands;
 mod context;
+mod core_dump;
 mod destination;
 mod environment;
 mod exit;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    core_dump::forbid();
     let cli = match args::Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return args::refuse(&error),
