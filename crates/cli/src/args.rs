@@ -18,8 +18,9 @@ use ctalk::{
 
 use crate::{
     commands::{
-        ack, agents, card, channels, completions, contact, demo, health, inbox, inspect, keygen,
-        man, open, pair, recv, register, relay, rotate, seal, send, verify, whoami,
+        ack, agents, card, channels, completions, contact, demo, doctor, export, health, import,
+        inbox, inspect, keygen, man, open, pair, passwd, recv, register, relay, rotate, seal, send,
+        verify, whoami,
     },
     exit,
     output::Output,
@@ -113,6 +114,10 @@ pub(crate) enum Command {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Ack(ack::Args),
+    Passwd(passwd::Args),
+    Export(export::Args),
+    Import(import::Args),
+    Doctor(doctor::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     #[command(hide = true)]

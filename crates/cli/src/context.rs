@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -70,7 +70,7 @@ impl<'a> Context<'a> {
 
     /// Opens the profile's key store.
     pub(crate) fn keystore(&self, profile: &Profile) -> Result<(Keystore, Secrets)> {
-        let kind = profile.key_store();
+        let kind = Kind::of(profile.folder())?;
         self.output.detail(&format!("key store: {kind}"));
         let opened = self.with_passphrase(kind, |passphrase| {
             Keystore::open(profile.folder(), kind, passphrase)
@@ -84,13 +84,17 @@ impl<'a> Context<'a> {
         kind: Kind,
         work: impl FnOnce(PassphraseSource<'_>) -> Result<T, KeystoreError>,
     ) -> Result<T, KeystoreError> {
-        match &self.passphrase_file {
-            Some(file) if kind == Kind::File => {
-                work(PassphraseSource::Given(Passphrase::read_file(file)?))
-            }
-            None if io::stderr().is_terminal() => work(PassphraseSource::Ask(&mut ask)),
-            _ => work(PassphraseSource::None),
-        }
+        work(self.passphrase(kind, &mut asking("key store"))?)
+    }
+
+    /// What opens or seals a key store of this kind.
+    pub(crate) fn passphrase<'p>(
+        &self,
+        kind: Kind,
+        ask: &'p mut dyn FnMut(Prompt) -> Result<Passphrase, KeystoreError>,
+    ) -> Result<PassphraseSource<'p>, KeystoreError> {
+        let file = self.passphrase_file.as_deref();
+        passphrase(file.filter(|_| kind == Kind::File), ask)
     }
 
     /// The relay's address, which must be known.
@@ -103,7 +107,7 @@ impl<'a> Context<'a> {
     }
 
     /// The relay's address: as given, else of the environment, else of the profile.
-    fn known_relay_url(
+    pub(crate) fn known_relay_url(
         &self,
         given: RelayArg,
         profile: Option<&Profile>,
@@ -180,17 +184,32 @@ fn api_key() -> Result<Option<BearerKey>> {
     Ok(key.map(|key| BearerKey::new(key.as_str())))
 }
 
-/// Asks at the terminal, which is not stdin, so that messages can be piped in meanwhile.
-fn ask(prompt: Prompt) -> Result<Passphrase, KeystoreError> {
+/// A passphrase: the one in the file if one is named, else what a person at the terminal answers.
+pub(crate) fn passphrase<'a>(
+    file: Option<&Path>,
+    ask: &'a mut dyn FnMut(Prompt) -> Result<Passphrase, KeystoreError>,
+) -> Result<PassphraseSource<'a>, KeystoreError> {
+    Ok(match file {
+        Some(file) => PassphraseSource::Given(Passphrase::read_file(file)?),
+        None if io::stderr().is_terminal() => PassphraseSource::Ask(ask),
+        None => PassphraseSource::None,
+    })
+}
+
+/// Asks at the terminal, which is not stdin, so that messages can be piped in meanwhile, for the
+/// passphrase of `what`.
+pub(crate) fn asking(
+    what: &'static str,
+) -> impl FnMut(Prompt) -> Result<Passphrase, KeystoreError> {
     let read = |question: &str| {
         rpassword::prompt_password(question)
             .map(Zeroizing::new)
             .map_err(|source| KeystoreError::Prompt { source })
     };
-    match prompt {
-        Prompt::Existing => Passphrase::new(read("Passphrase of the key store: ")?),
+    move |prompt| match prompt {
+        Prompt::Existing => Passphrase::new(read(&format!("Passphrase of the {what}: "))?),
         Prompt::New => loop {
-            let first = read("New passphrase for the key store: ")?;
+            let first = read(&format!("New passphrase for the {what}: "))?;
             if *first == *read("The same passphrase again: ")? {
                 return Passphrase::new(first);
             }

@@ -8,7 +8,10 @@ use ctalk_core::{
     trust,
 };
 
-use crate::{keystore::KeystoreError, profile::ProfileError, relay::RelayError, store::StoreError};
+use crate::{
+    backup::BackupError, keystore::KeystoreError, profile::ProfileError, relay::RelayError,
+    store::StoreError,
+};
 
 /// What kind of thing went wrong; the number is the command line's exit code.
 ///
@@ -127,6 +130,9 @@ pub enum Error {
         /// What the relay said.
         why: RelayError,
     },
+    /// An export cannot be written or read.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     /// The relay failed or refused.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -342,6 +348,7 @@ impl Error {
             | Self::Seal(_) => Class::Malformed,
             Self::Pairing(error) => Class::of(error.failure()),
             Self::PairingTimedOut { .. } => Class::TimedOut,
+            Self::Backup(error) => error.class(),
             Self::UnknownRecipient { .. } => Class::RelayRefused,
             Self::Store(StoreError::NameTaken { .. })
             | Self::AmbiguousName { .. }
@@ -373,6 +380,7 @@ impl Error {
             Self::Profile(error) => error.hint(),
             Self::Keystore(error) => error.hint(),
             Self::Relay(error) => error.hint(),
+            Self::Backup(error) => error.hint(),
             Self::Store(StoreError::Failed { hint, .. }) => hint.map(str::to_owned),
             Self::Store(StoreError::AlreadyReceiving) => Some(
                 "end the other `ctalk recv` of this profile, or use another `--profile`".to_owned(),

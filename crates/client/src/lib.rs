@@ -19,11 +19,15 @@
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
+//! - [`backup`]: a profile as one file, to move it to another machine
+//! - [`doctor`]: what is not as it should be, and what to do about it
 //! - [`stream`]: envelopes of any size, from a reader to a writer
 //! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown
 //! - [`core`]: identities, fingerprints and the message formats, without I/O
 
+pub mod backup;
 pub mod clock;
+pub mod doctor;
 pub mod keystore;
 pub mod relay;
 pub mod store;

@@ -25,7 +25,7 @@ pub struct Profile {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-struct Settings {
+pub(crate) struct Settings {
     /// The agent's name.
     name: String,
     /// Where the secrets are.
@@ -164,6 +164,30 @@ impl Profile {
         }
     }
 
+    /// Begins a profile in `folder` with settings of another one.
+    ///
+    /// # Errors
+    /// [`ProfileError::BadName`].
+    pub(crate) fn restored(
+        folder: &Path,
+        settings: Settings,
+        key_store: Kind,
+    ) -> Result<Self, ProfileError> {
+        check_name(&settings.name)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            settings: Settings {
+                key_store,
+                ..settings
+            },
+        })
+    }
+
+    /// What was chosen for this profile.
+    pub(crate) const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
     /// Writes the settings, whole or not at all.
     ///
     /// # Errors
@@ -197,10 +221,15 @@ impl Profile {
         &self.settings.name
     }
 
-    /// Where the secrets are.
+    /// Where the secrets were put. Where a change was interrupted, [`Kind::of`] the folder knows better.
     #[must_use]
     pub const fn key_store(&self) -> Kind {
         self.settings.key_store
+    }
+
+    /// Records where the secrets are now; [`Profile::save`] makes it last.
+    pub const fn set_key_store(&mut self, kind: Kind) {
+        self.settings.key_store = kind;
     }
 
     /// The relay that the agent is registered at.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Age at which a key is replaced.
-const ROTATION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(crate) const ROTATION: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long others may seal to a card.
 const CARD_LIFE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 

@@ -7,13 +7,17 @@ pub(crate) mod channels;
 pub(crate) mod completions;
 pub(crate) mod contact;
 pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod export;
 pub(crate) mod health;
+pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod man;
 pub(crate) mod open;
 pub(crate) mod pair;
+pub(crate) mod passwd;
 pub(crate) mod recv;
 pub(crate) mod register;
 pub(crate) mod relay;
@@ -61,6 +65,10 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Verify(args) => verify::run(args, &context),
         Command::Inspect(args) => inspect::run(args, &context),
         Command::Ack(args) => ack::run(args, &context),
+        Command::Passwd(args) => passwd::run(args, &context),
+        Command::Export(args) => export::run(args, &context),
+        Command::Import(args) => import::run(args, &context),
+        Command::Doctor(args) => doctor::run(args, &context),
         Command::Demo(args) => demo::run(args, output),
         Command::Completions(args) => completions::run(args, output),
         Command::Man(args) => man::run(args),

@@ -203,6 +203,83 @@ hint: run `chmod 600 [..]/keys.plain.json`
 }
 
 #[test]
+fn a_store_that_a_newer_ctalk_wrote_is_told_from_damage() {
+    let sandbox = Sandbox::with(&["alice"]);
+    let folder = sandbox.profile("alice");
+    let plain = folder.join("keys.plain.json");
+    let mut store: Value = serde_json::from_slice(&fs::read(&plain).unwrap()).unwrap();
+    store["version"] = 9.into();
+    store["more"] = "of it".into();
+    let whole = fs::read(&plain).unwrap();
+    fs::write(&plain, store.to_string()).unwrap();
+    let newer = |name: &str| {
+        let output = sandbox.run("alice", &["whoami"]).code(8).stdout_eq("");
+        output.stderr_eq(format!(
+            "error: [..]/{name} has format version 9, newer than this ctalk knows\nhint: update ctalk\n"
+        ));
+    };
+    newer("keys.plain.json");
+    fs::write(&plain, whole).unwrap();
+    let passphrase = sandbox.file("passphrase", PASSPHRASE);
+    let passwd = ["passwd", "--key-store", "file", "--new-passphrase-file"];
+    sandbox
+        .run("alice", &[&passwd[..], &[&passphrase]].concat())
+        .success();
+    let sealed = folder.join("keys.sealed");
+    let mut bytes = fs::read(&sealed).unwrap();
+    bytes[8] = 9;
+    fs::write(&sealed, bytes).unwrap();
+    newer("keys.sealed");
+}
+
+#[test]
+fn processes_that_change_the_store_at_once_lose_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox
+        .run(
+            "alice",
+            &["keygen", "--name", "alice", "--key-store", "plain"],
+        )
+        .success();
+    // Each finds no card and makes one with a new key; the first one's is everybody's.
+    let running: Vec<_> = (0..8).map(|_| sandbox.start("alice", &["card"])).collect();
+    let cards: std::collections::BTreeSet<_> = running
+        .into_iter()
+        .map(|process| {
+            let (status, printed, _) = process.end();
+            assert!(status.success());
+            printed
+        })
+        .collect();
+    assert_eq!(cards.len(), 1);
+    let store = fs::read(sandbox.profile("alice").join("keys.plain.json")).unwrap();
+    let store: Value = serde_json::from_slice(&store).unwrap();
+    let cards: Vec<_> = cards.into_iter().flatten().collect();
+    assert_eq!(cards, [text(&store["xwing"]["card"])]);
+    assert!(store["retired"].is_null(), "a key was made and replaced");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_running_process_leaves_no_core_dump() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let running = sandbox.start("alice", &["recv", "--follow"]);
+    sandbox.run("bob", &["send", "alice", "it runs"]).success();
+    running.line();
+    let folder = format!("/proc/{}", running.id());
+    let limits = fs::read_to_string(format!("{folder}/limits")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let columns: Vec<_> = core.unwrap().split_whitespace().collect();
+    assert_eq!(columns[4..], ["0", "0", "bytes"], "{limits}");
+    // What nobody may look into belongs to root, whoever runs it. Its environment shows that.
+    let owner =
+        std::os::unix::fs::MetadataExt::uid(&fs::metadata(format!("{folder}/environ")).unwrap());
+    assert_eq!(owner, 0);
+}
+
+#[test]
 fn private_files_are_made_for_their_owner_alone() {
     let sandbox = Sandbox::with(&["alice", "bob"]);
     sandbox.run("alice", &["send", "bob", "x"]).success();

@@ -7,16 +7,20 @@
     reason = "a test fails by panicking"
 )]
 
+mod backup;
 mod bad_input;
 mod cards;
 mod contacts;
 mod demo;
 mod docs;
+mod doctor;
 mod envelopes;
 mod exchange;
 mod inbox;
 mod key_stores;
+mod keyring;
 mod pairing;
+mod passwd;
 mod processes;
 mod progress;
 mod rotation;

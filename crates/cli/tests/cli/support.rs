@@ -291,6 +291,11 @@ impl<'s> Running<'s> {
         self.recorded(line.expect("a line on stderr"))
     }
 
+    /// The process's id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }

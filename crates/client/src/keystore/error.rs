@@ -185,8 +185,8 @@ impl KeystoreError {
                     .into()
             }
             Self::KeyringEntryMissing { .. } => {
-                "restore the keyring from a backup, or make a new identity with \
-                 `ctalk keygen --profile NEW`"
+                "restore the keyring from a backup or the profile with `ctalk import`, or make a new \
+                 identity with `ctalk keygen --profile NEW`"
                     .into()
             }
             Self::UnsafePermissions { path, wanted, .. } => {

@@ -110,6 +110,17 @@ pub(super) fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> Result<(), Ke
     })
 }
 
+/// Removes a file, if there is one, and does not return before that is on the disk.
+pub(super) fn remove(folder: &Path, path: &Path) -> Result<(), KeystoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(failed("remove", path)(error)),
+        Ok(()) => File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(failed("write", folder)),
+    }
+}
+
 fn check_folder(folder: &Path) -> Result<(), KeystoreError> {
     let metadata = fs::metadata(folder).map_err(failed("read", folder))?;
     check_mode(folder, metadata.permissions().mode(), FOLDER_MODE)

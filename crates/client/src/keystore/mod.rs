@@ -10,19 +10,21 @@
 //! | `plain` | `keys.plain.json` | nothing: whoever can read the file has the keys |
 //!
 //! The file lies in the profile's folder. Folder (0700) and file (0600) are refused when anybody
-//! but their owner has access, and the file is only ever replaced as a whole.
+//! but their owner has access, and the file is only ever replaced as a whole. Where a change of kind
+//! was interrupted there may be both files: the sealed one counts ([`Kind::of`]).
 //!
 //! Everything here blocks: on the disk, on Argon2id, and with the keyring on a person who is asked
 //! to unlock it. Call it from plain code or from a blocking task. No call waits for the keyring
 //! longer than the limits in [`KeystoreError::KeyringUnavailable`] and
 //! [`KeystoreError::KeyringLocked`].
 
+mod change;
 mod error;
 mod folder;
 mod keyring;
 mod passphrase;
 mod renewal;
-mod sealed;
+pub(crate) mod sealed;
 mod secrets;
 
 use std::fmt;
@@ -36,7 +38,7 @@ pub use self::passphrase::{Passphrase, PassphraseSource, Prompt};
 pub use self::secrets::Secrets;
 
 use self::keyring::EntryId;
-use self::sealed::{Params, Protection, StoreKey};
+use self::sealed::{Content, Protection, StoreKey};
 
 /// The name of the sealed file of the kinds `keyring` and `file`.
 const SEALED_FILE: &str = "keys.sealed";
@@ -55,6 +57,22 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of the store in `folder`, as its files say.
+    ///
+    /// # Errors
+    /// [`KeystoreError::Missing`] if there is none, and what reading a file can meet.
+    pub fn of(folder: &Path) -> Result<Self, KeystoreError> {
+        if let Some(protection) = sealed_protection(folder)? {
+            return Ok(protection.kind());
+        }
+        if folder::exists(&folder.join(PLAIN_FILE))? {
+            return Ok(Self::Plain);
+        }
+        Err(KeystoreError::Missing {
+            path: folder.join(SEALED_FILE),
+        })
+    }
+
     fn file_name(self) -> &'static str {
         match self {
             Self::Keyring | Self::File => SEALED_FILE,
@@ -129,7 +147,48 @@ impl Access {
         let json = secrets.to_json()?;
         match self {
             Self::Plain => Ok(json),
-            Self::Sealed { protection, key } => sealed::seal(protection, key, json),
+            Self::Sealed { protection, key } => sealed::seal(Content::Keys, protection, key, json),
+        }
+    }
+
+    /// A new way in. That of [`Kind::Keyring`] is in the keyring when this returns.
+    fn new(kind: Kind, passphrase: PassphraseSource<'_>) -> Result<Self, KeystoreError> {
+        match kind {
+            Kind::Plain => Ok(Self::Plain),
+            Kind::File => {
+                let (protection, key) = sealed::protect(passphrase)?;
+                Ok(Self::Sealed { protection, key })
+            }
+            Kind::Keyring => {
+                let id = EntryId::new(sealed::random()?);
+                let key = StoreKey::random()?;
+                keyring::put(&id, &key)?;
+                Ok(Self::Sealed {
+                    protection: Protection::Keyring { id },
+                    key,
+                })
+            }
+        }
+    }
+
+    /// Removes the entry in the keyring, if there is one.
+    fn forget(&self) {
+        if let Self::Sealed {
+            protection: Protection::Keyring { id },
+            ..
+        } = self
+        {
+            keyring::forget(id);
+        }
+    }
+
+    /// As [`Access::forget`], but not where the file is known or feared to need the entry: the write
+    /// that failed may have got that far.
+    fn forget_unless_used(&self, folder: &Path) {
+        if let Self::Sealed { protection, .. } = self
+            && sealed_protection(folder).is_ok_and(|found| found.as_ref() != Some(protection))
+        {
+            self.forget();
         }
     }
 }
@@ -159,43 +218,17 @@ impl Keystore {
         secrets: &Secrets,
     ) -> Result<Self, KeystoreError> {
         refuse_existing(folder)?;
-        let access = match kind {
-            Kind::Plain => Access::Plain,
-            Kind::File => {
-                let params = Params::DEFAULT;
-                let salt = sealed::random()?;
-                let key = sealed::derive(&passphrase.get(Prompt::New)?, &salt, params)?;
-                Access::Sealed {
-                    protection: Protection::Passphrase { params, salt },
-                    key,
-                }
-            }
-            Kind::Keyring => {
-                let id = EntryId::new(sealed::random()?);
-                let key = StoreKey::random()?;
-                keyring::put(&id, &key)?;
-                Access::Sealed {
-                    protection: Protection::Keyring { id },
-                    key,
-                }
-            }
-        };
         let store = Self {
             path: folder.join(kind.file_name()),
-            access,
+            access: Access::new(kind, passphrase)?,
         };
-        let written = store.write_new(folder, secrets);
-        if let (
-            Err(_),
-            Access::Sealed {
-                protection: Protection::Keyring { id },
-                ..
-            },
-        ) = (&written, &store.access)
-        {
-            keyring::forget(id);
+        match store.write_new(folder, secrets) {
+            Ok(()) => Ok(store),
+            Err(error) => {
+                store.access.forget_unless_used(folder);
+                Err(error)
+            }
         }
-        written.map(|()| store)
     }
 
     /// Opens the store of `kind` in `folder` and reads its secrets.
@@ -219,6 +252,13 @@ impl Keystore {
         };
         let bytes = folder::read(folder, &path)?;
         if kind == Kind::Plain {
+            if let Some(protection) = sealed_protection(folder)? {
+                return Err(KeystoreError::WrongKind {
+                    path: folder.join(SEALED_FILE),
+                    asked: kind,
+                    found: protection.kind(),
+                });
+            }
             let secrets = Secrets::from_json(&bytes, &path)?;
             return Ok((
                 Self {
@@ -228,7 +268,7 @@ impl Keystore {
                 secrets,
             ));
         }
-        let sealed = sealed::parse(&bytes, &path)?;
+        let sealed = sealed::parse(Content::Keys, &bytes, &path)?;
         let key = match (kind, &sealed.protection) {
             (Kind::File, Protection::Passphrase { params, salt }) => {
                 params.check(&path)?;
@@ -284,32 +324,64 @@ impl Keystore {
         } else {
             self.write(access, &secrets)?;
         }
+        self.remove_other()?;
         Ok(secrets)
+    }
+
+    /// Whether an interrupted change of kind left a plain file in `folder` that does not count. The next
+    /// write removes it.
+    ///
+    /// # Errors
+    /// [`KeystoreError::Io`].
+    pub fn has_leftover(folder: &Path) -> Result<bool, KeystoreError> {
+        Ok(folder::exists(&folder.join(SEALED_FILE))? && folder::exists(&folder.join(PLAIN_FILE))?)
     }
 
     /// Reads the secrets as they are now, with the access to them where it is no longer that of this
     /// handle. The caller holds the lock.
     fn read_again(&self) -> Result<(Secrets, Option<Access>), KeystoreError> {
-        let bytes = folder::read(self.folder(), &self.path)?;
-        let Access::Sealed { protection, key } = &self.access else {
-            return Ok((Secrets::from_json(&bytes, &self.path)?, None));
+        let folder = self.folder();
+        let path = &self.path;
+        let open = |key: &StoreKey| {
+            let bytes = folder::read(folder, path)?;
+            let sealed = sealed::parse(Content::Keys, &bytes, path)?;
+            Secrets::from_json(&sealed.open(key, path)?, path)
         };
-        let sealed = sealed::parse(&bytes, &self.path)?;
-        if sealed.protection == *protection {
-            let json = sealed.open(key, &self.path)?;
-            return Ok((Secrets::from_json(&json, &self.path)?, None));
+        match (&self.access, sealed_protection(folder)?) {
+            (Access::Plain, None) => {
+                let secrets = Secrets::from_json(&folder::read(folder, path)?, path)?;
+                Ok((secrets, None))
+            }
+            (Access::Sealed { protection, key }, Some(found)) if found == *protection => {
+                Ok((open(key)?, None))
+            }
+            (
+                Access::Sealed {
+                    protection: Protection::Keyring { .. },
+                    ..
+                },
+                Some(Protection::Keyring { id }),
+            ) => {
+                let key = keyring::get(&id, path)?;
+                let secrets = open(&key)?;
+                let protection = Protection::Keyring { id };
+                Ok((secrets, Some(Access::Sealed { protection, key })))
+            }
+            (Access::Sealed { .. }, None) if !folder::exists(&folder.join(PLAIN_FILE))? => {
+                Err(KeystoreError::Missing { path: path.clone() })
+            }
+            _ => Err(KeystoreError::Replaced { path: path.clone() }),
         }
-        let (Protection::Keyring { .. }, Protection::Keyring { id }) =
-            (protection, &sealed.protection)
-        else {
-            return Err(KeystoreError::Replaced {
-                path: self.path.clone(),
-            });
+    }
+
+    /// Removes the key file that does not count, which an interrupted change of kind left behind.
+    /// The caller holds the lock.
+    fn remove_other(&self) -> Result<(), KeystoreError> {
+        let other = match self.access {
+            Access::Plain => SEALED_FILE,
+            Access::Sealed { .. } => PLAIN_FILE,
         };
-        let key = keyring::get(id, &self.path)?;
-        let secrets = Secrets::from_json(&sealed.open(&key, &self.path)?, &self.path)?;
-        let protection = sealed.protection;
-        Ok((secrets, Some(Access::Sealed { protection, key })))
+        folder::remove(self.folder(), &self.folder().join(other))
     }
 
     fn write_new(&self, folder: &Path, secrets: &Secrets) -> Result<(), KeystoreError> {
@@ -328,6 +400,18 @@ impl Keystore {
     fn folder(&self) -> &Path {
         self.path.parent().unwrap_or_else(|| Path::new("."))
     }
+}
+
+/// How the sealed file is opened, if there is one.
+fn sealed_protection(folder: &Path) -> Result<Option<Protection>, KeystoreError> {
+    let path = folder.join(SEALED_FILE);
+    if !folder::exists(&path)? {
+        return Ok(None);
+    }
+    let bytes = folder::read(folder, &path)?;
+    Ok(Some(
+        sealed::parse(Content::Keys, &bytes, &path)?.protection,
+    ))
 }
 
 fn refuse_existing(folder: &Path) -> Result<(), KeystoreError> {

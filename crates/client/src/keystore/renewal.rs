@@ -6,7 +6,7 @@
 
 use super::keyring::{self, EntryId};
 use super::sealed::{self, Protection, StoreKey};
-use super::{Access, Keystore, KeystoreError, Secrets, folder};
+use super::{Access, Keystore, KeystoreError, Secrets};
 
 impl Keystore {
     /// Replaces the file, and with it the key in the keyring, if there is one. The caller holds the
@@ -45,10 +45,7 @@ impl Keystore {
 
     /// Whether the file is sealed under the key of this entry.
     fn is_under(&self, id: &EntryId) -> bool {
-        let Ok(bytes) = folder::read(self.folder(), &self.path) else {
-            return false;
-        };
-        let found = sealed::parse(&bytes, &self.path).map(|sealed| sealed.protection);
-        matches!(found, Ok(Protection::Keyring { id: found }) if found == *id)
+        let found = super::sealed_protection(self.folder());
+        matches!(found, Ok(Some(Protection::Keyring { id: found })) if found == *id)
     }
 }

@@ -1,13 +1,14 @@
-//! The sealed file: a header that says how to get the key, and the secrets under that key.
+//! Sealed files, the key store and the export: a header that says how to get the key, and JSON under
+//! that key.
 //!
 //! ```text
-//! magic        8  "ctalkkey"
+//! magic        8  "ctalkkey" for a key store, "ctalkexp" for an export
 //! version      1  1
 //! kind         1  1 = passphrase, 2 = keyring
 //!   passphrase    memory u32 (KiB), passes u32, lanes u32, salt 16   for Argon2id v1.3
 //!   keyring       entry id 16
 //! nonce       24
-//! ciphertext      XChaCha20-Poly1305 over the secrets' JSON, tag last
+//! ciphertext      XChaCha20-Poly1305 over the JSON, tag last
 //! ```
 //!
 //! Integers are big-endian. Everything before the ciphertext is its associated data. The salt is
@@ -22,13 +23,30 @@ use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::keyring::EntryId;
-use super::{KeystoreError, Kind, Passphrase};
+use super::{KeystoreError, Kind, Passphrase, PassphraseSource, Prompt};
 
-const MAGIC: &[u8; 8] = b"ctalkkey";
 const VERSION: u8 = 1;
 const KIND_PASSPHRASE: u8 = 1;
 const KIND_KEYRING: u8 = 2;
 const NONCE_LEN: usize = 24;
+
+/// What a sealed file holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// The secrets of a profile.
+    Keys,
+    /// A profile on its way to another machine.
+    Export,
+}
+
+impl Content {
+    pub(crate) const fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Self::Keys => b"ctalkkey",
+            Self::Export => b"ctalkexp",
+        }
+    }
+}
 
 /// The 32-byte key of one sealed file.
 pub(super) struct StoreKey(Box<[u8; 32]>);
@@ -111,9 +129,9 @@ impl Protection {
         }
     }
 
-    fn header(&self, nonce: &XNonce) -> Vec<u8> {
+    fn header(&self, content: Content, nonce: &XNonce) -> Vec<u8> {
         let mut header = Vec::with_capacity(80);
-        header.extend_from_slice(MAGIC);
+        header.extend_from_slice(content.magic());
         header.push(VERSION);
         match self {
             Self::Passphrase { params, salt } => {
@@ -142,15 +160,22 @@ pub(super) struct Sealed<'a> {
 }
 
 /// Takes a sealed file apart, without any cryptography.
-pub(super) fn parse<'a>(bytes: &'a [u8], path: &Path) -> Result<Sealed<'a>, KeystoreError> {
+pub(super) fn parse<'a>(
+    content: Content,
+    bytes: &'a [u8],
+    path: &Path,
+) -> Result<Sealed<'a>, KeystoreError> {
     let damaged = |what| KeystoreError::Damaged {
         path: path.to_owned(),
         what,
     };
     let truncated = || damaged("it is truncated");
     let mut rest = bytes;
-    if take(&mut rest).ok_or_else(truncated)? != MAGIC {
-        return Err(damaged("it does not begin as a sealed key store"));
+    if take(&mut rest).ok_or_else(truncated)? != content.magic() {
+        return Err(damaged(match content {
+            Content::Keys => "it does not begin as a sealed key store",
+            Content::Export => "it does not begin as an export",
+        }));
     }
     match take::<1>(&mut rest).ok_or_else(truncated)? {
         [VERSION] => {}
@@ -214,12 +239,13 @@ impl Sealed<'_> {
 
 /// Seals `json` under a fresh nonce and returns the whole file.
 pub(super) fn seal(
+    content: Content,
     protection: &Protection,
     key: &StoreKey,
     mut json: Zeroizing<Vec<u8>>,
 ) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
     let nonce = XNonce::from(random::<NONCE_LEN>()?);
-    let mut file = protection.header(&nonce);
+    let mut file = protection.header(content, &nonce);
     let tag = XChaCha20Poly1305::new(key.as_bytes().into())
         .encrypt_inout_detached(&nonce, &file, json.as_mut_slice().into())
         .map_err(|_| KeystoreError::UnusableSecrets {
@@ -228,6 +254,43 @@ pub(super) fn seal(
     file.extend_from_slice(&json);
     file.extend_from_slice(&tag);
     Ok(Zeroizing::new(file))
+}
+
+/// A new key from a new passphrase, with the way back to it.
+pub(super) fn protect(
+    passphrase: PassphraseSource<'_>,
+) -> Result<(Protection, StoreKey), KeystoreError> {
+    let params = Params::DEFAULT;
+    let salt = random()?;
+    let key = derive(&passphrase.get(Prompt::New)?, &salt, params)?;
+    Ok((Protection::Passphrase { params, salt }, key))
+}
+
+/// Seals `json` as an export and returns the whole file.
+pub(crate) fn seal_export(
+    passphrase: PassphraseSource<'_>,
+    json: Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    let (protection, key) = protect(passphrase)?;
+    seal(Content::Export, &protection, &key, json)
+}
+
+/// Decrypts the JSON of the export that `bytes` are, all of them.
+pub(crate) fn open_export(
+    bytes: &[u8],
+    path: &Path,
+    passphrase: PassphraseSource<'_>,
+) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    let sealed = parse(Content::Export, bytes, path)?;
+    let Protection::Passphrase { params, salt } = &sealed.protection else {
+        return Err(KeystoreError::Damaged {
+            path: path.to_owned(),
+            what: "it names no passphrase",
+        });
+    };
+    params.check(path)?;
+    let key = derive(&passphrase.get(Prompt::Existing)?, salt, *params)?;
+    sealed.open(&key, path)
 }
 
 /// Runs Argon2id. Its memory is not wiped here: it is returned to the operating system at once,

@@ -137,6 +137,16 @@ impl Secrets {
         self.destroyed
     }
 
+    /// The same without the keys that envelopes are sealed to and the cards for them.
+    #[must_use]
+    pub(crate) fn without_xwing(&self) -> Self {
+        Self {
+            xwing: None,
+            retired: Vec::new(),
+            ..self.clone()
+        }
+    }
+
     /// The JSON text of the identity, as given to [`Secrets::new`] but for white space around it.
     pub fn identity(&self) -> &str {
         &self.identity
@@ -152,7 +162,7 @@ impl Secrets {
         self.api_keys.insert(relay.to_owned(), key);
     }
 
-    pub(super) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
+    pub(crate) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
         let unusable = |what| KeystoreError::UnusableSecrets { what };
         let identity = serde_json::from_str::<&RawValue>(&self.identity)
             .map_err(|_| unusable("the identity is not JSON"))?;
@@ -182,7 +192,7 @@ impl Secrets {
         Ok(json)
     }
 
-    pub(super) fn from_json(json: &[u8], path: &Path) -> Result<Self, KeystoreError> {
+    pub(crate) fn from_json(json: &[u8], path: &Path) -> Result<Self, KeystoreError> {
         let damaged = || KeystoreError::Damaged {
             path: path.to_owned(),
             what: "it does not hold the JSON of a key store",

@@ -3,16 +3,20 @@
 //! Sealed bytes only: messages lie here as they were received, and plaintext is derived again by
 //! opening. Every write is durable when its call returns (WAL with `synchronous=FULL`).
 //!
+//! - `backup`: what of it moves to another machine
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
 //! - `cards`: the key cards that contacts had
-//! - `own_card`: who was given the own key card
 //! - `inbox`: what was fetched and not handled yet, or set aside
+//! - `integrity`: whether the file is damaged
 //! - `lock`: what only one process at a time does
+//! - `own_card`: who was given the own key card
 //! - `schema`: the tables and their migrations
 
+mod backup;
 mod cards;
 mod contacts;
 mod inbox;
+mod integrity;
 mod lock;
 mod own_card;
 mod schema;
@@ -31,11 +35,13 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
+pub(crate) use self::backup::{Dump, Unrestored};
 pub(crate) use self::inbox::Message;
 pub use self::{
     cards::HeldCard,
     contacts::{Contact, Holder, Learned, NewContact, NewKeys},
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
+    integrity::Integrity,
 };
 
 /// How long one process waits for another one's write.
@@ -93,18 +99,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`] and [`StoreError::Newer`].
     pub fn open(path: &Path, relay_url: Option<&str>) -> Result<Self, StoreError> {
-        let shown = path.display().to_string();
-        let failed = |error: rusqlite::Error| StoreError::sqlite(&shown, &error);
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        create_private(path).map_err(|error| StoreError::io(path, &error))?;
-        let mut db = Connection::open_with_flags(path, flags).map_err(failed)?;
-        db.busy_timeout(BUSY).map_err(failed)?;
-        use_wal(&db).map_err(failed)?;
-        db.pragma_update(None, "synchronous", "FULL")
-            .map_err(failed)?;
-        db.pragma_update(None, "foreign_keys", true)
-            .map_err(failed)?;
-        schema::migrate(&mut db, &shown)?;
+        let mut db = connect(path)?;
+        schema::migrate(&mut db, &path.display().to_string())?;
         let mut store = Self {
             db,
             path: path.to_owned(),
@@ -255,6 +251,22 @@ fn is_busy(error: &rusqlite::Error) -> bool {
         error.sqlite_error_code(),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
     )
+}
+
+/// Opens the file at `path`, or makes it, without any tables.
+fn connect(path: &Path) -> Result<Connection, StoreError> {
+    let shown = path.display().to_string();
+    let failed = |error: rusqlite::Error| StoreError::sqlite(&shown, &error);
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    create_private(path).map_err(|error| StoreError::io(path, &error))?;
+    let db = Connection::open_with_flags(path, flags).map_err(failed)?;
+    db.busy_timeout(BUSY).map_err(failed)?;
+    use_wal(&db).map_err(failed)?;
+    db.pragma_update(None, "synchronous", "FULL")
+        .map_err(failed)?;
+    db.pragma_update(None, "foreign_keys", true)
+        .map_err(failed)?;
+    Ok(db)
 }
 
 /// Makes the file with mode 0600 if there is none; SQLite gives its side files the same mode.

@@ -134,10 +134,19 @@ const MIGRATIONS: [&str; 5] = [
 ",
 ];
 
+/// The newest version of the tables.
+pub(super) fn newest() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
 /// Brings the file to the newest version, or refuses one that is newer still.
 pub(super) fn migrate(db: &mut Connection, path: &str) -> Result<(), StoreError> {
+    migrate_to(newest(), db, path)
+}
+
+/// Brings the file to this version, or refuses one that is newer.
+pub(super) fn migrate_to(known: i64, db: &mut Connection, path: &str) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::sqlite(path, &error);
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if version(db).map_err(failed)? == known {
         return Ok(());
     }
@@ -153,7 +162,8 @@ pub(super) fn migrate(db: &mut Connection, path: &str) -> Result<(), StoreError>
             known,
         });
     }
-    for step in MIGRATIONS.iter().skip(usize::try_from(found).unwrap_or(0)) {
+    let place = |version: i64| usize::try_from(version).unwrap_or(0);
+    for step in MIGRATIONS.iter().take(place(known)).skip(place(found)) {
         transaction.execute_batch(step).map_err(failed)?;
     }
     transaction
@@ -162,6 +172,6 @@ pub(super) fn migrate(db: &mut Connection, path: &str) -> Result<(), StoreError>
     transaction.commit().map_err(failed)
 }
 
-fn version(db: &Connection) -> rusqlite::Result<i64> {
+pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
