@@ -7,6 +7,7 @@ use ctalk_core::{Card, Identity, PublicKeys, Timestamp, classic::BoxKeys};
 use crate::{
     clock::Clock,
     directory::Directory,
+    endings::{self, Notice},
     error::Error,
     message::{Draft, Sent},
     refresh::Home,
@@ -28,6 +29,10 @@ const MAX_TAKEN_BYTES: usize = 1 << 30;
 pub struct Client {
     pub(crate) name: String,
     pub(crate) identity: Identity,
+    /// Those that it took the place of, to open what is under way to them.
+    pub(crate) former: Vec<Identity>,
+    /// The successions that led to it, as text.
+    pub(crate) successions: Vec<String>,
     /// The card for the newest key of the identity, where it is known.
     pub(crate) card: Option<Card>,
     /// Where the keys come from, where that is known.
@@ -37,6 +42,8 @@ pub struct Client {
     pub(crate) box_keys: BoxKeys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) require: Require,
+    /// What the user has to be told.
+    pub(crate) notices: Vec<Notice>,
 }
 
 impl Client {
@@ -58,6 +65,8 @@ impl Client {
         Ok(Self {
             name: name.to_owned(),
             identity,
+            former: Vec::new(),
+            successions: Vec::new(),
             card: None,
             home: None,
             store: Store::open(store, Some(relay.url()))?,
@@ -65,12 +74,18 @@ impl Client {
             box_keys: BoxKeys::default(),
             clock,
             require: Require::default(),
+            notices: Vec::new(),
         })
     }
 
     /// Requires something of everybody who is written to or read; by default that is nothing.
     pub const fn require(&mut self, require: Require) {
         self.require = require;
+    }
+
+    /// What came up about contacts' identities since this was last called.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
     }
 
     /// The agent's public keys.
@@ -105,6 +120,7 @@ impl Client {
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
+        endings::check_own_not_ended(&self.store, self.public_keys())?;
         let directory = if send::needs_directory(self, recipients)? {
             Directory::fetch(&*self.relay).await?
         } else {
@@ -124,6 +140,7 @@ impl Client {
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
+        endings::check_own_not_ended(&self.store, self.public_keys())?;
         self.check_plaintext()?;
         let directory = Directory::fetch(&*self.relay).await?;
         let mut outcomes = Vec::with_capacity(recipients.len());
@@ -139,6 +156,7 @@ impl Client {
     /// # Errors
     /// [`Error::Relay`], and [`Error::PlaintextRefused`] where something is required.
     pub async fn broadcast_plaintext(&mut self, draft: &Draft) -> Result<Sent, Error> {
+        endings::check_own_not_ended(&self.store, self.public_keys())?;
         self.check_plaintext()?;
         let outcome = send::broadcast(self, draft).await;
         self.store_buffered()?;
@@ -217,6 +235,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// The time in milliseconds since the Unix epoch, as the store keeps it.
+pub(crate) fn millis(time: Timestamp) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Milliseconds since the Unix epoch as envelopes carry them; a clock before 1970 reads as 1970.

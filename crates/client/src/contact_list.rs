@@ -169,7 +169,7 @@ pub fn import_contacts(
                 match line.and_then(|line| take(store, me, &line, now)) {
                     Ok(None) => {}
                     Ok(Some(Added::New)) => imported.added += 1,
-                    Ok(Some(Added::Renewed)) => imported.renewed += 1,
+                    Ok(Some(Added::Renewed | Added::Succeeded)) => imported.renewed += 1,
                     Ok(Some(Added::Known | Added::Outdated)) => imported.known += 1,
                     Err(LineError::Refused(Error::Store(error))) => return Err(error),
                     Err(error) => {

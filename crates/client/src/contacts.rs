@@ -7,8 +7,9 @@ use ctalk_core::{
 use ctalk_wire::DirectoryEntry;
 
 use crate::{
-    client::Client,
+    client::{Client, millis},
     directory::{self, Directory, Listing, Pin},
+    endings,
     error::Error,
     store::{Contact, Learned, NewContact, NewKeys, Store, StoreError},
 };
@@ -25,6 +26,8 @@ pub enum Added {
     Known,
     /// A newer card of the contact is known, so this one was ignored.
     Outdated,
+    /// It is the card of a known contact's successor, and took the contact's place.
+    Succeeded,
 }
 
 /// Pins the identity of a card, under `name` or else the name that the card suggests; `me` is the
@@ -33,7 +36,8 @@ pub enum Added {
 /// # Errors
 /// [`Error::CardRefused`] for a card that must not be used, [`Error::KeyChanged`] when the classic
 /// keys of a known contact differ, [`Error::KeyConflict`] when I hold a key or another contact does,
-/// [`Error::NameTaken`], [`Error::UnusualName`] for a suggested name that could be mistaken.
+/// [`Error::NameTaken`], [`Error::UnusualName`] for a suggested name that could be mistaken,
+/// [`Error::Ended`].
 pub fn add_contact(
     store: &mut Store,
     me: &Identity,
@@ -41,6 +45,15 @@ pub fn add_contact(
     name: Option<&str>,
     now: Timestamp,
 ) -> Result<(Contact, Added), Error> {
+    endings::check_not_ended(
+        store,
+        name.unwrap_or_else(|| card.name()),
+        card.signing_key(),
+    )?;
+    if let Some(contact) = store.contact_succeeded_by(card.signing_key())? {
+        let contact = endings::take_over(store, me, &contact, &[], card, now)?;
+        return Ok((contact, Added::Succeeded));
+    }
     if let Some(contact) = store.contact_signing_with(card.signing_key())? {
         let added = take_over(store, me, &contact, card, now)?;
         return Ok((found(store, &contact.name)?, added));
@@ -108,6 +121,7 @@ fn pin_card(
     now: Timestamp,
 ) -> Result<(), Error> {
     let keys = card.public_keys();
+    endings::check_not_ended(store, name, card.signing_key())?;
     trust::card_update(None, card, now).map_err(Error::CardRefused)?;
     directory::check_holders(name, keys, me.public_keys(), store)?;
     check_card(name, card, me, store)?;
@@ -136,7 +150,8 @@ impl Client {
     /// # Errors
     /// [`Error::UnknownRecipient`], [`Error::AmbiguousName`], [`Error::Myself`], [`Error::BadKeys`],
     /// [`Error::BadCard`], [`Error::CardRefused`], [`Error::KeyChanged`], [`Error::KeyConflict`],
-    /// [`Error::NameTaken`], [`Error::UnusualName`].
+    /// [`Error::NameTaken`], [`Error::UnusualName`], [`Error::Ended`], [`Error::SuccessionRefused`],
+    /// [`Error::BadStatement`].
     pub async fn add_contact(
         &mut self,
         address: &str,
@@ -157,7 +172,7 @@ impl Client {
     /// # Errors
     /// [`Error::OtherFingerprint`], [`Error::UnknownRecipient`], [`Error::AmbiguousName`],
     /// [`Error::BadKeys`], [`Error::BadCard`], [`Error::CardRefused`], [`Error::NameTaken`], and
-    /// [`Error::KeyConflict`] when another contact or I hold a key.
+    /// [`Error::KeyConflict`] when another contact or I hold a key, [`Error::Ended`].
     pub async fn accept_key(&mut self, name: &str, given: Fingerprint) -> Result<(), Error> {
         let directory = Directory::fetch(&*self.relay).await?;
         let known = self.contact_for(name)?;
@@ -185,6 +200,7 @@ impl Client {
                 offered,
             });
         }
+        endings::check_not_ended(&self.store, name, keys.verifying())?;
         let (now, millis) = (self.now(), self.clock.now());
         if let Some(card) = &card {
             trust::card_update(held, card, now).map_err(Error::CardRefused)?;
@@ -261,9 +277,7 @@ pub(crate) fn meet(
             .filter(|contact| contact.address.is_none() && contact.keys == keys),
     };
     // Before its card is read: a card with the former keys says less than that they changed.
-    if let Some(contact) = &known {
-        directory::check_pinned(contact, &keys)?;
-    }
+    let known = endings::heed(client, known, entry, &keys)?;
     let card = Directory::card(entry, &keys)?;
     let mut pin = Pin {
         name: local.unwrap_or(address),
@@ -355,7 +369,12 @@ pub(crate) fn check_card(
 /// Refuses a contact's card with my X-Wing key, and the second of two cards with one serial. That
 /// another contact shows the same X-Wing key does not matter here: else whoever copies somebody's
 /// newest key could keep its owner from being written to.
-fn check_known(name: &str, card: &Card, me: &Identity, store: &Store) -> Result<(), Error> {
+pub(crate) fn check_known(
+    name: &str,
+    card: &Card,
+    me: &Identity,
+    store: &Store,
+) -> Result<(), Error> {
     let mine = me
         .xwing_keys()
         .map(|key| (KeyHolder::Me, me.public_keys().verifying(), key));
@@ -369,11 +388,7 @@ fn check_known(name: &str, card: &Card, me: &Identity, store: &Store) -> Result<
     Ok(())
 }
 
-fn millis(time: Timestamp) -> i64 {
-    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-}
-
-fn found(store: &Store, name: &str) -> Result<Contact, Error> {
+pub(crate) fn found(store: &Store, name: &str) -> Result<Contact, Error> {
     store.contact(name)?.ok_or_else(|| Error::UnknownContact {
         name: name.to_owned(),
     })

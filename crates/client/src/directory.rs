@@ -9,6 +9,7 @@ use ctalk_core::{
 use ctalk_wire::DirectoryEntry;
 
 use crate::{
+    endings,
     error::Error,
     relay::{Relay, RelayError},
     store::{Contact, Learned, NewContact, Store, StoreError},
@@ -154,6 +155,7 @@ impl Directory {
             (Some(_), _) => Err(Error::AmbiguousName {
                 name: contact.name.clone(),
             }),
+            (None, Ok(entry)) if endings::is_successor(contact, entry) => Ok(entry),
             // Somebody else has that name at this relay.
             (None, Ok(_)) => Err(Error::NameTaken {
                 name: contact.name.clone(),

@@ -1,7 +1,7 @@
 //! One error for callers, and the classes that exit codes and language bindings share.
 
 use ctalk_core::{
-    CardError, CardNotCurrent, KeyError, KeygenError,
+    CardError, CardNotCurrent, KeyError, KeygenError, StatementError,
     classic::SealError,
     envelope,
     pairing::{CodeError, PairingError},
@@ -170,6 +170,42 @@ pub enum Error {
         /// Why its card cannot be used now.
         why: CardNotCurrent,
     },
+    /// An identity has ended, so nothing is sent to it and nothing taken from it.
+    #[error("`{name}`: {why}")]
+    Ended {
+        /// The contact, or the name that goes with the identity.
+        name: String,
+        /// Which identity, and how.
+        why: trust::Ended,
+    },
+    /// The identity of this profile has ended.
+    #[error("this profile's identity has ended: {why}")]
+    OwnIdentityEnded {
+        /// How.
+        why: trust::Ended,
+    },
+    /// The key store holds another identity than it did a moment ago.
+    #[error("another process has replaced this profile's identity meanwhile")]
+    IdentityReplaced,
+    /// A succession cannot be made or read.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// A contact's succession must not be followed.
+    #[error("`{name}`: {why}")]
+    SuccessionRefused {
+        /// The contact.
+        name: String,
+        /// Why.
+        why: Box<trust::SuccessionRefused>,
+    },
+    /// A statement about the end of an identity is unusable.
+    #[error("the relay's entry for `{name}` holds a statement that cannot be used: {why}")]
+    BadStatement {
+        /// The agent.
+        name: String,
+        /// What is wrong with it.
+        why: StatementError,
+    },
     /// The contact is blocked.
     #[error("`{name}` is blocked")]
     Blocked {
@@ -335,14 +371,17 @@ impl Error {
                 | StoreError::AlreadyReceiving
                 | StoreError::AlreadyPairing,
             ) => Class::LocalStore,
-            Self::AlreadyCommitted | Self::OwnEnvelope(_) => Class::Unexpected,
-            Self::LifeTooLong => Class::Usage,
+            Self::AlreadyCommitted | Self::OwnEnvelope(_) | Self::IdentityReplaced => {
+                Class::Unexpected
+            }
+            Self::LifeTooLong | Self::OwnIdentityEnded { .. } => Class::Usage,
             Self::Blocked { .. } => Class::Refused,
             Self::SharedEnvelope => Class::RelayRefused,
             Self::Relay(error) | Self::Unpublished { why: error } => error.class(),
             Self::Keygen(_)
             | Self::Card(_)
             | Self::Code(_)
+            | Self::Statement(_)
             | Self::Envelope(_)
             | Self::NotText
             | Self::Seal(_) => Class::Malformed,
@@ -361,6 +400,9 @@ impl Error {
             | Self::BadCard { .. }
             | Self::CardRefused(_)
             | Self::CardNotCurrent { .. }
+            | Self::Ended { .. }
+            | Self::SuccessionRefused { .. }
+            | Self::BadStatement { .. }
             | Self::Unverified { .. }
             | Self::NoCard { .. }
             | Self::NameTaken { .. }
@@ -391,6 +433,13 @@ impl Error {
             Self::CardNotCurrent { name, .. } => Some(format!(
                 "ask {name} for a new card (`ctalk card`) and add it: ctalk contact add FILE"
             )),
+            Self::Ended { name, .. } | Self::SuccessionRefused { name, .. } => Some(format!(
+                "ask {name} for the present card (`ctalk card`) and add it: ctalk contact add FILE"
+            )),
+            Self::OwnIdentityEnded { .. } => Some(
+                "another identity needs another profile: ctalk --profile OTHER keygen --name NAME"
+                    .to_owned(),
+            ),
             Self::Blocked { name } => Some(format!("ctalk contact unblock {name}")),
             Self::Unverified { name } => Some(format!(
                 "compare the safety number with {name}: ctalk contact verify {name}"

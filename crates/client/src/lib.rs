@@ -14,6 +14,8 @@
 //! - [`add_contact`], [`Added`], [`listed_keys`]: others' key cards
 //! - [`ListedContact`], [`import_contacts`]: contacts as lines of JSON
 //! - [`Pairing`]: getting each other's cards by a short code, over the relay
+//! - [`succeed`], [`revoke`], [`Notice`], [`check_not_ended`], [`check_own_not_ended`]: how identities
+//!   end
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
@@ -38,8 +40,10 @@ mod client;
 mod contact_list;
 mod contacts;
 mod directory;
+mod endings;
 mod error;
 mod message;
+mod own_ending;
 mod pairing;
 mod profile;
 mod receive;
@@ -57,8 +61,10 @@ pub use client::Client;
 pub use contact_list::{ImportError, Imported, LineError, ListedContact, import_contacts};
 pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
+pub use endings::{Notice, check_not_ended, check_own_not_ended};
 pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
+pub use own_ending::{Succeeded, revoke, succeed};
 pub use pairing::Pairing;
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};

@@ -316,6 +316,8 @@ pub enum Reason {
     Expired,
     /// In a weaker format than its sender uses, or than is required: not an envelope.
     Downgrade,
+    /// From an identity that has ended.
+    Ended,
     /// From a blocked contact.
     Blocked,
     /// From somebody who is not verified, where that is required.
@@ -326,7 +328,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -337,6 +339,7 @@ impl Reason {
         Self::Replayed,
         Self::Expired,
         Self::Downgrade,
+        Self::Ended,
         Self::Blocked,
         Self::Unverified,
         Self::Pairing,
@@ -356,6 +359,7 @@ impl Reason {
             Self::Replayed => "replayed",
             Self::Expired => "expired",
             Self::Downgrade => "downgrade",
+            Self::Ended => "ended",
             Self::Blocked => "blocked",
             Self::Unverified => "unverified",
             Self::Pairing => "pairing",
@@ -376,6 +380,7 @@ impl Reason {
             Self::Expired | Self::Blocked | Self::Pairing => Class::Refused,
             Self::UnknownSender
             | Self::Downgrade
+            | Self::Ended
             | Self::Unverified
             | Self::KeyChanged
             | Self::KeyConflict

@@ -32,6 +32,10 @@ impl Client {
     /// works on with the keys it has, and the next call tries again.
     pub async fn refresh(&mut self) -> Result<(), Error> {
         let now = self.now();
+        if self.store.ending(self.public_keys().verifying())?.is_some() {
+            // Nobody is to seal to it any more.
+            return Ok(());
+        }
         let Some(home) = &mut self.home else {
             return Ok(());
         };
@@ -60,9 +64,11 @@ impl Client {
     }
 
     /// Opens with these keys and shows their card from now on.
-    fn use_keys(&mut self, secrets: &Secrets) -> Result<(), Error> {
-        let card = own_card(secrets)?;
+    pub(crate) fn use_keys(&mut self, secrets: &Secrets) -> Result<(), Error> {
+        let (card, former) = (own_card(secrets)?, secrets.former_identities()?);
         self.identity = secrets.unlock()?;
+        self.former = former;
+        self.successions = secrets.successions().to_vec();
         self.card = card;
         Ok(())
     }
@@ -78,7 +84,11 @@ impl Client {
         if !is_listed || published == Some(card.serial()) {
             return Ok(());
         }
-        match self.relay.publish(&self.name, card).await {
+        match self
+            .relay
+            .publish(&self.name, card, &self.successions)
+            .await
+        {
             Ok(()) => self.store.set_published(card.serial())?,
             // Nobody looks for it there.
             Err(RelayError::Unsupported { .. }) => {}
@@ -88,6 +98,7 @@ impl Client {
     }
 }
 
+/// The card for the newest key, if there is one.
 pub(crate) fn own_card(secrets: &Secrets) -> Result<Option<Card>, Error> {
     Ok(secrets.card().map(Card::from_text).transpose()?)
 }

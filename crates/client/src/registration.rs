@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use ctalk_core::{Card, Timestamp};
+use ctalk_core::{Card, Identity, Timestamp};
 use ctalk_wire as wire;
 use zeroize::Zeroizing;
 
 use crate::{
     client::{Client, timestamp},
     clock::Clock,
+    endings,
     error::Error,
     keystore::{Keystore, Secrets},
     profile::Profile,
-    refresh::{self, Home},
+    refresh::Home,
     relay::{
         Relay,
         clawtalk::{BearerKey, ClawTalk},
@@ -36,7 +37,7 @@ pub enum Admission {
 /// Safe to repeat: once an API key is stored, there is only publishing left.
 ///
 /// # Errors
-/// [`Error::Relay`], [`Error::Profile`], [`Error::Store`], and those of [`own_card`].
+/// [`Error::Relay`], [`Error::Profile`], [`Error::Store`], [`Error::OwnIdentityEnded`], and those of [`own_card`].
 pub async fn register(
     profile: &mut Profile,
     keystore: &Keystore,
@@ -47,6 +48,7 @@ pub async fn register(
     clock: Arc<dyn Clock>,
 ) -> Result<Card, Error> {
     let identity = secrets.unlock()?;
+    check_not_ended(profile, &identity)?;
     let public_key = identity.public_keys().encryption().to_base64();
     let signing_key = identity.public_keys().verifying().to_base64();
     let visitor = ClawTalk::new(url, None, Arc::clone(&clock))?;
@@ -91,10 +93,11 @@ pub async fn register(
 }
 
 /// Publishes the profile's keys and its card in its entry of the relay's directory, and returns the
-/// card. Whatever else the entry says that the agent can do stays there.
+/// card. The successions that led to its identity stand beside it. Whatever else the entry says that
+/// the agent can do stays there.
 ///
 /// # Errors
-/// [`Error::Relay`], [`Error::Store`], and those of [`own_card`].
+/// [`Error::Relay`], [`Error::Store`], [`Error::OwnIdentityEnded`], and those of [`own_card`].
 pub async fn publish(
     profile: &Profile,
     keystore: &Keystore,
@@ -102,10 +105,17 @@ pub async fn publish(
     relay: &ClawTalk,
     now: Timestamp,
 ) -> Result<Card, Error> {
+    check_not_ended(profile, &secrets.unlock()?)?;
     let card = own_card(profile, keystore, secrets, now)?;
-    relay.publish(profile.name(), &card).await?;
+    let successions = secrets.successions();
+    relay.publish(profile.name(), &card, successions).await?;
     Store::open(&profile.store_path(), Some(relay.url()))?.set_published(card.serial())?;
     Ok(card)
+}
+
+fn check_not_ended(profile: &Profile, identity: &Identity) -> Result<(), Error> {
+    let store = Store::open(&profile.store_path(), None)?;
+    endings::check_own_not_ended(&store, identity.public_keys())
 }
 
 /// Puts the profile's agent together for the relay at `url`, with `api_key` or else the stored one.
@@ -135,7 +145,7 @@ pub fn client(
         clock,
     )?;
     client.require(profile.require());
-    client.card = refresh::own_card(secrets)?;
+    client.use_keys(secrets)?;
     client.home = Some(Home {
         profile: profile.clone(),
         keystore,

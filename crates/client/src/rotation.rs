@@ -115,7 +115,16 @@ fn fit_card_now(
     now: Timestamp,
 ) -> Result<Option<Card>, Error> {
     let card = with_statement(profile, now, |wanted| fit_card(secrets, wanted))?;
-    Ok(card.filter(|_| !secrets.has_expired_xwing(now)))
+    Ok(card.filter(|_| !secrets.has_expired_xwing(now) && !secrets.has_expired_former(now)))
+}
+
+/// Gives new secrets their first key and its card.
+pub(crate) fn first_card(
+    profile: &Profile,
+    secrets: &mut Secrets,
+    now: Timestamp,
+) -> Result<(), Error> {
+    with_statement(profile, now, |wanted| replace_key(secrets, *wanted))
 }
 
 /// Hands over what the profile's card should say if it were made now.
@@ -143,10 +152,12 @@ fn meet(demand: Demand, secrets: &mut Secrets, wanted: CardStatement<'_>) -> Res
     if is_wanted {
         replace_key(secrets, wanted)?;
     }
-    secrets.destroy_expired_xwing(match retired {
+    let now = match retired {
         Retired::Keep => wanted.created,
         Retired::Destroy => Timestamp::MAX,
-    });
+    };
+    secrets.destroy_expired_xwing(now);
+    secrets.destroy_expired_former(now);
     Ok(())
 }
 

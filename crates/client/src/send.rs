@@ -17,6 +17,7 @@ use crate::{
     client::Client,
     contacts::{self, Added},
     directory::Directory,
+    endings,
     error::Error,
     message::{Draft, Format, Sent},
     relay::{Accepted, Body, Destination, Outgoing},
@@ -252,6 +253,7 @@ impl Recipient {
         if contact.standing == Standing::Blocked {
             return Err(Error::Blocked { name: contact.name });
         }
+        endings::check_not_ended(&client.store, &contact.name, contact.keys.verifying())?;
         if client.require.verified && contact.standing != Standing::Verified {
             return Err(Error::Unverified { name: contact.name });
         }
@@ -296,10 +298,11 @@ impl Recipient {
 /// Whether the directory has to be asked before something is sent to these names.
 pub(crate) fn needs_directory(client: &Client, names: &[String]) -> Result<bool, Error> {
     for name in names {
-        if client
-            .contact_for(name)?
-            .is_none_or(|contact| !is_fresh(&contact, client))
-        {
+        let Some(contact) = client.contact_for(name)? else {
+            return Ok(true);
+        };
+        // Whose identity ended may have a successor there.
+        if !is_fresh(&contact, client) || client.store.ending(contact.keys.verifying())?.is_some() {
             return Ok(true);
         }
     }

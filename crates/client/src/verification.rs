@@ -3,6 +3,7 @@
 use ctalk_core::{Fingerprint, PublicKeys, SafetyNumber, trust::Standing};
 
 use crate::{
+    endings,
     error::Error,
     message::Format,
     store::{Contact, Store},
@@ -65,9 +66,10 @@ pub fn verify_contact(store: &mut Store, name: &str, given: Fingerprint) -> Resu
 /// Marks a contact as verified whose keys the user has compared.
 ///
 /// # Errors
-/// [`Error::Blocked`], [`Error::ChangedMeanwhile`] if it has other keys by now or none, and
-/// [`Error::Store`].
+/// [`Error::Blocked`], [`Error::ChangedMeanwhile`] if it has other keys by now or none,
+/// [`Error::Ended`], and [`Error::Store`].
 pub fn confirm(store: &mut Store, mut contact: Contact) -> Result<Contact, Error> {
+    endings::check_not_ended(store, &contact.name, contact.keys.verifying())?;
     match store.change_standing(&contact, Standing::after_verification)? {
         None => Err(Error::ChangedMeanwhile { name: contact.name }),
         Some(Standing::Blocked) => Err(Error::Blocked { name: contact.name }),

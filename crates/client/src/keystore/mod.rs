@@ -21,6 +21,7 @@
 mod change;
 mod error;
 mod folder;
+mod former;
 mod keyring;
 mod passphrase;
 mod renewal;

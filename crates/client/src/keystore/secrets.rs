@@ -10,25 +10,30 @@ use zeroize::Zeroizing;
 
 use super::KeystoreError;
 use super::folder::MAX_FILE_LEN;
+use super::former::FormerIdentity;
 
 /// What a key store keeps: the identity and the API keys of the relays it is registered with.
 ///
 /// Wiped when dropped; `Debug` shows nothing of it.
 #[derive(Clone)]
 pub struct Secrets {
-    identity: Zeroizing<String>,
-    xwing: Option<CurrentKey>,
+    pub(super) identity: Zeroizing<String>,
+    pub(super) xwing: Option<CurrentKey>,
     /// In the order in which they were replaced.
-    retired: Vec<RetiredKey>,
-    api_keys: BTreeMap<String, Zeroizing<String>>,
-    /// How many X-Wing keys were destroyed since this was read. Not stored.
-    destroyed: usize,
+    pub(super) retired: Vec<RetiredKey>,
+    pub(super) api_keys: BTreeMap<String, Zeroizing<String>>,
+    /// In the order in which they handed over.
+    pub(super) former: Vec<FormerIdentity>,
+    /// As text, in their order. They are no secrets.
+    pub(super) successions: Vec<String>,
+    /// How many X-Wing keys and former identities were destroyed since this was read. Not stored.
+    pub(super) destroyed: usize,
 }
 
 /// The X-Wing key that envelopes are sealed to, and the card that says so.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CurrentKey {
+pub(super) struct CurrentKey {
     /// The secret's 32-byte seed, as hex digits.
     seed: Zeroizing<String>,
     /// Its card, in its text form.
@@ -38,7 +43,7 @@ struct CurrentKey {
 /// An X-Wing key that was replaced. Envelopes that were sealed to it may still arrive.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct RetiredKey {
+pub(super) struct RetiredKey {
     /// The secret's 32-byte seed, as hex digits.
     seed: Zeroizing<String>,
     /// When it is to be destroyed, in milliseconds since the Unix epoch.
@@ -58,6 +63,10 @@ struct Document<'a> {
     #[serde(default, skip_serializing_if = "<[RetiredKey]>::is_empty")]
     retired: Cow<'a, [RetiredKey]>,
     api_keys: Cow<'a, BTreeMap<String, Zeroizing<String>>>,
+    #[serde(default, skip_serializing_if = "<[FormerIdentity]>::is_empty")]
+    former: Cow<'a, [FormerIdentity]>,
+    #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
+    successions: Cow<'a, [String]>,
 }
 
 #[derive(Deserialize)]
@@ -76,6 +85,8 @@ impl Secrets {
             xwing: None,
             retired: Vec::new(),
             api_keys: BTreeMap::new(),
+            former: Vec::new(),
+            successions: Vec::new(),
             destroyed: 0,
         }
     }
@@ -175,7 +186,9 @@ impl Secrets {
             .sum();
         let xwing = self.card().map_or(0, |card| card.len() + 128);
         let retired = 128 * self.retired.len();
-        let capacity = self.identity.len() + keys + xwing + retired + 128;
+        let former: usize = self.former.iter().map(FormerIdentity::stored_len).sum();
+        let successions: usize = self.successions.iter().map(|text| text.len() + 4).sum();
+        let capacity = self.identity.len() + keys + xwing + retired + former + successions + 192;
         let mut json = Zeroizing::new(Vec::with_capacity(capacity));
         let document = Document {
             version: VERSION,
@@ -183,6 +196,8 @@ impl Secrets {
             xwing: self.xwing.as_ref().map(Cow::Borrowed),
             retired: Cow::Borrowed(&self.retired),
             api_keys: Cow::Borrowed(&self.api_keys),
+            former: Cow::Borrowed(&self.former),
+            successions: Cow::Borrowed(&self.successions),
         };
         serde_json::to_writer(&mut *json, &document).map_err(|_| unusable("not JSON"))?;
         // Leaves room for the header and tag of a sealed file.
@@ -213,6 +228,8 @@ impl Secrets {
             xwing: document.xwing.map(Cow::into_owned),
             retired: document.retired.into_owned(),
             api_keys: document.api_keys.into_owned(),
+            former: document.former.into_owned(),
+            successions: document.successions.into_owned(),
             destroyed: 0,
         })
     }
@@ -225,6 +242,8 @@ impl fmt::Debug for Secrets {
             xwing: _,
             retired: _,
             api_keys: _,
+            former: _,
+            successions: _,
             destroyed: _,
         } = self;
         f.write_str("Secrets(..)")

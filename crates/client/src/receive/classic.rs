@@ -4,7 +4,7 @@ use ctalk_core::{
     classic::{
         Claims, Message, PlainMessage, SeenKey, SignedMessage, Unauthenticated, UnsignedMessage,
     },
-    trust::Standing,
+    trust::{self, Standing},
 };
 use serde_json::value::RawValue;
 
@@ -96,7 +96,9 @@ impl Judge<'_> {
         // Whom the relay does not know, or cannot tell of, has no keys to belong to a contact.
         match self.sender(&from).await {
             Ok(sender) => self.refuse_downgrade(&from, Some(sender.keys()))?,
-            Err(blocked @ Refusal::Message(Reason::Blocked, _)) => return Err(blocked),
+            Err(refused @ Refusal::Message(Reason::Blocked | Reason::Ended, _)) => {
+                return Err(refused);
+            }
             Err(_) => {}
         }
         self.unauthenticated(message.accept())
@@ -160,13 +162,14 @@ pub fn verify(store: &Store, raw: &[u8]) -> Result<VerifiedSender, Error> {
         let detail = format!("{} has a key card, and this is no envelope", contact.name);
         return Err(refuse(Reason::Downgrade, detail));
     }
-    match message.verify(&contact.keys) {
-        Ok(verified) => Ok(VerifiedSender {
-            contact,
-            claims: verified.claims().clone(),
-        }),
-        Err(error) => Err(refuse(Reason::NotVerified, error.to_string())),
-    }
+    let verified = message
+        .verify(&contact.keys)
+        .map_err(|error| refuse(Reason::NotVerified, error.to_string()))?;
+    let claims = verified.claims().clone();
+    let identity = contact.keys.verifying();
+    trust::not_ended(identity, store.ending(identity)?.as_ref())
+        .map_err(|ended| refuse(Reason::Ended, ended.to_string()))?;
+    Ok(VerifiedSender { contact, claims })
 }
 
 /// The outcome of [`verify`].

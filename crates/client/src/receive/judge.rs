@@ -1,7 +1,7 @@
 //! The judging of one message: whose it is, and whether it may be handed over.
 
 use ctalk_core::{
-    Card, PublicKeys,
+    Card, PublicKeys, VerifyingKey,
     classic::{Malformed, Message},
     trust::{self, Standing},
 };
@@ -11,6 +11,7 @@ use crate::{
     client::Client,
     contacts,
     directory::{self, Directory, Listing},
+    endings,
     error::Error,
     message::{Reason, Received, Trust},
     relay::{Incoming, RelayError},
@@ -118,8 +119,21 @@ impl Judge<'_> {
         }
     }
 
-    /// The keys to hold a message against: the pinned ones, else those of the directory.
+    /// The keys to hold a message against: the pinned ones, else those of the directory. Those of an
+    /// identity that has ended are none.
     pub(super) async fn sender(&mut self, from: &str) -> Result<Sender, Refusal> {
+        let sender = self.listed_sender(from).await?;
+        self.check_not_ended(sender.keys().verifying())?;
+        Ok(sender)
+    }
+
+    pub(super) fn check_not_ended(&self, identity: &VerifyingKey) -> Result<(), Refusal> {
+        let ending = self.client.store.ending(identity)?;
+        trust::not_ended(identity, ending.as_ref())
+            .map_err(|ended| Refusal::message(Reason::Ended, ended))
+    }
+
+    async fn listed_sender(&mut self, from: &str) -> Result<Sender, Refusal> {
         if let Some(contact) = self.client.store.contact_at(from)? {
             return Sender::pinned(contact);
         }
@@ -225,6 +239,38 @@ impl Judge<'_> {
         Refusal::Message(reason, detail)
     }
 
+    /// The contact whose place the signer takes by what the directory says of `from`, brought up to
+    /// date.
+    pub(super) async fn successor(
+        &mut self,
+        from: &str,
+        signer: &VerifyingKey,
+    ) -> Result<Option<Contact>, Refusal> {
+        if !self.may_pin {
+            return Ok(None);
+        }
+        // Without an answer of the directory nobody is known to have succeeded anybody.
+        let Ok(Some(directory)) = self.directory().await else {
+            return Ok(None);
+        };
+        let Listing::One(entry) = directory.exact(from) else {
+            return Ok(None);
+        };
+        let entry = entry.clone();
+        let Ok(keys) = Directory::keys(&entry) else {
+            return Ok(None);
+        };
+        if keys.verifying() != signer {
+            return Ok(None);
+        }
+        let known = self.client.store.contact_at(from)?;
+        match endings::heed(self.client, known, &entry, &keys) {
+            Err(Error::KeyChanged { .. }) => Ok(None),
+            Err(error) => Err(Refusal::of_succession(error)),
+            Ok(contact) => Ok(contact),
+        }
+    }
+
     /// The directory, asked at most once in the life of this run; `None` where there is none.
     async fn directory(&mut self) -> Result<Option<&Directory>, Refusal> {
         if let Snapshot::NotAsked = self.receiving.directory {
@@ -283,6 +329,8 @@ pub(super) enum Verdict {
     HandledBefore,
     /// It is for whoever pairs, and never for the caller.
     Pairing,
+    /// It was for ctalk itself, which has done what it says.
+    Absorbed(Mark),
 }
 
 pub(super) struct Delivered {
@@ -304,6 +352,18 @@ pub(super) enum Refusal {
 impl Refusal {
     pub(super) fn message(reason: Reason, detail: impl core::fmt::Display) -> Self {
         Self::Message(reason, detail.to_string())
+    }
+
+    /// Why the sender is not somebody's successor; it is the message that suffers.
+    pub(super) fn of_succession(error: Error) -> Self {
+        let reason = match &error {
+            Error::Ended { .. } | Error::SuccessionRefused { .. } => Reason::Ended,
+            Error::KeyConflict(_) => Reason::KeyConflict,
+            Error::BadCard { .. } | Error::BadStatement { .. } => Reason::UnknownSender,
+            Error::KeyChanged { .. } | Error::CardRefused(_) => Reason::KeyChanged,
+            _ => return error.into(),
+        };
+        Self::message(reason, error)
     }
 }
 

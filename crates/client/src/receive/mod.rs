@@ -190,6 +190,10 @@ impl Client {
                         Next::Unauthenticated(handover)
                     }));
                 }
+                Ok(Verdict::Absorbed(mark)) => {
+                    let (now, relay_id) = (self.clock.now(), entry.relay_id.as_deref());
+                    self.store.commit(entry.number, &mark, relay_id, now)?;
+                }
                 Ok(Verdict::HandledBefore) => {
                     let expires = self.clock.now().saturating_add(REMEMBERED);
                     self.store.end(entry.number, expires)?;
@@ -266,7 +270,7 @@ impl Client {
                         messages.push(Ok(delivered.message));
                     }
                 }
-                Ok(Verdict::HandledBefore | Verdict::Pairing) => {}
+                Ok(Verdict::HandledBefore | Verdict::Absorbed(_) | Verdict::Pairing) => {}
                 Err(Refusal::Message(reason, detail)) => {
                     messages.push(Err(self.set_aside(&entry, reason, detail)));
                 }

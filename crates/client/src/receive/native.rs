@@ -3,21 +3,23 @@
 use std::time::Duration;
 
 use ctalk_core::{
-    CLOCK_SKEW, Timestamp, VerifyingKey,
+    CLOCK_SKEW, Card, Succession, Timestamp, VerifyingKey,
     classic::Claims,
-    envelope::{self, Envelope, Failure, OpenError},
+    envelope::{self, Envelope, Failure, Kind, OpenError},
 };
 
 use super::judge::{Delivered, Judge, Refusal, Sender, Verdict};
 use crate::{
     client::timestamp,
-    contacts,
+    contacts, endings,
     message::{Content, Format, Reason, Received},
     store::Mark,
 };
 
 /// How long an envelope that was set aside can be retried after it was received.
 const RETRIED: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// Bytes of a succession, which the card of the successor follows in the payload.
+const SUCCESSION_LEN: usize = 208;
 
 impl Judge<'_> {
     pub(super) async fn native(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
@@ -31,15 +33,26 @@ impl Judge<'_> {
         };
         let verified = verify()?;
         let signer = *verified.header().sender();
-        let sender = self.native_sender(&claims.from, &signer).await?;
+        // Of an identity that has ended nothing is taken but what says so.
+        let sender = match self.check_not_ended(&signer) {
+            Ok(()) => Ok(self.native_sender(&claims.from, &signer).await?),
+            Err(ended) => Err(ended),
+        };
         let received_at = self.received_at(verified.header().created());
-        let opened = match verified.open(&self.client.identity, received_at) {
+        let mut opened = match verified.open(&self.client.identity, received_at) {
             // It may be sealed to a key that another process of this profile made meanwhile.
             Err(OpenError::NotForMe) if self.client.reload_keys()? => {
                 verify()?.open(&self.client.identity, received_at)
             }
             outcome => outcome,
         };
+        for former in &self.client.former {
+            if !matches!(opened, Err(OpenError::NotForMe)) {
+                break;
+            }
+            // It may have been sealed before its sender knew of the present identity.
+            opened = verify()?.open(former, received_at);
+        }
         let opened = opened.map_err(|error| {
             let reason = match error.failure() {
                 Failure::Expired => Reason::Expired,
@@ -63,6 +76,15 @@ impl Judge<'_> {
         if self.was_handled(&mark)? {
             return Ok(Verdict::HandledBefore);
         }
+        if opened.metadata.kind == Kind::Succession {
+            self.succession(sender.as_ref().ok(), &signer, &opened.payload)?;
+            return Ok(Verdict::Absorbed(mark));
+        }
+        let sender = sender?;
+        if let (Kind::Card, Sender::Offered(_)) = (opened.metadata.kind, &sender) {
+            // Nobody is pinned for a card alone.
+            return Ok(Verdict::Absorbed(mark));
+        }
         if let Sender::Offered(_) = &sender {
             // Before a stranger is pinned for a message that is refused.
             self.trust(None)?;
@@ -82,6 +104,9 @@ impl Judge<'_> {
         if let (Some(contact), Some(card), true) = (&contact, card, self.may_pin) {
             // The message stands for itself; a card in it that is out of order changes nothing.
             let _ = contacts::renew(self.client, contact, card);
+        }
+        if opened.metadata.kind == Kind::Card {
+            return Ok(Verdict::Absorbed(mark));
         }
         let trust = self.trust(contact.as_ref())?;
         let payload = Content::from_native(&opened.metadata.content_type, opened.payload);
@@ -139,12 +164,61 @@ impl Judge<'_> {
         if let Some(contact) = self.client.store.contact_signing_with(signer)? {
             return Sender::pinned(contact);
         }
+        if let Some(contact) = self.successor(from, signer).await? {
+            return Sender::pinned(contact);
+        }
         let sender = self.sender(from).await?;
         if sender.keys().verifying() == signer {
             return Ok(sender);
         }
         let detail = format!("it is signed by another key than that of `{from}`");
         Err(self.explain(&sender, Reason::NotVerified, detail).await)
+    }
+
+    /// Follows the succession in an envelope of the identity that ends. Of whom nobody knows, nobody
+    /// has to know the successor.
+    fn succession(
+        &mut self,
+        sender: Option<&Sender>,
+        signer: &VerifyingKey,
+        payload: &[u8],
+    ) -> Result<(), Refusal> {
+        let malformed = |error: &dyn core::fmt::Display| Refusal::message(Reason::Malformed, error);
+        let (statement, card) = payload
+            .split_at_checked(SUCCESSION_LEN)
+            .ok_or_else(|| malformed(&"it is too short for a succession and a key card"))?;
+        let succession = Succession::parse(statement).map_err(|error| malformed(&error))?;
+        let card = Card::parse(card).map_err(|error| malformed(&error))?;
+        if succession.predecessor() != signer {
+            return Err(malformed(&"the succession in it is not its sender's own"));
+        }
+        if succession.successor() != card.signing_key() {
+            return Err(malformed(
+                &"the key card in it is not that of the successor",
+            ));
+        }
+        if !self.may_pin {
+            return Ok(());
+        }
+        let contact = match sender {
+            Some(Sender::Pinned(contact)) => Some((**contact).clone()),
+            Some(Sender::Offered(_)) => return Ok(()),
+            // It ended, and its keys are still a contact's if its successor's card was not seen yet.
+            None => self.client.store.contact_signing_with(signer)?,
+        };
+        match contact {
+            Some(contact) => endings::adopt(self.client, &contact, &[&succession], &card)
+                .map(|_| ())
+                .map_err(Refusal::of_succession),
+            None => {
+                let now = self.client.now();
+                let known = self
+                    .client
+                    .store
+                    .record_successions(&[&succession], None, now)?;
+                known.map_err(|refused| Refusal::message(Reason::Ended, refused))
+            }
+        }
     }
 }
 

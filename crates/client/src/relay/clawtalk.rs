@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use ctalk_core::{
-    CARD_PREFIX, Card,
+    CARD_PREFIX, Card, StatementKind,
     classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message},
     envelope::TEXT_PREFIX,
     pairing::MESSAGE_PREFIX,
@@ -170,6 +170,23 @@ impl ClawTalk {
             .call(Method::PATCH, &path, Some(self.key()?), Some(patch))
             .await?;
         Ok(())
+    }
+
+    /// What the directory says that the agent can do, without what ctalk puts there itself.
+    pub(crate) async fn other_capabilities(&self, name: &str) -> Result<Vec<String>, RelayError> {
+        let own = [
+            CARD_PREFIX,
+            StatementKind::Succession.prefix(),
+            StatementKind::Revocation.prefix(),
+        ];
+        let entries = self.directory().await?;
+        let mut capabilities = entries
+            .into_iter()
+            .find(|entry| entry.name == name)
+            .map(|entry| entry.capabilities)
+            .unwrap_or_default();
+        capabilities.retain(|text| !own.iter().any(|prefix| text.starts_with(prefix)));
+        Ok(capabilities)
     }
 
     /// Topics of the agent's messages.
@@ -426,15 +443,15 @@ impl Relay for ClawTalk {
         Ok(directory.into_entries())
     }
 
-    async fn publish(&self, name: &str, card: &Card) -> Result<(), RelayError> {
-        let entries = self.directory().await?;
-        let mut capabilities = entries
-            .into_iter()
-            .find(|entry| entry.name == name)
-            .map(|entry| entry.capabilities)
-            .unwrap_or_default();
-        capabilities.retain(|capability| !capability.starts_with(CARD_PREFIX));
+    async fn publish(
+        &self,
+        name: &str,
+        card: &Card,
+        successions: &[String],
+    ) -> Result<(), RelayError> {
+        let mut capabilities = self.other_capabilities(name).await?;
         capabilities.push(card.to_text());
+        capabilities.extend_from_slice(successions);
         // An invite's registration leaves the keys empty at the reference relay.
         let patch = wire::PatchAgent {
             public_key: Some(card.public_keys().encryption().to_base64()),

@@ -65,8 +65,14 @@ pub trait Relay: Send + Sync {
         })
     }
 
-    /// Puts one's own key card into one's entry of the directory, in place of a former one.
-    async fn publish(&self, _name: &str, _card: &Card) -> Result<(), RelayError> {
+    /// Puts one's own key card, and the successions that led to its identity, into one's entry of the
+    /// directory, in place of former ones.
+    async fn publish(
+        &self,
+        _name: &str,
+        _card: &Card,
+        _successions: &[String],
+    ) -> Result<(), RelayError> {
         Err(RelayError::Unsupported {
             what: "a directory of agents",
         })

@@ -113,7 +113,7 @@ pub struct NewContact<'a> {
     pub standing: Standing,
 }
 
-const CONTACT: &str = "
+pub(super) const CONTACT: &str = "
     SELECT c.id, c.name, c.learned, e.since, e.key, s.key,
            (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1), c.card,
            c.refreshed, c.standing, c.notes
@@ -514,7 +514,7 @@ fn insert_keys(
     Ok(())
 }
 
-fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
+pub(super) fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
     let damaged = |column, what: &'static str| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, what.into())
     };

@@ -6,6 +6,7 @@
 //! - `backup`: what of it moves to another machine
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
 //! - `cards`: the key cards that contacts had
+//! - `endings`: which identities ended, and who took their place
 //! - `inbox`: what was fetched and not handled yet, or set aside
 //! - `integrity`: whether the file is damaged
 //! - `lock`: what only one process at a time does
@@ -15,6 +16,7 @@
 mod backup;
 mod cards;
 mod contacts;
+mod endings;
 mod inbox;
 mod integrity;
 mod lock;

@@ -12,6 +12,7 @@ mod agents;
 mod contact_list;
 mod delivery;
 mod edges;
+mod endings;
 mod hostile_inbox;
 mod hostile_relay;
 mod lying_relay;

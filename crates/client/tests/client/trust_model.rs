@@ -534,7 +534,7 @@ impl Real {
             }
             Step::Verify(name) => self.stand(name, Standing::after_verification),
             Step::Block(name) => self.stand(name, |_| Standing::Blocked),
-            Step::Unblock(name) => self.stand(name, |_| Standing::Pinned),
+            Step::Unblock(name) => self.stand(name, Standing::after_unblocking),
             Step::Rename(name, new) => {
                 let contact = self.contact(name)?;
                 Ok(self.client.store_mut().rename_contact(&contact, new)?)
