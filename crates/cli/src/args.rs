@@ -19,8 +19,8 @@ use ctalk::{
 use crate::{
     commands::{
         ack, agents, card, channels, completions, contact, demo, doctor, export, health, import,
-        inbox, inspect, keygen, man, open, pair, passwd, recv, register, relay, rotate, seal, send,
-        verify, whoami,
+        inbox, inspect, keygen, man, open, pair, passwd, recv, register, relay, revoke, rotate,
+        seal, send, succeed, verify, whoami,
     },
     exit,
     output::Output,
@@ -102,6 +102,8 @@ pub(crate) enum Command {
     Whoami(whoami::Args),
     Card(card::Args),
     Rotate(rotate::Args),
+    Succeed(succeed::Args),
+    Revoke(revoke::Args),
     #[command(subcommand)]
     Contact(contact::Command),
     Pair(pair::Args),

@@ -78,6 +78,13 @@ impl<'a> Context<'a> {
         Ok(opened)
     }
 
+    /// Refuses to go on with an identity that has ended.
+    pub(crate) fn check_not_ended(&self, profile: &Profile, secrets: &Secrets) -> Result<()> {
+        let store = self.store(profile, RelayArg { url: None })?;
+        ctalk::check_own_not_ended(&store, secrets.unlock()?.public_keys())?;
+        Ok(())
+    }
+
     /// Runs `work` with what opens or seals a key store of this kind.
     pub(crate) fn with_passphrase<T>(
         &self,

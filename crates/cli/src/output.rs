@@ -11,6 +11,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use ctalk::{
+    Notice,
     core::Fingerprint,
     text::{distinct, escaped, is_unsafe},
 };
@@ -144,6 +145,18 @@ impl Output {
             .parse::<Fingerprint>()
             .map_or_else(|_| fingerprint.to_owned(), |parsed| parsed.to_string());
         self.note(&format!("pinned {} {shown}", distinct(name)));
+    }
+
+    /// Says what came up about contacts' identities.
+    pub(crate) fn notices(&self, notices: Vec<Notice>) -> Result<()> {
+        for notice in notices {
+            if self.json && !self.quiet {
+                self.report(&notice)?;
+            } else {
+                self.warning(&notice.to_string());
+            }
+        }
+        Ok(())
     }
 
     /// Says that a message was set aside.

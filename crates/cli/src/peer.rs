@@ -51,15 +51,16 @@ impl<'a> Peers<'a> {
 
     /// The card behind an argument, for sealing to it.
     pub(crate) fn card(&self, named: &str) -> Result<Card> {
-        match self.find(named)? {
-            Peer::Card(card) => Ok(*card),
+        let card = match self.find(named)? {
+            Peer::Card(card) => *card,
             Peer::Contact(contact) => contact.card.ok_or_else(|| {
                 let text = format!("no key card of `{}` is known", contact.name);
                 Complaint::new(Class::NotTrusted, text)
                     .hint("ask for it, its owner prints it with `ctalk card`, and give it to --to")
-                    .into()
-            }),
-        }
+            })?,
+        };
+        ctalk::check_not_ended(self.store()?, card.name(), card.signing_key())?;
+        Ok(card)
     }
 
     /// The profile's contacts, for other questions.

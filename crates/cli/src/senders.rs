@@ -62,7 +62,12 @@ impl Senders {
                 "ask over another channel who sent it",
             );
         }
-        match self.store.contact_signing_with(sender)? {
+        let contact = self.store.contact_signing_with(sender)?;
+        let name = contact
+            .as_ref()
+            .map_or("the sender", |contact| &contact.name);
+        ctalk::check_not_ended(&self.store, name, sender)?;
+        match contact {
             Some(contact) if contact.standing == Standing::Blocked => {
                 let text = format!("the envelope is from {}, who is blocked", contact.name);
                 let hint = format!("ctalk contact unblock {}", contact.name);

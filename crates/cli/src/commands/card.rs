@@ -36,6 +36,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let output = context.output;
     let profile = context.profile()?;
     let (keystore, secrets) = context.keystore(&profile)?;
+    context.check_not_ended(&profile, &secrets)?;
     let now = super::now();
     let card = if args.publish {
         let url = context.relay_url(RelayArg { url: None }, Some(&profile))?;

@@ -21,9 +21,11 @@ pub(crate) mod passwd;
 pub(crate) mod recv;
 pub(crate) mod register;
 pub(crate) mod relay;
+pub(crate) mod revoke;
 pub(crate) mod rotate;
 pub(crate) mod seal;
 pub(crate) mod send;
+pub(crate) mod succeed;
 pub(crate) mod verify;
 pub(crate) mod whoami;
 
@@ -55,6 +57,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Whoami(args) => whoami::run(args, &context),
         Command::Card(args) => card::run(args, &context),
         Command::Rotate(args) => rotate::run(args, &context),
+        Command::Succeed(args) => succeed::run(args, &context),
+        Command::Revoke(args) => revoke::run(args, &context),
         Command::Contact(command) => contact::run(command, &context),
         Command::Pair(args) => pair::run(args, &context),
         Command::Send(args) => send::run(args, &context),

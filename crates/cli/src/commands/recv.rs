@@ -152,7 +152,12 @@ impl Printer<'_> {
         receiving: &mut Receiving,
     ) -> Result<ControlFlow<()>> {
         receiving.rewind();
-        while let Some(next) = client.next(receiving).await? {
+        loop {
+            let next = client.next(receiving).await;
+            self.output.notices(client.take_notices())?;
+            let Some(next) = next? else {
+                return Ok(ControlFlow::Continue(()));
+            };
             match next {
                 Next::Message(handover) | Next::Unauthenticated(handover) => {
                     if let (true, Some(fingerprint)) =
@@ -176,7 +181,6 @@ impl Printer<'_> {
                 Next::SetAside(aside) => self.report(&aside),
             }
         }
-        Ok(ControlFlow::Continue(()))
     }
 
     /// Prints what comes until the limit is reached.

@@ -36,7 +36,8 @@ struct Shown {
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let output = context.output;
     let profile = context.profile()?;
-    let (keystore, _) = context.keystore(&profile)?;
+    let (keystore, secrets) = context.keystore(&profile)?;
+    context.check_not_ended(&profile, &secrets)?;
     let retired = if args.destroy_old {
         Retired::Destroy
     } else {

@@ -77,6 +77,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         .map(|to| peers.card(to))
         .collect::<Result<Vec<Card>>>()?;
     let (_, secrets) = context.keystore(&profile)?;
+    context.check_not_ended(&profile, &secrets)?;
     let identity = secrets.unlock()?;
     let created = super::now();
     let expires = created

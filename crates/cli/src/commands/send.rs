@@ -127,7 +127,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     };
     let mut client = context.client(&profile, args.relay)?;
     client.require(args.require.with(&profile));
-    let (recipients, outcomes) = crate::runtime::run(async {
+    let sent = crate::runtime::run(async {
         context::refresh(&mut client, context.output).await;
         if args.broadcast && args.plaintext {
             let sent = client.broadcast_plaintext(&draft).await?;
@@ -144,7 +144,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             client.send(&recipients, &draft).await?
         };
         Ok((recipients, outcomes))
-    })?;
+    });
+    context.output.notices(client.take_notices())?;
+    let (recipients, outcomes) = sent?;
     if outcomes.is_empty() {
         return Err(Complaint::new(Class::RelayRefused, "the relay has no other agents").into());
     }

@@ -14,6 +14,7 @@ mod contacts;
 mod demo;
 mod docs;
 mod doctor;
+mod endings;
 mod envelopes;
 mod exchange;
 mod inbox;

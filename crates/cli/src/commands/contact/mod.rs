@@ -117,6 +117,9 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
             output.note(match added {
                 Added::New => "added and pinned",
                 Added::Renewed => "known already; the key card is newer than the one held",
+                Added::Succeeded => {
+                    "known already; this is its successor's card, so compare the safety number"
+                }
                 Added::Outdated => {
                     "known already; a newer key card is held, so this one is ignored"
                 }
@@ -188,7 +191,9 @@ fn add(
 ) -> Result<(Contact, Added)> {
     let Some(card) = peer::card(peer)? else {
         let mut client = context.client(profile, relay)?;
-        return crate::runtime::run(async { Ok(client.add_contact(peer, local).await?) });
+        let added = crate::runtime::run(async { Ok(client.add_contact(peer, local).await?) });
+        context.output.notices(client.take_notices())?;
+        return added;
     };
     let (_, secrets) = context.keystore(profile)?;
     let identity = secrets.unlock()?;
