@@ -283,3 +283,44 @@ fn create_private(path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Store, StoreError};
+
+    const COUNT: &str = "SELECT count(*) FROM relays";
+
+    fn add(store: &mut Store, url: &str) -> Result<(), StoreError> {
+        store.relay_row(url).map(|_| ())
+    }
+
+    #[test]
+    fn a_batch_is_written_as_a_whole_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.sqlite");
+        let mut store = Store::open(&path, None).unwrap();
+        let other = Store::open(&path, None).unwrap();
+        let seen = |store: &Store| -> i64 {
+            let counted = store.read(|db| db.query_row(COUNT, [], |row| row.get(0)));
+            counted.unwrap()
+        };
+        let written = store.batch(|store| {
+            add(store, "a")?;
+            add(store, "b")?;
+            assert_eq!((seen(store), seen(&other)), (2, 0));
+            Ok::<_, StoreError>(())
+        });
+        written.unwrap();
+        assert_eq!(seen(&other), 2);
+
+        let failed = store.batch(|store| {
+            add(store, "c")?;
+            Err::<(), _>(StoreError::AlreadyReceiving)
+        });
+        assert!(matches!(failed, Err(StoreError::AlreadyReceiving)));
+        assert_eq!(seen(&store), 2);
+        // And what is written after it lasts.
+        add(&mut store, "d").unwrap();
+        assert_eq!(seen(&other), 3);
+    }
+}

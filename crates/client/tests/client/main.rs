@@ -22,3 +22,4 @@ mod pairing;
 mod rotation;
 mod scene;
 mod trust_model;
+mod verification;
