@@ -94,7 +94,6 @@ fn destroying_old_keys_takes_a_second_word_and_what_was_not_received() {
     let rotate = ["rotate", "--now", "--destroy-old", "--json"];
     let output = sandbox.run("bob", &rotate).success();
     assert!(stderr(&output).contains("cannot be opened any more"));
-    // The one that was made before registering, without the relay's address, is there no more either.
     let shown = crate::support::lines(&output).remove(0);
     assert_eq!(shown["destroyed"], 1);
     let output = sandbox.run("bob", &["recv"]).code(9);
