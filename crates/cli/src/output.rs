@@ -164,6 +164,11 @@ impl Output {
         self.labelled(WARNING, "set aside:", text);
     }
 
+    /// Says that a message waits for the user's decision.
+    pub(crate) fn held(&self, text: &str) {
+        self.labelled(HINT, "held:", text);
+    }
+
     /// Says why the run failed; returns the exit code.
     pub(crate) fn failure(&self, failure: impl Into<Failure>) -> ExitCode {
         let failure = failure.into();

@@ -10,6 +10,7 @@ use crate::{
     endings::{self, Notice},
     error::Error,
     message::{Draft, Sent},
+    policy::Policy,
     refresh::Home,
     relay::Relay,
     require::Require,
@@ -44,6 +45,7 @@ pub struct Client {
     pub(crate) require: Require,
     /// What the user has to be told.
     pub(crate) notices: Vec<Notice>,
+    pub(crate) policy: Policy,
 }
 
 impl Client {
@@ -51,10 +53,11 @@ impl Client {
     /// one neither rotates its keys nor tells others of its key card.
     ///
     /// `name` is the one registered at `relay`, and `store` the file, in a
-    /// folder that only its owner may enter, where contacts and messages are kept.
+    /// folder that only its owner may enter, where contacts and messages are kept. The policy is read
+    /// from `policy.toml` beside it.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Store`] and [`Error::Policy`].
     pub fn new(
         name: &str,
         identity: Identity,
@@ -63,6 +66,7 @@ impl Client {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
         Ok(Self {
+            policy: Policy::beside(store)?,
             name: name.to_owned(),
             identity,
             former: Vec::new(),
@@ -86,6 +90,12 @@ impl Client {
     /// What came up about contacts' identities since this was last called.
     pub fn take_notices(&mut self) -> Vec<Notice> {
         std::mem::take(&mut self.notices)
+    }
+
+    /// What others may send, as it was read when the client was made.
+    #[must_use]
+    pub const fn policy(&self) -> &Policy {
+        &self.policy
     }
 
     /// The agent's public keys.

@@ -314,7 +314,8 @@ pub(crate) struct Pin<'a> {
 impl Pin<'_> {
     /// Pins them, on first use or because the fingerprint was named.
     pub(crate) fn store(&self, store: &mut Store, now: i64) -> Result<(), Error> {
-        if self.learned == Learned::FirstUse && !is_plain_name(self.name) {
+        let by_use = matches!(self.learned, Learned::FirstUse | Learned::FirstMessage);
+        if by_use && !is_plain_name(self.name) {
             return Err(Error::UnusualName {
                 name: crate::text::escaped(self.name).into_owned(),
             });

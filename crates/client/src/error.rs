@@ -9,8 +9,12 @@ use ctalk_core::{
 };
 
 use crate::{
-    backup::BackupError, keystore::KeystoreError, profile::ProfileError, relay::RelayError,
-    store::StoreError,
+    backup::BackupError,
+    keystore::KeystoreError,
+    policy::PolicyError,
+    profile::ProfileError,
+    relay::RelayError,
+    store::{EntryState, StoreError},
 };
 
 /// What kind of thing went wrong; the number is the command line's exit code.
@@ -133,6 +137,9 @@ pub enum Error {
     /// An export cannot be written or read.
     #[error(transparent)]
     Backup(#[from] BackupError),
+    /// The policy cannot be used.
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     /// The relay failed or refused.
     #[error(transparent)]
     Relay(#[from] RelayError),
@@ -333,6 +340,20 @@ pub enum Error {
         /// The id asked for.
         id: String,
     },
+    /// The message does not wait for the user's decision.
+    #[error("message {number} is {state}, not held")]
+    NotHeld {
+        /// Its number in the inbox.
+        number: i64,
+        /// Where it stands.
+        state: EntryState,
+    },
+    /// The message waits for the user's decision.
+    #[error("message {number} is held, and waits for a decision")]
+    Held {
+        /// Its number in the inbox.
+        number: i64,
+    },
     /// The message was not accepted.
     #[error("{detail}")]
     Message {
@@ -364,6 +385,7 @@ impl Error {
     pub const fn class(&self) -> Class {
         match self {
             Self::Profile(error) => error.class(),
+            Self::Policy(error) => error.class(),
             Self::Keystore(_)
             | Self::Store(
                 StoreError::Failed { .. }
@@ -408,9 +430,11 @@ impl Error {
             | Self::NameTaken { .. }
             | Self::UnusualName { .. }
             | Self::OtherFingerprint { .. } => Class::NotTrusted,
-            Self::Myself { .. } | Self::UnknownContact { .. } | Self::UnknownMessage { .. } => {
-                Class::Usage
-            }
+            Self::Myself { .. }
+            | Self::UnknownContact { .. }
+            | Self::UnknownMessage { .. }
+            | Self::NotHeld { .. }
+            | Self::Held { .. } => Class::Usage,
             Self::Message { reason, .. } => reason.class(),
         }
     }
@@ -420,6 +444,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Profile(error) => error.hint(),
+            Self::Policy(error) => error.hint(),
             Self::Keystore(error) => error.hint(),
             Self::Relay(error) => error.hint(),
             Self::Backup(error) => error.hint(),
@@ -492,6 +517,12 @@ impl Error {
             }
             Self::UnknownContact { .. } => Some("`ctalk contact list` shows them all".to_owned()),
             Self::UnknownMessage { .. } => Some("`ctalk inbox list` shows them all".to_owned()),
+            Self::Held { number } => Some(format!(
+                "ctalk inbox accept {number}, or ctalk inbox reject {number}"
+            )),
+            Self::NotHeld { .. } => {
+                Some("`ctalk inbox list --state held` shows what waits for a decision".to_owned())
+            }
             Self::NotText => {
                 Some("encode them first, for example with `base64 FILE | ctalk send …`".to_owned())
             }

@@ -18,6 +18,7 @@
 //!   end
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
+//! - [`Policy`], [`Rules`]: what others may send
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
@@ -45,6 +46,7 @@ mod error;
 mod message;
 mod own_ending;
 mod pairing;
+mod policy;
 mod profile;
 mod receive;
 mod refresh;
@@ -66,6 +68,7 @@ pub use error::{Class, Error};
 pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
 pub use own_ending::{Succeeded, revoke, succeed};
 pub use pairing::Pairing;
+pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
 pub use registration::{Admission, client, publish, register};

@@ -7,7 +7,10 @@ use ctalk_wire::MessageType;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::error::{Class, Error};
+use crate::{
+    error::{Class, Error},
+    store::EntryState,
+};
 
 /// What a message says.
 #[derive(Clone, Debug)]
@@ -324,11 +327,13 @@ pub enum Reason {
     Unverified,
     /// A message of a pairing that no open code was waiting for.
     Pairing,
+    /// The user's policy does not allow it, or wants a decision first.
+    Policy,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -343,6 +348,7 @@ impl Reason {
         Self::Blocked,
         Self::Unverified,
         Self::Pairing,
+        Self::Policy,
     ];
 
     /// The word used in JSON, output and the store.
@@ -363,6 +369,7 @@ impl Reason {
             Self::Blocked => "blocked",
             Self::Unverified => "unverified",
             Self::Pairing => "pairing",
+            Self::Policy => "policy",
         }
     }
 
@@ -377,7 +384,7 @@ impl Reason {
             Self::Malformed => Class::Malformed,
             Self::NotVerified | Self::Replayed => Class::NotVerified,
             Self::CannotOpen => Class::CannotOpen,
-            Self::Expired | Self::Blocked | Self::Pairing => Class::Refused,
+            Self::Expired | Self::Blocked | Self::Pairing | Self::Policy => Class::Refused,
             Self::UnknownSender
             | Self::Downgrade
             | Self::Ended
@@ -395,12 +402,14 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A message that was set aside just now.
+/// A message that was set aside just now, or is held for the user to decide on.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetAside {
     /// Its number in the local inbox.
     pub number: i64,
+    /// Where it stands now: held or quarantined.
+    pub state: EntryState,
     /// The relay's id.
     pub relay_id: Option<String>,
     /// Who sent it by the relay's word, where that can be read.

@@ -124,7 +124,8 @@ fn check_not_ended(profile: &Profile, identity: &Identity) -> Result<(), Error> 
 ///
 /// # Errors
 /// [`Error::Keygen`] and [`Error::Card`] when the stored identity is damaged, [`Error::Relay`] for a
-/// URL that cannot be used, [`Error::Store`]. A missing API key shows at the first call that needs it.
+/// URL that cannot be used, [`Error::Store`], [`Error::Policy`]. A missing API key shows at the first
+/// call that needs it.
 pub fn client(
     profile: &Profile,
     keystore: Keystore,

@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ctalk::{
     Error, Reason,
+    clock::{Clock, SystemClock},
     store::{Entry, EntryState, Store},
     text::escaped,
 };
@@ -13,15 +15,31 @@ use serde_json::value::RawValue;
 
 use crate::{args::RelayArg, context::Context, output::Output};
 
-/// Look after messages that were set aside
+/// Look after messages that are held or were set aside
 #[derive(clap::Subcommand)]
 pub(crate) enum Command {
-    /// List what is in the local inbox, with the reasons for what was set aside
-    List,
+    /// List what is in the local inbox, with the reasons for what is held or was set aside
+    List {
+        /// Only messages in this state [default: quarantined, held and new]
+        #[arg(long, value_name = "STATE", value_parser = state_parser())]
+        state: Option<EntryState>,
+    },
     /// Show a message as it was received, still sealed
     Show {
         /// Its number in the inbox, or the relay's id
         id: String,
+    },
+    /// Let the next `recv` hand over messages that the policy holds
+    Accept {
+        /// Their numbers in the inbox, or the relay's ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Delete messages that the policy holds, for good
+    Reject {
+        /// Their numbers in the inbox, or the relay's ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
     },
     /// Let the next `recv` try messages again
     Retry {
@@ -45,7 +63,7 @@ struct Shown<'a> {
     relay_id: Option<&'a str>,
     relay_from: Option<String>,
     ts: String,
-    state: &'static str,
+    state: EntryState,
     reason: Option<Reason>,
     detail: Option<&'a str>,
     /// The message as received.
@@ -64,7 +82,7 @@ struct Claimed {
 struct Changed<'a> {
     number: i64,
     relay_id: Option<&'a str>,
-    /// `new` or `dropped`.
+    /// `new`, `rejected` or `dropped`.
     state: &'static str,
 }
 
@@ -73,14 +91,32 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
     let profile = context.profile()?;
     let mut store = context.store(&profile, RelayArg { url: None })?;
     match command {
-        Command::List => list(&store, output)?,
+        Command::List { state } => list(&store, state, output)?,
         Command::Show { id } => {
             for entry in named(&store, &id)? {
                 show(&entry, output)?;
             }
         }
+        Command::Accept { ids } => {
+            for entry in all_held(&store, &ids)? {
+                store.accept(entry.number)?;
+                changed(&entry, EntryState::New.as_str(), output)?;
+            }
+        }
+        Command::Reject { ids } => {
+            for entry in all_held(&store, &ids)? {
+                store.reject(entry.number, SystemClock.now())?;
+                changed(&entry, "rejected", output)?;
+            }
+        }
         Command::Retry { ids } => {
-            for entry in all_named(&store, &ids)? {
+            let entries = all_named(&store, &ids)?;
+            let mut held = entries.iter();
+            if let Some(entry) = held.find(|entry| entry.state == EntryState::Held) {
+                let number = entry.number;
+                return Err(Error::Held { number }.into());
+            }
+            for entry in entries {
                 store.retry(entry.number)?;
                 changed(&entry, EntryState::New.as_str(), output)?;
             }
@@ -93,6 +129,15 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn state_parser() -> impl TypedValueParser<Value = EntryState> {
+    PossibleValuesParser::new(EntryState::ALL.map(EntryState::as_str)).try_map(|word| {
+        let mut states = EntryState::ALL.into_iter();
+        states
+            .find(|state| state.as_str() == word)
+            .ok_or("no state of a message")
+    })
 }
 
 fn named(store: &Store, id: &str) -> Result<Vec<Entry>> {
@@ -114,11 +159,25 @@ fn all_named(store: &Store, ids: &[String]) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
-fn list(store: &Store, output: &Output) -> Result<()> {
+/// All of them, or an error before anything is changed if one does not wait for a decision.
+fn all_held(store: &Store, ids: &[String]) -> Result<Vec<Entry>> {
+    let entries = all_named(store, ids)?;
+    match entries.iter().find(|entry| entry.state != EntryState::Held) {
+        None => Ok(entries),
+        Some(entry) => Err(Error::NotHeld {
+            number: entry.number,
+            state: entry.state,
+        }
+        .into()),
+    }
+}
+
+fn list(store: &Store, state: Option<EntryState>, output: &Output) -> Result<()> {
     let mut rows = vec![["NUMBER", "ID", "FROM", "REASON", "DETAIL"].map(str::to_owned)];
     let mut printed = Ok(());
-    for state in [EntryState::Quarantined, EntryState::New] {
-        store.each_entry(state, |entry| {
+    let default = [EntryState::Quarantined, EntryState::Held, EntryState::New];
+    for state in state.as_ref().map_or(&default[..], std::slice::from_ref) {
+        store.each_entry(*state, |entry| {
             let shown = Shown::new(&entry);
             if !output.is_json() {
                 rows.push(shown.row());
@@ -141,7 +200,11 @@ impl Shown<'_> {
             self.number.to_string(),
             text(self.relay_id),
             text(self.relay_from.as_deref()),
-            self.reason.map_or(self.state, Reason::as_str).to_owned(),
+            match self.reason {
+                Some(reason) if self.state != EntryState::Held => reason.as_str(),
+                _ => self.state.as_str(),
+            }
+            .to_owned(),
             text(self.detail),
         ]
     }
@@ -164,7 +227,7 @@ fn show(entry: &Entry, output: &Output) -> Result<()> {
         row("id", shown.relay_id),
         row("from", shown.relay_from.as_deref()),
         row("time", Some(&shown.ts)),
-        row("state", Some(shown.state)),
+        row("state", Some(shown.state.as_str())),
         row("reason", shown.reason.map(Reason::as_str)),
         row("detail", shown.detail),
     ])?;
@@ -199,7 +262,7 @@ impl<'a> Shown<'a> {
             relay_id: entry.relay_id.as_deref(),
             relay_from: claimed.map(|claimed| claimed.from),
             ts: super::time(entry.sent_at),
-            state: entry.state.as_str(),
+            state: entry.state,
             reason: entry.reason,
             detail: entry.detail.as_deref(),
             message: None,

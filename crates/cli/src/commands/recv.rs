@@ -14,6 +14,7 @@ use clap::value_parser;
 use ctalk::{
     Class, Client, Content, Error, Filter, Next, Received, Receiving, SetAside, Trust,
     relay::RelayError,
+    store::EntryState,
     text::{distinct, escaped},
 };
 use serde_json::value::{RawValue, to_raw_value};
@@ -243,13 +244,23 @@ impl Printer<'_> {
     }
 
     fn report(&mut self, aside: &SetAside) {
-        self.set_aside = true;
         let from = distinct(
             aside
                 .relay_from
                 .as_deref()
                 .unwrap_or("an unreadable sender"),
         );
+        if aside.state == EntryState::Held {
+            self.output.held(&format!("{from}: {}", aside.detail));
+            if aside.number != 0 {
+                let number = aside.number;
+                self.output.hint(&format!(
+                    "ctalk inbox show {number}, then accept {number} or reject {number}"
+                ));
+            }
+            return;
+        }
+        self.set_aside = true;
         self.output
             .set_aside(&format!("{from}: {}: {}", aside.reason, aside.detail));
     }

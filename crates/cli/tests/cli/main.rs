@@ -22,6 +22,7 @@ mod key_stores;
 mod keyring;
 mod pairing;
 mod passwd;
+mod policy;
 mod processes;
 mod progress;
 mod rotation;

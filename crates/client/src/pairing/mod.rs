@@ -23,9 +23,9 @@ use crate::{
     directory::Directory,
     error::{Class, Error},
     message::Reason,
-    receive::{REMEMBERED, has_usable_sender},
+    receive::has_usable_sender,
     relay::{Body, Destination, Incoming, Outgoing},
-    store::Contact,
+    store::{Contact, EntryState, REMEMBERED},
 };
 
 /// How long a code is good for at most, and how long the relay may keep a message of a pairing.
@@ -169,16 +169,22 @@ impl Pairing {
                 Ok(message) if self.state.awaits(&message) => message,
                 Ok(_) => {
                     let detail = "no pairing waited for this message";
-                    client
-                        .store
-                        .set_aside(entry.number, Reason::Pairing, detail)?;
+                    client.store.put_away(
+                        entry.number,
+                        EntryState::Quarantined,
+                        Reason::Pairing,
+                        detail,
+                    )?;
                     continue;
                 }
                 Err(error) => {
                     let detail = error.to_string();
-                    client
-                        .store
-                        .set_aside(entry.number, Reason::Pairing, &detail)?;
+                    client.store.put_away(
+                        entry.number,
+                        EntryState::Quarantined,
+                        Reason::Pairing,
+                        &detail,
+                    )?;
                     continue;
                 }
             };
@@ -204,9 +210,12 @@ impl Pairing {
             place = entry.number;
             if read(client, &entry.raw).is_some() {
                 let detail = "it came before the pairing began";
-                client
-                    .store
-                    .set_aside(entry.number, Reason::Pairing, detail)?;
+                client.store.put_away(
+                    entry.number,
+                    EntryState::Quarantined,
+                    Reason::Pairing,
+                    detail,
+                )?;
             }
         }
         Ok(Self {

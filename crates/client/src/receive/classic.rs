@@ -6,16 +6,15 @@ use ctalk_core::{
     },
     trust::{self, Standing},
 };
-use serde_json::value::RawValue;
 
 use super::{
-    REMEMBERED,
+    enforce::Valid,
     judge::{Delivered, Judge, Refusal, Sender, Verdict},
 };
 use crate::{
     error::Error,
     message::{Content, Format, Reason, Received, Trust},
-    store::{Contact, Entry, Mark, Store},
+    store::{Contact, Entry, Mark, REMEMBERED, Store},
 };
 
 impl Judge<'_> {
@@ -52,6 +51,9 @@ impl Judge<'_> {
                 return Err(self.explain(&sender, Reason::CannotOpen, error).await);
             }
         };
+        let claims = opened.claims().clone();
+        let payload = Content::from_classic(opened.into_payload());
+        let quota = self.enforce(Some(&sender), &valid(&claims, &payload))?;
         let (name, trust, pinned_now) = match &sender {
             Sender::Pinned(contact) => (contact.name.clone(), self.trust(Some(contact))?, false),
             Sender::Offered(offer) => {
@@ -66,11 +68,11 @@ impl Judge<'_> {
             }
         };
         let by = (name, sender.keys().fingerprint().to_hex());
-        let claims = opened.claims().clone();
         Ok(Verdict::Deliver(Box::new(Delivered {
-            message: received(self.entry, claims, Some(by), trust, opened.into_payload()),
+            message: received(self.entry, claims, Some(by), trust, payload),
             mark,
             pinned_now,
+            quota,
         })))
     }
 
@@ -116,10 +118,13 @@ impl Judge<'_> {
         };
         self.require_trust(trust)?;
         let claims = message.claims().clone();
+        let payload = Content::from_classic(message.into_payload());
+        let quota = self.enforce(None, &valid(&claims, &payload))?;
         Ok(Verdict::Deliver(Box::new(Delivered {
-            message: received(self.entry, claims, None, trust, message.into_payload()),
+            message: received(self.entry, claims, None, trust, payload),
             mark,
             pinned_now: false,
+            quota,
         })))
     }
 
@@ -181,15 +186,23 @@ pub struct VerifiedSender {
     pub claims: Claims,
 }
 
+fn valid<'a>(claims: &'a Claims, payload: &Content) -> Valid<'a> {
+    Valid {
+        message_type: &claims.message_type,
+        topic: claims.topic.as_deref(),
+        correlation_id: claims.correlation_id.as_deref(),
+        size: payload.as_bytes().len(),
+    }
+}
+
 fn received(
     entry: &Entry,
     claims: Claims,
     by: Option<(String, String)>,
     trust: Trust,
-    payload: Box<RawValue>,
+    payload: Content,
 ) -> Received {
     let (from, fingerprint) = by.unzip();
-    let payload = Content::from_classic(payload);
     Received {
         id: claims.id,
         relay_id: entry.relay_id.clone(),

@@ -6,7 +6,7 @@ use ctalk_core::{
     trust::{self, Standing},
 };
 
-use super::{Receiving, Snapshot};
+use super::{Receiving, Snapshot, enforce::Quota};
 use crate::{
     client::Client,
     contacts,
@@ -196,7 +196,11 @@ impl Judge<'_> {
             address: &offer.name,
             keys: &offer.keys,
             card: card.filter(|card| self.may_use(&offer.name, card)),
-            learned: Learned::FirstUse,
+            learned: if self.entry.is_accepted {
+                Learned::FirstUse
+            } else {
+                Learned::FirstMessage
+            },
         };
         match pin.store(&mut self.client.store, self.client.clock.now()) {
             Err(error @ Error::NameTaken { .. }) => {
@@ -337,12 +341,15 @@ pub(super) struct Delivered {
     pub(super) message: Received,
     pub(super) mark: Mark,
     pub(super) pinned_now: bool,
+    pub(super) quota: Option<Quota>,
 }
 
 /// Why there is no message to deliver.
 pub(super) enum Refusal {
     /// This message is at fault.
     Message(Reason, String),
+    /// The message is valid, and the policy wants the user to decide.
+    Held(String),
     /// The relay could not be asked; nothing is said about the message.
     Relay(RelayError),
     /// This machine is at fault, and the run cannot go on.

@@ -1,10 +1,12 @@
 //! Receiving: each stored message by itself goes through parse, verify, trust, open.
 //!
-//! A message that fails is set aside with its reason and hides none of its neighbours. What fails
-//! because the relay cannot be asked right now stays new, and the relay's error is reported once
-//! all others were handed over.
+//! A message that fails, or that the policy does not allow, is set aside with its reason and hides
+//! none of its neighbours; one that the policy wants a decision on is held. What fails because the
+//! relay cannot be asked right now stays new, and the relay's error is reported once all others were
+//! handed over.
 
 mod classic;
+mod enforce;
 mod judge;
 mod native;
 
@@ -21,12 +23,8 @@ use crate::{
     error::Error,
     message::{Reason, Received, SetAside},
     relay::{Delivery, Incoming, RelayError},
-    store::{Entry, EntryState, Mark, Message},
+    store::{CountKey, Entry, EntryState, Mark, Message, REMEMBERED},
 };
-
-/// How long a handled message in ClawTalk's format is remembered, in milliseconds: 90 days, the
-/// longest that a relay keeps one. An envelope says itself how long it has to be.
-pub(crate) const REMEMBERED: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// Which messages are wanted. What does not match stays in the inbox.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +60,7 @@ pub enum Next {
     /// A message that nobody signed, or that was not even sealed: anybody on the way may have made
     /// it. Handle it as such, then commit it.
     Unauthenticated(Box<Handover>),
-    /// A message was set aside.
+    /// A message was set aside, or is held.
     SetAside(SetAside),
 }
 
@@ -87,6 +85,8 @@ pub struct Receiving {
     directory: Snapshot,
     /// What was handed over and is not committed yet: another copy of it is a repetition.
     in_hand: HashMap<Message, InHand>,
+    /// What a peek counted for the policy's limits.
+    shown: Vec<CountKey>,
     /// Why messages were left new in this run.
     failure: Option<RelayError>,
     _lock: Option<File>,
@@ -122,6 +122,7 @@ impl Receiving {
             place: None,
             directory: Snapshot::NotAsked,
             in_hand: HashMap::new(),
+            shown: Vec::new(),
             failure: None,
             _lock: lock,
         }
@@ -171,6 +172,16 @@ impl Client {
                         .filter
                         .wants_topic(delivered.message.topic.as_ref()) => {}
                 Ok(Verdict::Deliver(delivered)) => {
+                    if let Some(quota) = &delivered.quota
+                        && let Err(violation) = quota.take(self, &entry)?
+                    {
+                        let refused = (Reason::Policy, violation.to_string());
+                        return Ok(Some(self.put_away(
+                            &entry,
+                            EntryState::Quarantined,
+                            refused,
+                        )?));
+                    }
                     let in_hand = InHand {
                         number: entry.number,
                         mark: delivered.mark,
@@ -202,14 +213,25 @@ impl Client {
                     // Not reported: anybody can send one, and there is nothing to do about it.
                     if !self.store.is_pairing()? {
                         let detail = "no pairing code was open";
-                        self.store
-                            .set_aside(entry.number, Reason::Pairing, detail)?;
+                        self.store.put_away(
+                            entry.number,
+                            EntryState::Quarantined,
+                            Reason::Pairing,
+                            detail,
+                        )?;
                     }
                 }
                 Err(Refusal::Message(reason, detail)) => {
-                    self.store.set_aside(entry.number, reason, &detail)?;
-                    let aside = self.set_aside(&entry, reason, detail);
-                    return Ok(Some(Next::SetAside(aside)));
+                    let refused = (reason, detail);
+                    return Ok(Some(self.put_away(
+                        &entry,
+                        EntryState::Quarantined,
+                        refused,
+                    )?));
+                }
+                Err(Refusal::Held(detail)) => {
+                    let held = (Reason::Policy, detail);
+                    return Ok(Some(self.put_away(&entry, EntryState::Held, held)?));
                 }
                 Err(Refusal::Relay(error)) => receiving.failure = Some(error),
                 Err(Refusal::Local(error)) => return Err(error),
@@ -262,17 +284,36 @@ impl Client {
                 may_pin: false,
             };
             match judge.judge(message).await {
-                Ok(Verdict::Deliver(delivered)) => {
-                    if receiving
+                Ok(Verdict::Deliver(delivered))
+                    if !receiving
                         .filter
-                        .wants_topic(delivered.message.topic.as_ref())
-                    {
-                        messages.push(Ok(delivered.message));
-                    }
+                        .wants_topic(delivered.message.topic.as_ref()) => {}
+                Ok(Verdict::Deliver(delivered)) => {
+                    let counted = match delivered.quota {
+                        Some(quota) => quota.would_take(self, &mut receiving.shown)?,
+                        None => Ok(()),
+                    };
+                    messages.push(match counted {
+                        Ok(()) => Ok(delivered.message),
+                        Err(violation) => Err(self.set_aside(
+                            &entry,
+                            EntryState::Quarantined,
+                            (Reason::Policy, violation.to_string()),
+                        )),
+                    });
                 }
                 Ok(Verdict::HandledBefore | Verdict::Absorbed(_) | Verdict::Pairing) => {}
                 Err(Refusal::Message(reason, detail)) => {
-                    messages.push(Err(self.set_aside(&entry, reason, detail)));
+                    let refused = (reason, detail);
+                    messages.push(Err(self.set_aside(
+                        &entry,
+                        EntryState::Quarantined,
+                        refused,
+                    )));
+                }
+                Err(Refusal::Held(detail)) => {
+                    let held = (Reason::Policy, detail);
+                    messages.push(Err(self.set_aside(&entry, EntryState::Held, held)));
                 }
                 Err(Refusal::Relay(error)) => return Err(Error::Relay(error)),
                 Err(Refusal::Local(error)) => return Err(error),
@@ -284,10 +325,28 @@ impl Client {
         })
     }
 
-    fn set_aside(&self, entry: &Entry, reason: Reason, detail: String) -> SetAside {
+    /// Records that a message is held or set aside.
+    fn put_away(
+        &mut self,
+        entry: &Entry,
+        state: EntryState,
+        (reason, detail): (Reason, String),
+    ) -> Result<Next, Error> {
+        self.store.put_away(entry.number, state, reason, &detail)?;
+        let aside = self.set_aside(entry, state, (reason, detail));
+        Ok(Next::SetAside(aside))
+    }
+
+    fn set_aside(
+        &self,
+        entry: &Entry,
+        state: EntryState,
+        (reason, detail): (Reason, String),
+    ) -> SetAside {
         let message = self.relay.read(&entry.raw).ok();
         SetAside {
             number: entry.number,
+            state,
             relay_id: entry.relay_id.clone(),
             relay_from: message.map(|message| message.claims().from.clone()),
             reason,
@@ -306,5 +365,7 @@ fn unstored(delivery: Delivery, now: i64) -> Entry {
         reason: None,
         detail: None,
         raw: delivery.raw.into_vec(),
+        is_accepted: false,
+        is_counted: false,
     }
 }

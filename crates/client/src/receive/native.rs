@@ -8,7 +8,10 @@ use ctalk_core::{
     envelope::{self, Envelope, Failure, Kind, OpenError},
 };
 
-use super::judge::{Delivered, Judge, Refusal, Sender, Verdict};
+use super::{
+    enforce::Valid,
+    judge::{Delivered, Judge, Refusal, Sender, Verdict},
+};
 use crate::{
     client::timestamp,
     contacts, endings,
@@ -81,20 +84,34 @@ impl Judge<'_> {
             return Ok(Verdict::Absorbed(mark));
         }
         let sender = sender?;
-        if let (Kind::Card, Sender::Offered(_)) = (opened.metadata.kind, &sender) {
+        if opened.metadata.kind == Kind::Card {
             // Nobody is pinned for a card alone.
+            if let (Sender::Pinned(contact), Some(card), true) =
+                (&sender, &opened.metadata.card, self.may_pin)
+            {
+                let _ = contacts::renew(self.client, contact, card);
+            }
             return Ok(Verdict::Absorbed(mark));
         }
-        if let Sender::Offered(_) = &sender {
+        if let Sender::Offered(offer) = &sender {
             // Before a stranger is pinned for a message that is refused.
             self.trust(None)?;
+            if self.may_pin {
+                self.check_first_contact(offer).await?;
+            }
         }
+        let valid = Valid {
+            message_type: opened.metadata.kind.as_str(),
+            topic: opened.metadata.topic.as_deref(),
+            correlation_id: opened.metadata.correlation_id.as_deref(),
+            size: opened.payload.len(),
+        };
+        let quota = self.enforce(Some(&sender), &valid)?;
         let card = opened.metadata.card.as_ref();
         let (contact, pinned_now) = match sender {
             Sender::Pinned(contact) => (Some(*contact), false),
             Sender::Offered(_) if !self.may_pin => (None, false),
             Sender::Offered(offer) => {
-                self.check_first_contact(&offer).await?;
                 // A card with other classic keys than the relay shows is not taken over.
                 let card = card.filter(|card| *card.public_keys() == offer.keys);
                 self.pin(&offer, offer.card.as_ref().or(card))?;
@@ -104,9 +121,6 @@ impl Judge<'_> {
         if let (Some(contact), Some(card), true) = (&contact, card, self.may_pin) {
             // The message stands for itself; a card in it that is out of order changes nothing.
             let _ = contacts::renew(self.client, contact, card);
-        }
-        if opened.metadata.kind == Kind::Card {
-            return Ok(Verdict::Absorbed(mark));
         }
         let trust = self.trust(contact.as_ref())?;
         let payload = Content::from_native(&opened.metadata.content_type, opened.payload);
@@ -140,6 +154,7 @@ impl Judge<'_> {
             message,
             mark,
             pinned_now,
+            quota,
         })))
     }
 

@@ -50,6 +50,8 @@ impl Contact {
 pub enum Learned {
     /// The relay showed them when they were first needed.
     FirstUse,
+    /// The same, and what needed them was a message that came unasked.
+    FirstMessage,
     /// The user added their card.
     Card,
     /// The user named their fingerprint.
@@ -68,6 +70,7 @@ impl Learned {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FirstUse => "first-use",
+            Self::FirstMessage => "first-message",
             Self::Card => "card",
             Self::Accepted => "accepted",
             Self::Paired => "paired",
@@ -79,6 +82,7 @@ impl Learned {
     fn from_text(text: &str) -> Option<Self> {
         [
             Self::FirstUse,
+            Self::FirstMessage,
             Self::Card,
             Self::Accepted,
             Self::Paired,
@@ -472,12 +476,17 @@ pub(super) fn replace_keys(
         params![contact.id, now],
     )?;
     insert_keys(transaction, contact.id, new.keys, now)?;
+    // Whoever wrote first stays that to the policy, whatever keys it hands itself over to.
+    let learned = match (contact.learned, new.learned) {
+        (Learned::FirstMessage, Learned::Succession) => Learned::FirstMessage,
+        (_, learned) => learned,
+    };
     transaction.execute(
         "UPDATE contacts SET learned = ?2, standing = ?3, card = ?4, refreshed = NULL, told = NULL
          WHERE id = ?1",
         params![
             contact.id,
-            new.learned.as_str(),
+            learned.as_str(),
             new.standing.as_str(),
             new.card.map(Card::as_bytes)
         ],

@@ -4,10 +4,15 @@ use core::fmt;
 
 use ctalk_core::classic::SeenKey;
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{Store, StoreError, Transaction};
 use crate::{message::Reason, relay::Delivery};
+
+/// How long a handled message in ClawTalk's format is remembered, in milliseconds: 90 days, the
+/// longest that a relay keeps one. An envelope says itself how long it has to be.
+pub(crate) const REMEMBERED: i64 = 90 * 24 * 60 * 60 * 1000;
 
 /// Proof that deliveries are durably in the inbox; only the store makes it.
 #[derive(Debug)]
@@ -44,21 +49,44 @@ impl Stored {
 }
 
 /// Where an inbox entry stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum EntryState {
     /// Not handled yet.
     New,
+    /// In a handler's hands.
+    Running,
+    /// Handled, or rejected; its bytes are gone.
+    Done,
+    /// The handler gave up.
+    Dead,
+    /// Valid, but the policy wants the user to decide.
+    Held,
     /// Set aside with a reason.
     Quarantined,
 }
 
 impl EntryState {
+    /// Every state.
+    pub const ALL: [Self; 6] = [
+        Self::New,
+        Self::Running,
+        Self::Done,
+        Self::Dead,
+        Self::Held,
+        Self::Quarantined,
+    ];
+
     /// The state as shown and stored.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::New => "new",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Held => "held",
             Self::Quarantined => "quarantined",
         }
     }
@@ -89,6 +117,10 @@ pub struct Entry {
     pub detail: Option<String>,
     /// The bytes as received.
     pub raw: Vec<u8>,
+    /// Whether the user wants it handed over whatever the policy says.
+    pub(crate) is_accepted: bool,
+    /// Whether it was counted for the policy's limits before.
+    pub(crate) is_counted: bool,
 }
 
 /// What tells a message from the same one delivered again.
@@ -149,7 +181,8 @@ pub enum SeenBefore {
 }
 
 const ENTRY: &str =
-    "SELECT number, relay_id, sent_at, state, reason, detail, raw, stored_at FROM inbox";
+    "SELECT number, relay_id, sent_at, state, reason, detail, raw, stored_at, accepted, counted
+     FROM inbox";
 
 impl Store {
     /// Stores deliveries as they came. What the inbox holds or has handled is not stored again.
@@ -328,23 +361,56 @@ impl Store {
         self.write(|transaction| finish(transaction, number, expires).map(|_| ()))
     }
 
-    /// Sets a message aside.
+    /// Sets a message aside, or holds it.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn set_aside(
+    pub(crate) fn put_away(
         &mut self,
         number: i64,
+        state: EntryState,
         reason: Reason,
         detail: &str,
     ) -> Result<(), StoreError> {
         self.write(|transaction| {
             transaction.execute(
-                "UPDATE inbox SET state = 'quarantined', reason = ?2, detail = ?3
+                "UPDATE inbox SET state = ?2, reason = ?3, detail = ?4
                  WHERE number = ?1 AND state = 'new'",
-                params![number, reason.as_str(), detail],
+                params![number, state.as_str(), reason.as_str(), detail],
             )?;
             Ok(())
+        })
+    }
+
+    /// Makes a held message new, to be handed over whatever the policy says; false when it is not
+    /// held.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn accept(&mut self, number: i64) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let accepted = transaction.execute(
+                "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL, accepted = 1
+                 WHERE number = ?1 AND state = 'held'",
+                [number],
+            )?;
+            Ok(accepted == 1)
+        })
+    }
+
+    /// Ends a held message unhandled and drops its bytes, so that it does not come back when it is
+    /// delivered again; false when it is not held.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub fn reject(&mut self, number: i64, now: i64) -> Result<bool, StoreError> {
+        self.write(|transaction| {
+            let rejected = transaction.execute(
+                "UPDATE inbox SET state = 'done', raw = x'', expires = ?2
+                 WHERE number = ?1 AND state = 'held'",
+                params![number, now.saturating_add(REMEMBERED)],
+            )?;
+            Ok(rejected == 1)
         })
     }
 
@@ -421,14 +487,15 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         number: row.get(0)?,
         relay_id: row.get(1)?,
         sent_at: row.get(2)?,
-        state: if state == EntryState::New.as_str() {
-            EntryState::New
-        } else {
-            EntryState::Quarantined
-        },
+        state: EntryState::ALL
+            .into_iter()
+            .find(|known| known.as_str() == state)
+            .unwrap_or(EntryState::Quarantined),
         reason: reason.as_deref().and_then(Reason::from_text),
         detail: row.get(5)?,
         raw: row.get(6)?,
         stored_at: row.get(7)?,
+        is_accepted: row.get(8)?,
+        is_counted: row.get(9)?,
     })
 }

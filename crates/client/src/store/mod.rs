@@ -6,8 +6,9 @@
 //! - `backup`: what of it moves to another machine
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
 //! - `cards`: the key cards that contacts had
+//! - `counts`: how much senders handed over, for the policy's limits
 //! - `endings`: which identities ended, and who took their place
-//! - `inbox`: what was fetched and not handled yet, or set aside
+//! - `inbox`: what was fetched and not handled yet, held or set aside
 //! - `integrity`: whether the file is damaged
 //! - `lock`: what only one process at a time does
 //! - `own_card`: who was given the own key card
@@ -16,6 +17,7 @@
 mod backup;
 mod cards;
 mod contacts;
+mod counts;
 mod endings;
 mod inbox;
 mod integrity;
@@ -45,6 +47,7 @@ pub use self::{
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
     integrity::Integrity,
 };
+pub(crate) use self::{counts::CountKey, inbox::REMEMBERED};
 
 /// How long one process waits for another one's write.
 const BUSY: Duration = Duration::from_secs(10);

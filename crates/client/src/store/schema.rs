@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -131,6 +131,30 @@ const MIGRATIONS: [&str; 5] = [
     -- contact was last sent.
     ALTER TABLE relays ADD COLUMN published BLOB CHECK (length(published) = 8);
     ALTER TABLE contacts ADD COLUMN told BLOB CHECK (length(told) = 8);
+",
+    "
+    -- What the user accepted is handed over whatever the policy says; what was counted for the policy
+    -- is not counted again when it is handed over again.
+    ALTER TABLE inbox ADD COLUMN accepted INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE inbox ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+
+    -- What a sender, by its signing key, handed over in the minute that began at that time.
+    CREATE TABLE minutes (
+        sender  BLOB PRIMARY KEY,
+        began   INTEGER NOT NULL,
+        handed  INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX minutes_by_age ON minutes (began);
+
+    -- What a sender handed over in a conversation, which is known by the SHA-256 of its id.
+    CREATE TABLE conversations (
+        sender  BLOB NOT NULL,
+        id      BLOB NOT NULL CHECK (length(id) = 32),
+        turns   INTEGER NOT NULL,
+        last    INTEGER NOT NULL,
+        PRIMARY KEY (sender, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX conversations_by_age ON conversations (last);
 ",
 ];
 

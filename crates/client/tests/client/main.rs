@@ -19,6 +19,7 @@ mod lying_relay;
 mod native;
 mod other_relays;
 mod pairing;
+mod policy;
 mod rotation;
 mod scene;
 mod trust_model;
