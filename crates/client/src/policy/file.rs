@@ -124,12 +124,15 @@ fn end_of(date: &str) -> Option<Timestamp> {
 
 /// Reads a policy, or says what is wrong with it, with its line.
 pub(super) fn read(text: &str) -> Result<Policy, String> {
-    let file: PolicyFile = toml::from_str(text).map_err(|error| error.to_string())?;
     let at = |offset: usize, why: &dyn fmt::Display| {
         let before = text.bytes().take(offset);
         let line = 1 + before.filter(|byte| *byte == b'\n').count();
         format!("line {line}: {why}")
     };
+    let file: PolicyFile = toml::from_str(text).map_err(|error| match error.span() {
+        Some(span) => at(span.start, &error.message()),
+        None => error.message().to_owned(),
+    })?;
     let strangers = match (&file.strangers, file.allow_list) {
         (Some(word), true) if word.get_ref().0 == Strangers::Accept => {
             let why = "`strangers = \"accept\"` contradicts `allow-list = true`";

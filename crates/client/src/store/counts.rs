@@ -95,7 +95,7 @@ impl Store {
         })
     }
 
-    /// Counts a message that is about to be handed over, once.
+    /// Counts a message that is about to be handed over and was not counted before.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; then it is not counted, and must not be handed over.
@@ -106,12 +106,9 @@ impl Store {
         now: i64,
     ) -> Result<(), StoreError> {
         self.write(|transaction| {
-            let counted = transaction
-                .prepare_cached("UPDATE inbox SET counted = 1 WHERE number = ?1 AND counted = 0")?
+            transaction
+                .prepare_cached("UPDATE inbox SET counted = 1 WHERE number = ?1")?
                 .execute([number])?;
-            if counted == 0 {
-                return Ok(());
-            }
             let ended = now.saturating_sub(MINUTE);
             transaction
                 .prepare_cached(

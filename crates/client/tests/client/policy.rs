@@ -4,8 +4,9 @@ use std::{fs, time::Duration};
 
 use ctalk::{
     Class, Client, Draft, Error, Filter, Reason, Rules, SetAside,
+    clock::Clock,
     core::trust::Standing,
-    store::{EntryState, Learned},
+    store::{EntryState, Learned, NewKeys},
     wire::MessageType,
 };
 use serde_json::json;
@@ -233,6 +234,24 @@ async fn nobody_gets_more_than_a_stranger_by_writing() {
     assert_eq!(scene.handed(&long, "`max-size` of [stranger]").await, 0);
     scene.bob.verify("alice");
     assert_eq!(scene.handed(&long, "").await, 1);
+}
+
+#[tokio::test]
+async fn nobody_gets_more_than_a_stranger_by_handing_its_identity_over() {
+    let mut scene = Scene::with_policy("[stranger]\nmax-size = 3").await;
+    assert_eq!(scene.handed(&[text_draft("hey")], "").await, 1);
+    let contact = scene.bob.contact("alice").unwrap();
+    let keys = NewKeys {
+        keys: &contact.keys,
+        card: contact.card.as_ref(),
+        learned: Learned::Succession,
+        standing: contact.standing,
+    };
+    let now = scene.clock.now();
+    let store = scene.bob.agent.client.store_mut();
+    store.replace_keys(&contact, &keys, now).unwrap();
+    let long = [text_draft("long")];
+    assert_eq!(scene.handed(&long, "`max-size` of [stranger]").await, 0);
 }
 
 #[tokio::test]
@@ -584,6 +603,6 @@ async fn a_policy_that_cannot_be_read_stops_everything_and_names_its_line() {
     assert!(open().is_ok());
 }
 
-fn clock() -> std::sync::Arc<dyn ctalk::clock::Clock> {
+fn clock() -> std::sync::Arc<dyn Clock> {
     std::sync::Arc::new(ctalk::clock::SystemClock)
 }
