@@ -47,7 +47,10 @@ pub use self::{
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
     integrity::Integrity,
 };
-pub(crate) use self::{counts::CountKey, inbox::REMEMBERED};
+pub(crate) use self::{
+    counts::CountKey,
+    inbox::{Message, REMEMBERED},
+};
 
 /// How long one process waits for another one's write.
 const BUSY: Duration = Duration::from_secs(10);

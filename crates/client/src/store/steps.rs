@@ -8,7 +8,7 @@ use std::sync::{
 use ctalk_core::{Card, CardStatement, Identity, Timestamp, XWingSecret, trust::Standing};
 use tempfile::TempDir;
 
-use super::{Learned, Mark, NewContact, Store, StoreError};
+use super::{CountKey, EntryState, Learned, Mark, NewContact, Store, StoreError};
 use crate::{message::Reason, relay::Delivery};
 
 const NOW: i64 = 1_800_000_000_000;
@@ -40,7 +40,10 @@ impl Filled {
                 let (handled, aside) = (stored("handled"), stored("aside"));
                 stored("waits");
                 assert!(store.commit(handled, &mark(card), None, NOW).unwrap());
-                store.set_aside(aside, Reason::Malformed, "").unwrap();
+                store
+                    .put_away(aside, EntryState::Quarantined, Reason::Malformed, "")
+                    .unwrap();
+                store.count(handled, &count_key(card), NOW).unwrap();
             }
             Ok::<_, StoreError>(())
         });
@@ -109,6 +112,27 @@ impl Filled {
         done("admit");
         assert!(store.commit(entry.number, &mark(other), None, NOW).unwrap());
         done("commit");
+        let counted = store.counts(&count_key(held), NOW).unwrap();
+        assert_eq!((counted.handed, counted.turns), (1, Some(1)));
+        done("counts");
+        let waiting = store.next_new(None).unwrap().unwrap().number;
+        done("next_new again");
+        store.count(waiting, &count_key(other), NOW).unwrap();
+        done("count");
+        store.set_minute_back(&count_key(held), NOW - 1).unwrap();
+        done("set_minute_back");
+        store
+            .put_away(waiting, EntryState::Held, Reason::Policy, "")
+            .unwrap();
+        done("put_away");
+        assert!(store.accept(waiting).unwrap());
+        done("accept");
+        store
+            .put_away(waiting, EntryState::Held, Reason::Policy, "")
+            .unwrap();
+        done("put_away again");
+        assert!(store.reject(waiting, NOW).unwrap());
+        done("reject");
         let aside = store.entries_named("aside-3").unwrap().remove(0);
         store.retry(aside.number).unwrap();
         done("retry");
@@ -127,6 +151,10 @@ fn new<'a>(name: &'a str, card: &'a Card) -> NewContact<'a> {
         learned: Learned::Card,
         standing: Standing::Pinned,
     }
+}
+
+fn count_key(card: &Card) -> CountKey {
+    CountKey::new(card.signing_key().as_bytes(), Some("conversation"))
 }
 
 fn card() -> Card {
