@@ -47,10 +47,7 @@ pub use self::{
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
     integrity::Integrity,
 };
-pub(crate) use self::{
-    counts::CountKey,
-    inbox::{Message, REMEMBERED},
-};
+pub(crate) use self::{counts::CountKey, inbox::REMEMBERED};
 
 /// How long one process waits for another one's write.
 const BUSY: Duration = Duration::from_secs(10);
