@@ -39,15 +39,17 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
-pub(crate) use self::backup::{Dump, Unrestored};
-pub(crate) use self::inbox::Message;
+pub(crate) use self::{
+    backup::{Dump, Unrestored},
+    counts::CountKey,
+    inbox::{Message, REMEMBERED},
+};
 pub use self::{
     cards::HeldCard,
     contacts::{Contact, Holder, Learned, NewContact, NewKeys},
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
     integrity::Integrity,
 };
-pub(crate) use self::{counts::CountKey, inbox::REMEMBERED};
 
 /// How long one process waits for another one's write.
 const BUSY: Duration = Duration::from_secs(10);

@@ -37,8 +37,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 7] = [
+    const ALL: [Self; 7] = [
         Self::Request,
         Self::Response,
         Self::Notification,
