@@ -386,6 +386,7 @@ fn a_trailing_byte_is_refused() {
         "{error:?}"
     );
 
+    let (_dir, folder) = fresh();
     put(&folder, "keys.plain.json", &[SMALL_JSON, b"{}"].concat());
     let error = open(&folder, Kind::Plain).unwrap_err();
     assert!(matches!(error, KeystoreError::Damaged { .. }), "{error:?}");
@@ -455,7 +456,6 @@ fn a_newer_version_is_told_from_damage() {
 
 #[test]
 fn what_is_not_the_json_of_a_key_store_is_damaged() {
-    let (_dir, folder) = fresh();
     for json in [
         &b""[..],
         b"{}",
@@ -466,9 +466,12 @@ fn what_is_not_the_json_of_a_key_store_is_damaged() {
         br#"{"version":1,"identity":{},"apiKeys":{"a":1}}"#,
         br#"{"version":1,"identity":{},"apiKeys":{},"more":1}"#,
     ] {
-        put(&folder, "keys.plain.json", json);
-        put(&folder, "keys.sealed", &sealed_by_hand(8 * MIB, 1, 1, json));
-        for kind in [Kind::File, Kind::Plain] {
+        for (kind, content) in [
+            (Kind::Plain, json.to_vec()),
+            (Kind::File, sealed_by_hand(8 * MIB, 1, 1, json)),
+        ] {
+            let (_dir, folder) = fresh();
+            put(&folder, file_of(kind), &content);
             let error = open(&folder, kind).unwrap_err();
             assert!(matches!(error, KeystoreError::Damaged { .. }), "{error:?}");
         }
@@ -574,10 +577,9 @@ fn nothing_there_is_missing() {
 
 #[test]
 fn a_file_open_to_others_is_refused_with_the_command_that_closes_it() {
-    let (_dir, folder) = fresh();
-    let store = create(&folder, Kind::Plain).unwrap();
-    put(&folder, "keys.sealed", &small_sealed());
     for kind in [Kind::File, Kind::Plain] {
+        let (_dir, folder) = fresh();
+        let store = create(&folder, kind).unwrap();
         let path = folder.join(file_of(kind));
         let closing = format!("run `chmod 600 {}`", path.display());
         for mode in [0o640, 0o604, 0o620, 0o601] {
@@ -589,15 +591,14 @@ fn a_file_open_to_others_is_refused_with_the_command_that_closes_it() {
             );
             assert_eq!(error.hint().unwrap(), closing);
         }
+        let error = store.update(|_| ()).unwrap_err();
+        assert!(
+            matches!(error, KeystoreError::UnsafePermissions { .. }),
+            "{error:?}"
+        );
+        fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+        open(&folder, kind).unwrap();
     }
-    let error = store.update(|_| ()).unwrap_err();
-    assert!(
-        matches!(error, KeystoreError::UnsafePermissions { .. }),
-        "{error:?}"
-    );
-    let plain = folder.join(file_of(Kind::Plain));
-    fs::set_permissions(&plain, Permissions::from_mode(0o400)).unwrap();
-    open(&folder, Kind::Plain).unwrap();
 }
 
 #[test]

@@ -82,6 +82,7 @@ hint: publish the key to seal to from now on (ctalk card --publish), and write t
         assert_eq!(mode(&name), 0o600, "{name}");
     }
     // Its API key came along, and its next message tells which key to seal to now.
+    sandbox.run("moved", &["card", "--publish"]).success();
     sandbox.run("moved", &["send", "bob", "moved"]).success();
     assert_eq!(sandbox.json("bob", &["recv"])[0]["from"], "alice");
     sandbox
