@@ -1,6 +1,6 @@
 //! Keeping a client's own keys young: rotation while it runs, and the new card in the directory.
 
-use ctalk_core::Card;
+use ctalk_core::{Card, Identity};
 
 use crate::{
     client::Client,
@@ -32,15 +32,20 @@ impl Client {
     /// works on with the keys it has, and the next call tries again.
     pub async fn refresh(&mut self) -> Result<(), Error> {
         let now = self.now();
-        if self.store.ending(self.public_keys().verifying())?.is_some() {
-            // Nobody is to seal to it any more.
-            return Ok(());
-        }
         let Some(home) = &mut self.home else {
             return Ok(());
         };
         let secrets = home.keystore.read()?;
         if secrets.card().is_none() {
+            return Ok(());
+        }
+        let identity = Identity::from_keygen_json(secrets.identity())?;
+        if self
+            .store
+            .ending(identity.public_keys().verifying())?
+            .is_some()
+        {
+            // Nobody is to seal to it any more.
             return Ok(());
         }
         // Another process may have registered it elsewhere.

@@ -96,11 +96,14 @@ impl Peer {
         rotated.destroyed
     }
 
+    fn relay(&self, secrets: &Secrets) -> ClawTalk {
+        let key = BearerKey::new(secrets.api_key(&self.url).unwrap());
+        ClawTalk::new(&self.url, Some(key), Arc::new(self.clock.clone())).unwrap()
+    }
+
     async fn publish_elsewhere(&self) {
         let (profile, keystore, secrets) = self.open();
-        let key = BearerKey::new(secrets.api_key(&self.url).unwrap());
-        let clock = Arc::new(self.clock.clone());
-        let relay = ClawTalk::new(&self.url, Some(key), clock).unwrap();
+        let relay = self.relay(&secrets);
         let now = at(ctalk::clock::Clock::now(&self.clock));
         ctalk::publish(&profile, &keystore, &secrets, &relay, now)
             .await
@@ -529,4 +532,44 @@ async fn whoever_takes_a_contacts_place_is_told_of_the_card_too() {
     scene.alice.say("bob", "hello again").await;
     let opened = open(&scene.last_envelope(), &other.identity()).unwrap();
     assert_eq!(opened.metadata.card, Some(scene.alice.card()));
+}
+
+#[tokio::test]
+async fn a_running_client_goes_on_with_the_next_identity_and_publishes_what_led_to_it() {
+    let mut scene = Scene::new().await;
+    scene.alice.say("bob", "hello").await;
+    scene.bob.hear().await;
+    let (profile, keystore, secrets) = scene.bob.open();
+    let relay = scene.bob.relay(&secrets);
+    let done = ctalk::succeed(&profile, &keystore, &secrets, &relay, at(NOW))
+        .await
+        .unwrap();
+    scene.clock.advance(ROTATION);
+    scene.bob.client.refresh().await.unwrap();
+    let keys = scene.bob.client.public_keys();
+    assert_eq!(keys.verifying(), done.succession.successor());
+    let listed = scene.relay.agent_capabilities("bob");
+    assert_eq!(
+        listed,
+        [scene.bob.card().to_text(), done.succession.to_text()]
+    );
+    // The former one is kept until nothing for it can arrive.
+    assert_eq!(scene.bob.open().2.former_identities().unwrap().len(), 1);
+    scene.clock.advance(DESTRUCTION);
+    scene.bob.client.refresh().await.unwrap();
+    assert!(scene.bob.open().2.former_identities().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn the_card_of_a_revoked_identity_is_not_published_again() {
+    let mut scene = Scene::new().await;
+    let (profile, _, secrets) = scene.bob.open();
+    let relay = scene.bob.relay(&secrets);
+    let revocation = ctalk::revoke(&profile, &secrets, &relay, at(NOW))
+        .await
+        .unwrap();
+    scene.clock.advance(ROTATION);
+    scene.bob.client.refresh().await.unwrap();
+    let listed = scene.relay.agent_capabilities("bob");
+    assert_eq!(listed, [revocation.to_text()]);
 }
