@@ -45,18 +45,9 @@ pub fn add_contact(
     name: Option<&str>,
     now: Timestamp,
 ) -> Result<(Contact, Added), Error> {
-    endings::check_not_ended(
-        store,
-        name.unwrap_or_else(|| card.name()),
-        card.signing_key(),
-    )?;
-    if let Some(contact) = store.contact_succeeded_by(card.signing_key())? {
-        let contact = endings::take_over(store, me, &contact, &[], card, now)?;
-        return Ok((contact, Added::Succeeded));
-    }
-    if let Some(contact) = store.contact_signing_with(card.signing_key())? {
-        let added = take_over(store, me, &contact, card, now)?;
-        return Ok((found(store, &contact.name)?, added));
+    let shown = name.unwrap_or_else(|| card.name());
+    if let Some(known) = known_by_card(store, me, card, shown, now)? {
+        return Ok(known);
     }
     let name = match name {
         Some(name) => name,
@@ -79,8 +70,8 @@ pub(crate) fn import_card(
     name: &str,
     now: Timestamp,
 ) -> Result<Added, Error> {
-    if let Some(contact) = store.contact_signing_with(card.signing_key())? {
-        return take_over(store, me, &contact, card, now);
+    if let Some((_, added)) = known_by_card(store, me, card, name, now)? {
+        return Ok(added);
     }
     pin_card(store, me, card, name, Learned::Imported, now)?;
     Ok(Added::New)
@@ -94,6 +85,7 @@ pub(crate) fn import_keys(
     name: &str,
     now: Timestamp,
 ) -> Result<Added, Error> {
+    endings::check_not_ended(store, name, keys.verifying())?;
     if let Some(contact) = store.contact_signing_with(keys.verifying())? {
         directory::check_pinned(&contact, keys)?;
         return Ok(Added::Known);
@@ -109,6 +101,27 @@ pub(crate) fn import_keys(
     };
     pin(store, new, now)?;
     Ok(Added::New)
+}
+
+/// What a card, offered under this name, is to whoever is a contact already: by its identity, or by the
+/// one that this identity succeeded.
+fn known_by_card(
+    store: &mut Store,
+    me: &Identity,
+    card: &Card,
+    name: &str,
+    now: Timestamp,
+) -> Result<Option<(Contact, Added)>, Error> {
+    endings::check_not_ended(store, name, card.signing_key())?;
+    if let Some(contact) = store.contact_succeeded_by(card.signing_key())? {
+        let contact = endings::take_over(store, me, &contact, &[], card, now)?;
+        return Ok(Some((contact, Added::Succeeded)));
+    }
+    let Some(contact) = store.contact_signing_with(card.signing_key())? else {
+        return Ok(None);
+    };
+    let added = take_over(store, me, &contact, card, now)?;
+    Ok(Some((found(store, &contact.name)?, added)))
 }
 
 /// Pins the identity of a card of whom nothing is known.
