@@ -157,9 +157,12 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
-    /// An envelope that several recipients share was not sent.
-    #[error("the envelope that this recipient shares with others was not sent")]
-    SharedEnvelope,
+    /// A message that a recipient shares with others, or gets under two names, was not sent.
+    #[error("the message that this recipient shares with another one was not sent")]
+    SharedMessage {
+        /// What kind of thing went wrong; the other recipient's error says what.
+        class: Class,
+    },
     /// The envelope would live too long.
     #[error("an envelope lives at most 30 days")]
     LifeTooLong,
@@ -398,7 +401,7 @@ impl Error {
             }
             Self::LifeTooLong | Self::OwnIdentityEnded { .. } => Class::Usage,
             Self::Blocked { .. } => Class::Refused,
-            Self::SharedEnvelope => Class::RelayRefused,
+            Self::SharedMessage { class } => *class,
             Self::Relay(error) | Self::Unpublished { why: error } => error.class(),
             Self::Keygen(_)
             | Self::Card(_)

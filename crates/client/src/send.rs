@@ -3,7 +3,7 @@
 //! Whoever has a key card gets an envelope, always; all of them share one. The others get ClawTalk's
 //! format, each a message of their own.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use ctalk_core::{
     Card, PublicKeys, Timestamp,
@@ -18,7 +18,7 @@ use crate::{
     contacts::{self, Added},
     directory::Directory,
     endings,
-    error::Error,
+    error::{Class, Error},
     message::{Draft, Format, Sent},
     relay::{Accepted, Body, Destination, Outgoing},
     store::Contact,
@@ -28,9 +28,10 @@ use crate::{
 const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a contact's card is used before the directory is asked for a newer one, in milliseconds.
 const REFRESH: i64 = 24 * 60 * 60 * 1000;
-/// Longest text of an envelope, in characters, that carries the own card besides its content. ClawTalk
-/// relays take 65,536 for a whole message, and the content must not be what fails for the card.
-const MAX_WITH_CARD: usize = 60_000;
+/// Longest text of an envelope, in characters, that carries the own card besides its content, or that
+/// several recipients share. ClawTalk relays take 65,536 for a whole message, and the content must fail
+/// neither for the card nor for company.
+const MAX_SHARED: usize = 60_000;
 
 /// Sends a message to everybody named, sealed; one outcome each, in order.
 pub(crate) async fn sealed(
@@ -43,35 +44,80 @@ pub(crate) async fn sealed(
     for name in names {
         recipients.push(recipient(client, directory, name));
     }
-    let readers: Vec<Reader<'_>> = recipients
-        .iter()
-        .flatten()
-        .filter_map(|recipient| {
-            Some(Reader {
+    let mut readers: Vec<Reader<'_>> = Vec::new();
+    for recipient in recipients.iter().flatten() {
+        if let Some(card) = &recipient.card
+            && readers
+                .iter()
+                .all(|reader| reader.contact != recipient.contact)
+        {
+            readers.push(Reader {
                 contact: recipient.contact,
                 address: &recipient.address,
-                card: recipient.card.as_ref()?,
-            })
-        })
-        .collect();
-    let mut shared = match readers.as_slice() {
-        [] => None,
-        readers => Some(native(client, readers, draft).await.map_err(Some)),
-    };
+                card,
+            });
+        }
+    }
+    let mut shared = natives(client, &readers, draft).await;
+    // A contact under two names gets the message once, and both names have that outcome.
+    let mut told: HashMap<i64, Result<Sent, Class>> = HashMap::new();
     let mut outcomes = Vec::with_capacity(names.len());
     for recipient in recipients {
-        outcomes.push(match recipient {
+        let recipient = match recipient {
+            Ok(recipient) => recipient,
+            Err(error) => {
+                outcomes.push(Err(error));
+                continue;
+            }
+        };
+        let contact = recipient.contact;
+        let outcome = match (told.get(&contact), shared.remove(&contact)) {
+            (Some(before), _) => before
+                .clone()
+                .map_err(|class| Error::SharedMessage { class }),
+            (None, None) => classic(client, recipient, draft).await,
+            (None, Some(Ok((id, accepted)))) => {
+                Ok(recipient.sent(Format::Native, Some(id), accepted))
+            }
+            (None, Some(Err(error))) => Err(error),
+        };
+        let summary = outcome.as_ref().map_err(Error::class);
+        told.entry(contact).or_insert_with(|| summary.cloned());
+        outcomes.push(outcome);
+    }
+    outcomes
+}
+
+/// Sends envelopes that these recipients share, in as few as a relay takes, and returns what became of
+/// each contact's: the envelope's id and what the relay said.
+async fn natives(
+    client: &mut Client,
+    readers: &[Reader<'_>],
+    draft: &Draft,
+) -> HashMap<i64, Result<(String, Accepted), Error>> {
+    let mut outcomes = HashMap::new();
+    let mut groups = vec![readers];
+    while let Some(group) = groups.pop() {
+        let outcome = match seal(client, group, draft) {
+            Ok(sealed) if sealed.text.len() > MAX_SHARED && group.len() > 1 => {
+                let (first, rest) = group.split_at(group.len() / 2);
+                groups.extend([rest, first]);
+                continue;
+            }
+            Ok(sealed) => hand_over(client, group, draft, sealed).await,
             Err(error) => Err(error),
-            Ok(recipient) if recipient.card.is_none() => classic(client, recipient, draft).await,
-            Ok(recipient) => match &mut shared {
-                Some(Ok((id, accepted))) => {
-                    Ok(recipient.sent(Format::Native, Some(id.clone()), accepted.clone()))
-                }
-                // The first one gets the error itself, the others learn whose it was.
-                Some(Err(error)) => Err(error.take().unwrap_or(Error::SharedEnvelope)),
-                None => Err(Error::SharedEnvelope),
-            },
-        });
+        };
+        let mut contacts = group.iter().map(|reader| reader.contact);
+        match outcome {
+            Ok(done) => outcomes.extend(contacts.map(|contact| (contact, Ok(done.clone())))),
+            Err(error) => {
+                // The first one gets the error itself, the others learn what kind it was.
+                let class = error.class();
+                outcomes.extend(contacts.next().map(|contact| (contact, Err(error))));
+                outcomes
+                    .extend(contacts.map(|contact| (contact, Err(Error::SharedMessage { class }))));
+            }
+        }
     }
     outcomes
 }
@@ -83,12 +129,17 @@ struct Reader<'a> {
     card: &'a Card,
 }
 
-/// Sends one envelope to all these recipients, and returns its id and what the relay said.
-async fn native(
-    client: &mut Client,
-    recipients: &[Reader<'_>],
-    draft: &Draft,
-) -> Result<(String, Accepted), Error> {
+/// An envelope that is ready to leave.
+struct Sealed {
+    id: String,
+    text: String,
+    life: Duration,
+    /// The serial of the own card in it.
+    card: Option<u64>,
+}
+
+/// Seals one envelope for all these recipients.
+fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sealed, Error> {
     let created = client.now();
     let life = draft.ttl.map_or(LIFE, Duration::from_secs);
     if life > MAX_LIFE {
@@ -106,7 +157,7 @@ async fn native(
     metadata.correlation_id.clone_from(&draft.correlation_id);
     metadata.reply_to.clone_from(&draft.reply_to);
     metadata.name.clone_from(&draft.name);
-    let seal = |metadata: &envelope::Metadata| {
+    let to_all = |metadata: &envelope::Metadata| {
         envelope::seal(
             &client.identity,
             recipients.iter().map(|reader| reader.card),
@@ -118,10 +169,10 @@ async fn native(
         )
     };
     metadata.card = due_card(client, recipients)?;
-    let mut sealed = seal(&metadata)?;
+    let mut sealed = to_all(&metadata)?;
     let mut text = envelope::to_text(&sealed);
-    if text.len() > MAX_WITH_CARD && metadata.card.take().is_some() {
-        sealed = seal(&metadata)?;
+    if text.len() > MAX_SHARED && metadata.card.take().is_some() {
+        sealed = to_all(&metadata)?;
         text = envelope::to_text(&sealed);
     }
     let id = Envelope::parse(&sealed)
@@ -129,6 +180,21 @@ async fn native(
         .claims()
         .id
         .to_string();
+    Ok(Sealed {
+        id,
+        text,
+        life,
+        card: metadata.card.map(|card| card.serial()),
+    })
+}
+
+/// Sends an envelope to its recipients.
+async fn hand_over(
+    client: &mut Client,
+    recipients: &[Reader<'_>],
+    draft: &Draft,
+    sealed: Sealed,
+) -> Result<(String, Accepted), Error> {
     let addresses = recipients.iter().map(|reader| reader.address.to_owned());
     let outgoing = Outgoing {
         to: match recipients {
@@ -140,16 +206,16 @@ async fn native(
         topic: draft.topic.clone().filter(|_| draft.public_topic),
         correlation_id: None,
         reply_to: None,
-        ttl: Some(life.as_secs()),
-        body: Body::Native(text),
+        ttl: Some(sealed.life.as_secs()),
+        body: Body::Native(sealed.text),
     };
     let accepted = client.relay.send(&outgoing).await?;
-    if let Some(card) = metadata.card {
+    if let Some(serial) = sealed.card {
         let contacts: Vec<i64> = recipients.iter().map(|reader| reader.contact).collect();
         // The message has left. At worst the next one carries the card again.
-        let _ = client.store.set_told(&contacts, card.serial());
+        let _ = client.store.set_told(&contacts, serial);
     }
-    Ok((id, accepted))
+    Ok((sealed.id, accepted))
 }
 
 /// The own card, if a recipient has not been sent it yet.

@@ -195,5 +195,10 @@ fn one_of_many_takes_as_many_steps_as_one_of_few() {
     let (held, other) = (&cards[7], card());
     let few = Filled::with(&cards[..10]).work(held, &other);
     let many = Filled::with(&cards).work(held, &other);
-    assert_eq!(few, many);
+    assert_eq!(few.len(), many.len());
+    for ((what, few), (_, many)) in few.into_iter().zip(many) {
+        // A search may end before the next key or after the last one; a walk takes a step for each of
+        // 190 more.
+        assert!(few.abs_diff(many) <= 3, "{what}: {few} and {many}");
+    }
 }

@@ -285,3 +285,45 @@ async fn accepting_keys_takes_no_contact_back_to_the_classic_format() {
     let sent = scene.alice.say("bob", "2").await.unwrap();
     assert_eq!(sent.format, Format::Native);
 }
+
+#[tokio::test]
+async fn a_contact_under_two_names_gets_a_message_once_and_stops_nobody_elses() {
+    let mut scene = Scene::new().await;
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    let client = &mut scene.bob.agent.client;
+    client.add_contact("alice", Some("al")).await.unwrap();
+    // Somebody registers under the name that alice has here.
+    Native::register(&scene.relay, "al", &scene.clock, true).await;
+    let all = client.everyone_else().await.unwrap();
+    let outcomes = client.send(&all, &text_draft("all")).await.unwrap();
+    let ids: Vec<_> = outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap().id.unwrap())
+        .collect();
+    assert_eq!(ids.len(), 3);
+    assert!(ids.iter().all(|id| *id == ids[0]));
+    for agent in [&mut scene.alice, &mut carol] {
+        assert_eq!(agent.receive().await.0.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn more_recipients_than_fit_into_one_message_get_several_envelopes() {
+    let mut scene = Scene::new().await;
+    let mut others = Vec::new();
+    for number in 0..60 {
+        let name = format!("agent{number}");
+        others.push(Native::register(&scene.relay, &name, &scene.clock, true).await);
+    }
+    let client = &mut scene.bob.agent.client;
+    let all = client.everyone_else().await.unwrap();
+    let outcomes = client.send(&all, &text_draft("all")).await.unwrap();
+    let ids: std::collections::BTreeSet<_> = outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap().id)
+        .collect();
+    assert_eq!(ids.len(), 2);
+    for agent in others.iter_mut().step_by(20) {
+        assert_eq!(agent.receive().await.0.len(), 1);
+    }
+}
