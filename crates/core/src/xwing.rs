@@ -40,7 +40,15 @@ impl XWingKey {
         if let Some(x25519) = bytes.last_chunk() {
             keys::check_x25519(x25519).map_err(refuse)?;
         }
-        let key = PublicKey::from_bytes(bytes).map_err(|_| refuse(KeyDefect::NotCanonical))?;
+        Self::from_stored(bytes)
+    }
+
+    /// Takes back a key that was checked before.
+    pub(crate) fn from_stored(bytes: &[u8; XWING_KEY_LEN]) -> Result<Self, KeyError> {
+        let key = PublicKey::from_bytes(bytes).map_err(|_| KeyError {
+            key: KeyName::XWingKey,
+            defect: KeyDefect::NotCanonical,
+        })?;
         Ok(Self {
             bytes: Box::new(*bytes),
             key: Box::new(key),

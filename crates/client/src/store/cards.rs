@@ -22,7 +22,7 @@ impl Store {
             )?
             .query_map([contact.id], |row| {
                 let bytes: Vec<u8> = row.get(0)?;
-                let card = Card::parse(&bytes).map_err(|error| {
+                let card = Card::from_stored(&bytes).map_err(|error| {
                     rusqlite::Error::FromSqlConversionFailure(
                         0,
                         rusqlite::types::Type::Blob,

@@ -540,7 +540,9 @@ pub(super) fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
         address: row.get(6)?,
         card: row
             .get::<_, Option<Vec<u8>>>(7)?
-            .map(|card| Card::parse(&card).map_err(|_| damaged(7, "a stored card is damaged")))
+            .map(|card| {
+                Card::from_stored(&card).map_err(|_| damaged(7, "a stored card is damaged"))
+            })
             .transpose()?,
         refreshed: row.get(8)?,
         standing: [Standing::Blocked, Standing::Pinned, Standing::Verified]

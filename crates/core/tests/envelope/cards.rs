@@ -32,6 +32,7 @@ fn a_card_says_what_was_signed() {
     for card in [
         Card::parse(card.as_bytes()).unwrap(),
         Card::from_text(&card.to_text()).unwrap(),
+        Card::from_stored(card.as_bytes()).unwrap(),
     ] {
         assert_eq!(card.name(), "bob");
         assert_eq!(card.serial(), 7);
@@ -41,6 +42,20 @@ fn a_card_says_what_was_signed() {
         let addresses: Vec<_> = card.addresses().collect();
         assert_eq!(addresses, statement().addresses);
     }
+}
+
+#[test]
+fn a_card_from_the_store_is_read_as_strictly_but_for_its_signature() {
+    let card = sign(&statement()).unwrap();
+    let mut forged = card.as_bytes().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    assert!(Card::parse(&forged).is_err());
+    assert_eq!(Card::from_stored(&forged).unwrap().serial(), card.serial());
+    for length in 0..forged.len() {
+        assert!(Card::from_stored(&forged[..length]).is_err(), "{length}");
+    }
+    forged.push(0);
+    assert!(Card::from_stored(&forged).is_err());
 }
 
 #[test]
