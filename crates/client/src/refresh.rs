@@ -36,16 +36,16 @@ impl Client {
             return Ok(());
         };
         let secrets = home.keystore.read()?;
-        if secrets.card().is_none() {
-            return Ok(());
-        }
         let identity = Identity::from_keygen_json(secrets.identity())?;
         if self
             .store
             .ending(identity.public_keys().verifying())?
             .is_some()
         {
-            // Nobody is to seal to it any more.
+            let secrets = rotation::wound_down(&home.keystore, secrets, now)?;
+            return self.use_keys(&secrets);
+        }
+        if secrets.card().is_none() {
             return Ok(());
         }
         // Another process may have registered it elsewhere.

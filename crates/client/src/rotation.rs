@@ -50,6 +50,38 @@ pub(crate) fn refreshed(
     }
 }
 
+/// The secrets of an identity that has ended, without the keys whose time has come: nobody is to seal
+/// to it any more, so it gets no new key, and its last one goes when nothing for it can arrive.
+pub(crate) fn wound_down(
+    keystore: &Keystore,
+    secrets: Secrets,
+    now: Timestamp,
+) -> Result<Secrets, Error> {
+    let last = |secrets: &Secrets| {
+        let card = secrets.card().map(Card::from_text).transpose()?;
+        Ok::<_, Error>(card.and_then(|card| last_arrival(&card)))
+    };
+    let is_over = last(&secrets)?.is_some_and(|end| end <= now);
+    if !is_over && !secrets.has_expired_xwing(now) && !secrets.has_expired_former(now) {
+        return Ok(secrets);
+    }
+    Ok(keystore.update(|secrets| {
+        if let Ok(Some(end)) = last(secrets)
+            && end <= now
+        {
+            secrets.retire_xwing(end);
+        }
+        secrets.destroy_expired_xwing(now);
+        secrets.destroy_expired_former(now);
+    })?)
+}
+
+/// When an envelope for a card arrives at the latest: it may be sealed when the card expires, and lives
+/// its whole life then.
+fn last_arrival(card: &Card) -> Option<Timestamp> {
+    card.expires().checked_add(MAX_LIFE + CLOCK_SKEW)
+}
+
 /// What becomes of the keys that were retired before their time has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retired {
@@ -172,8 +204,7 @@ fn replace_key(secrets: &mut Secrets, mut statement: CardStatement<'_>) -> Resul
     let (key, seed) = (secret.public_key().clone(), secret.seed());
     let identity = secrets.unlock()?.with_xwing(secret);
     let card = Card::sign(&identity, &key, &statement)?;
-    // The last envelope may be sealed when the former card expires, and lives its whole life then.
-    let until = former.and_then(|former| former.expires().checked_add(MAX_LIFE + CLOCK_SKEW));
+    let until = former.as_ref().and_then(last_arrival);
     let secret = XWingSecret::from_seed(&seed);
     secrets.replace_xwing(&secret, &card, until.unwrap_or(Timestamp::MAX));
     Ok(())

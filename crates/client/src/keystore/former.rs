@@ -24,17 +24,31 @@ impl FormerIdentity {
         self.secrets.len() + 64
     }
 
+    fn secrets(&self) -> Option<Secrets> {
+        let json = hex::decode(self.secrets.as_bytes())
+            .map(Zeroizing::new)
+            .ok()?;
+        Secrets::from_json(&json, "".as_ref()).ok()
+    }
+
     fn unlock(&self) -> Result<Identity, KeystoreError> {
-        let damaged = KeystoreError::UnusableSecrets {
-            what: "a former identity is damaged",
-        };
-        let Ok(json) = hex::decode(self.secrets.as_bytes()).map(Zeroizing::new) else {
-            return Err(damaged);
-        };
-        Secrets::from_json(&json, "".as_ref())
-            .ok()
+        self.secrets()
             .and_then(|secrets| secrets.unlock().ok())
-            .ok_or(damaged)
+            .ok_or(KeystoreError::UnusableSecrets {
+                what: "a former identity is damaged",
+            })
+    }
+
+    /// What is left of its secrets without the retired keys whose time has come, and how many those
+    /// are; `None` if there are none.
+    fn without_expired(&self, now: Timestamp) -> Option<(Zeroizing<String>, usize)> {
+        let mut secrets = self.secrets()?;
+        if !secrets.has_expired_xwing(now) {
+            return None;
+        }
+        secrets.destroy_expired_xwing(now);
+        let left = Zeroizing::new(hex::encode(secrets.to_json().ok()?));
+        Some((left, secrets.destroyed()))
     }
 }
 
@@ -93,17 +107,25 @@ impl Secrets {
         &self.successions
     }
 
-    /// Whether the time of a former identity has come.
+    /// Whether the time of a former identity has come, or of a key that it had retired.
     pub fn has_expired_former(&self, now: Timestamp) -> bool {
-        let now = now.as_millis();
-        self.former.iter().any(|former| former.until <= now)
+        self.former
+            .iter()
+            .any(|former| former.until <= now.as_millis() || former.without_expired(now).is_some())
     }
 
-    /// Destroys the former identities whose time has come; with [`Timestamp::MAX`] all of them.
+    /// Destroys the former identities whose time has come, and of the others the retired keys whose
+    /// time has come; with [`Timestamp::MAX`] all of them.
     pub fn destroy_expired_former(&mut self, now: Timestamp) {
         let before = self.former.len();
         self.former.retain(|former| former.until > now.as_millis());
         self.destroyed += before - self.former.len();
+        for former in &mut self.former {
+            if let Some((left, destroyed)) = former.without_expired(now) {
+                former.secrets = left;
+                self.destroyed += destroyed;
+            }
+        }
     }
 }
 
@@ -135,6 +157,29 @@ mod tests {
         let card = Card::sign(&identity, &key, &statement).unwrap();
         secrets.replace_xwing(&XWingSecret::from_seed(&seed), &card, at(2_000));
         (identity, secrets)
+    }
+
+    #[test]
+    fn a_former_identity_keeps_its_retired_keys_no_longer_than_it_would_have() {
+        let ((old, mut secrets), (new, next)) = (with_key(), with_key());
+        let xwing = XWingSecret::generate(&mut crate::rng());
+        let retired = old.xwing_keys().next().cloned().unwrap();
+        let card = Card::from_text(secrets.card().unwrap()).unwrap();
+        secrets.replace_xwing(&xwing, &card, at(2_500));
+        let succession = Succession::sign(&old, &new, at(1_500)).unwrap();
+        secrets.succeed(next, &succession, at(3_000)).unwrap();
+        let keys = |secrets: &Secrets| {
+            let former = secrets.former_identities().unwrap().remove(0);
+            former.xwing_keys().cloned().collect::<Vec<_>>()
+        };
+        assert!(!secrets.has_expired_former(at(2_499)));
+        secrets.destroy_expired_former(at(2_499));
+        assert!(keys(&secrets).contains(&retired));
+        assert!(secrets.has_expired_former(at(2_500)));
+        secrets.destroy_expired_former(at(2_500));
+        assert_eq!(keys(&secrets), [xwing.public_key().clone()]);
+        assert_eq!(secrets.destroyed(), 1);
+        assert!(!secrets.has_expired_former(at(2_500)));
     }
 
     #[test]

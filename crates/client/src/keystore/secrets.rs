@@ -131,6 +131,17 @@ impl Secrets {
         }
     }
 
+    /// Retires the X-Wing key that envelopes are sealed to, to be destroyed at `until`; there is none
+    /// any more, and no card.
+    pub fn retire_xwing(&mut self, until: Timestamp) {
+        if let Some(last) = self.xwing.take() {
+            self.retired.push(RetiredKey {
+                seed: last.seed,
+                until: until.as_millis(),
+            });
+        }
+    }
+
     /// Whether the time of a retired X-Wing key has come.
     pub fn has_expired_xwing(&self, now: Timestamp) -> bool {
         self.retired.iter().any(|key| key.until <= now.as_millis())

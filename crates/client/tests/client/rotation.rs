@@ -573,3 +573,31 @@ async fn the_card_of_a_revoked_identity_is_not_published_again() {
     let listed = scene.relay.agent_capabilities("bob");
     assert_eq!(listed, [revocation.to_text()]);
 }
+
+#[tokio::test]
+async fn the_keys_of_a_revoked_identity_end_when_nothing_for_them_can_arrive() {
+    let mut scene = Scene::new().await;
+    scene.alice.say("bob", "first").await;
+    let first = scene.last_envelope();
+    scene.clock.advance(ROTATION);
+    scene.bob.client.refresh().await.unwrap();
+    let (profile, _, secrets) = scene.bob.open();
+    let relay = scene.bob.relay(&secrets);
+    ctalk::revoke(&profile, &secrets, &relay, at(NOW + ROTATION))
+        .await
+        .unwrap();
+
+    for (pause, keys) in [
+        (DESTRUCTION - ROTATION - 1, 2),
+        (1, 1),
+        (ROTATION - 1, 1),
+        (1, 0),
+    ] {
+        scene.clock.advance(pause);
+        scene.bob.client.refresh().await.unwrap();
+        let identity = scene.bob.identity();
+        assert_eq!(identity.xwing_keys().count(), keys);
+        assert_eq!(open(&first, &identity).is_ok(), keys == 2);
+    }
+    assert!(scene.bob.open().2.card().is_none());
+}
