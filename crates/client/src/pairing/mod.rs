@@ -169,22 +169,12 @@ impl Pairing {
                 Ok(message) if self.state.awaits(&message) => message,
                 Ok(_) => {
                     let detail = "no pairing waited for this message";
-                    client.store.put_away(
-                        entry.number,
-                        EntryState::Quarantined,
-                        Reason::Pairing,
-                        detail,
-                    )?;
+                    set_aside(client, entry.number, detail)?;
                     continue;
                 }
                 Err(error) => {
                     let detail = error.to_string();
-                    client.store.put_away(
-                        entry.number,
-                        EntryState::Quarantined,
-                        Reason::Pairing,
-                        &detail,
-                    )?;
+                    set_aside(client, entry.number, &detail)?;
                     continue;
                 }
             };
@@ -210,12 +200,7 @@ impl Pairing {
             place = entry.number;
             if read(client, &entry.raw).is_some() {
                 let detail = "it came before the pairing began";
-                client.store.put_away(
-                    entry.number,
-                    EntryState::Quarantined,
-                    Reason::Pairing,
-                    detail,
-                )?;
+                set_aside(client, entry.number, detail)?;
             }
         }
         Ok(Self {
@@ -326,6 +311,14 @@ async fn send(client: &mut Client, to: String, message: &Message) -> Result<(), 
     };
     client.relay.send(&outgoing).await?;
     Ok(())
+}
+
+/// Puts away a message that no pairing takes.
+fn set_aside(client: &mut Client, number: i64, detail: &str) -> Result<(), Error> {
+    let state = EntryState::Quarantined;
+    Ok(client
+        .store
+        .put_away(number, state, Reason::Pairing, detail)?)
 }
 
 /// The clock's time in a while, in milliseconds since the Unix epoch.
