@@ -164,7 +164,7 @@ pub fn import_contacts(
             break;
         }
         let is_last = lines.len() < BATCH;
-        store.batch(|store| {
+        store.batch("import-contacts", |store| {
             for (number, line) in lines {
                 match line.and_then(|line| take(store, me, &line, now)) {
                     Ok(None) => {}

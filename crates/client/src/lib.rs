@@ -24,6 +24,7 @@
 //! - [`keystore`]: where secrets are kept
 //! - [`backup`]: a profile as one file, to move it to another machine
 //! - [`doctor`]: what is not as it should be, and what to do about it
+//! - [`handler`]: what is run for a message
 //! - [`stream`]: envelopes of any size, from a reader to a writer
 //! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown
 //! - [`core`]: identities, fingerprints and the message formats, without I/O
@@ -31,6 +32,7 @@
 pub mod backup;
 pub mod clock;
 pub mod doctor;
+pub mod handler;
 pub mod keystore;
 pub mod relay;
 pub mod store;
@@ -43,6 +45,7 @@ mod contacts;
 mod directory;
 mod endings;
 mod error;
+mod fault;
 mod message;
 mod own_ending;
 mod pairing;

@@ -200,7 +200,7 @@ impl Store {
     /// [`StoreError::NameTaken`] by a contact with other keys, [`StoreError::Failed`].
     pub fn pin(&mut self, new: NewContact<'_>, now: i64) -> Result<(), StoreError> {
         let relay = self.relay;
-        let pinned = self.write(|transaction| {
+        let pinned = self.write("pin", |transaction| {
             // Looked up under the lock: two processes may meet the same agent at the same moment.
             let by_name = format!("{CONTACT} WHERE c.name = ?2");
             let known = transaction
@@ -282,7 +282,7 @@ impl Store {
         now: i64,
     ) -> Result<bool, StoreError> {
         let relay = self.relay;
-        self.write(|transaction| {
+        self.write("set-card", |transaction| {
             let held = unchanged(transaction, relay, contact)?;
             if held.is_none_or(|held| held.card != contact.card) {
                 return Ok(false);
@@ -319,7 +319,7 @@ impl Store {
         rule: impl FnOnce(Standing) -> Standing,
     ) -> Result<Option<Standing>, StoreError> {
         let relay = self.relay;
-        self.write(|transaction| {
+        self.write("change-standing", |transaction| {
             // What was decided about some keys must not count for others, and must not unblock who was
             // blocked meanwhile.
             let held = unchanged(transaction, relay, contact)?;
@@ -340,7 +340,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn set_notes(&mut self, contact: &Contact, notes: &str) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("set-notes", |transaction| {
             transaction.execute(
                 "UPDATE contacts SET notes = ?2 WHERE id = ?1",
                 params![contact.id, notes],
@@ -354,7 +354,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NameTaken`] by another contact, [`StoreError::Failed`].
     pub fn rename_contact(&mut self, contact: &Contact, name: &str) -> Result<(), StoreError> {
-        let renamed = self.write(|transaction| {
+        let renamed = self.write("rename-contact", |transaction| {
             transaction.execute(
                 "UPDATE contacts SET name = ?2 WHERE id = ?1 AND NOT EXISTS
                  (SELECT 1 FROM contacts WHERE name = ?2 AND id != ?1)",
@@ -375,7 +375,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub(crate) fn set_refreshed(&mut self, contact: &Contact, now: i64) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("set-refreshed", |transaction| {
             transaction.execute(
                 "UPDATE contacts SET refreshed = ?2 WHERE id = ?1",
                 params![contact.id, now],
@@ -389,7 +389,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn set_learned(&mut self, contact: &Contact, learned: Learned) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("set-learned", |transaction| {
             transaction.execute(
                 "UPDATE contacts SET learned = ?2 WHERE id = ?1",
                 params![contact.id, learned.as_str()],
@@ -410,7 +410,7 @@ impl Store {
         now: i64,
     ) -> Result<bool, StoreError> {
         let relay = self.relay;
-        self.write(|transaction| {
+        self.write("replace-keys", |transaction| {
             if unchanged(transaction, relay, contact)?.is_none() {
                 return Ok(false);
             }
@@ -424,7 +424,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn remove_contact(&mut self, name: &str) -> Result<bool, StoreError> {
-        self.write(|transaction| {
+        self.write("remove-contact", |transaction| {
             Ok(transaction.execute("DELETE FROM contacts WHERE name = ?1", [name])? > 0)
         })
     }

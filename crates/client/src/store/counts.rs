@@ -105,7 +105,7 @@ impl Store {
         key: &CountKey,
         now: i64,
     ) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("count", |transaction| {
             transaction
                 .prepare_cached("UPDATE inbox SET counted = 1 WHERE number = ?1")?
                 .execute([number])?;
@@ -149,7 +149,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub(crate) fn set_minute_back(&mut self, key: &CountKey, now: i64) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("set-minute-back", |transaction| {
             transaction
                 .prepare_cached("UPDATE minutes SET began = ?2 WHERE sender = ?1 AND began > ?2")?
                 .execute(params![key.sender, now])?;

@@ -45,7 +45,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<RevocationStep, StoreError> {
         let identity = revocation.identity();
-        self.write(|transaction| {
+        self.write("record-revocation", |transaction| {
             let step = trust::revocation(ending(transaction, identity)?.as_ref());
             if step == RevocationStep::First {
                 record(transaction, identity, None, revocation.as_bytes(), now)?;
@@ -67,7 +67,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<Result<(), SuccessionRefused>, StoreError> {
         let relay = self.relay;
-        self.write(|transaction| {
+        self.write("record-successions", |transaction| {
             let mut first_seen = Vec::new();
             for succession in line {
                 let predecessor = ending(transaction, succession.predecessor())?;

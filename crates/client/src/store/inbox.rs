@@ -191,7 +191,7 @@ impl Store {
     /// [`StoreError::Failed`]; then nothing may be acknowledged.
     pub fn admit(&mut self, deliveries: &[Delivery], now: i64) -> Result<Stored, StoreError> {
         let relay = self.relay;
-        let fresh = self.write(|transaction| {
+        let fresh = self.write("admit", |transaction| {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO inbox (relay, relay_id, digest, sent_at, stored_at, state, raw)
                  VALUES (?1, ?2, ?3, ?4, ?5, 'new', ?6) ON CONFLICT (relay, digest) DO NOTHING",
@@ -334,7 +334,7 @@ impl Store {
         relay_id: Option<&str>,
         now: i64,
     ) -> Result<bool, StoreError> {
-        self.write(|transaction| {
+        self.write("commit", |transaction| {
             // Remembered even if somebody dropped it while it was in hand.
             let is_first = remember(transaction, mark, relay_id)?;
             finish(transaction, number, mark.expires())?;
@@ -358,7 +358,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn end(&mut self, number: i64, expires: i64) -> Result<(), StoreError> {
-        self.write(|transaction| finish(transaction, number, expires).map(|_| ()))
+        self.write("end", |transaction| {
+            finish(transaction, number, expires).map(|_| ())
+        })
     }
 
     /// Sets a message aside, or holds it.
@@ -372,7 +374,7 @@ impl Store {
         reason: Reason,
         detail: &str,
     ) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("put-away", |transaction| {
             transaction.execute(
                 "UPDATE inbox SET state = ?2, reason = ?3, detail = ?4
                  WHERE number = ?1 AND state = 'new'",
@@ -388,7 +390,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn accept(&mut self, number: i64) -> Result<bool, StoreError> {
-        self.write(|transaction| {
+        self.write("accept", |transaction| {
             let accepted = transaction.execute(
                 "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL, accepted = 1
                  WHERE number = ?1 AND state = 'held'",
@@ -404,7 +406,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn reject(&mut self, number: i64, now: i64) -> Result<bool, StoreError> {
-        self.write(|transaction| {
+        self.write("reject", |transaction| {
             let rejected = transaction.execute(
                 "UPDATE inbox SET state = 'done', raw = x'', expires = ?2
                  WHERE number = ?1 AND state = 'held'",
@@ -419,7 +421,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn retry(&mut self, number: i64) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("retry", |transaction| {
             transaction.execute(
                 "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL
                  WHERE number = ?1 AND state = 'quarantined'",
@@ -434,7 +436,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn drop_entry(&mut self, number: i64) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("drop-entry", |transaction| {
             transaction.execute("DELETE FROM inbox WHERE number = ?1", [number])?;
             Ok(())
         })

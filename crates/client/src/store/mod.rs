@@ -39,6 +39,8 @@ use std::{
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
+use crate::fault::{self, Side};
+
 pub(crate) use self::{
     backup::{Dump, Unrestored},
     counts::CountKey,
@@ -133,7 +135,7 @@ impl Store {
             return Ok(id);
         }
         // Another process may add it at the same moment.
-        self.write(|transaction| {
+        self.write("relay-row", |transaction| {
             transaction.execute("INSERT OR IGNORE INTO relays (url) VALUES (?1)", [url])?;
             transaction.query_row("SELECT id FROM relays WHERE url = ?1", [url], |row| {
                 row.get(0)
@@ -141,9 +143,11 @@ impl Store {
         })
     }
 
-    /// Runs `work` in one transaction, which is durable when this returns, or with its batch.
+    /// Runs `work` in one transaction, which is durable when this returns, or with its batch. `what`
+    /// names it for tests of crashes.
     fn write<T>(
         &mut self,
+        what: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         let outcome = (|| {
@@ -157,7 +161,9 @@ impl Store {
                 .db
                 .transaction_with_behavior(TransactionBehavior::Immediate)?;
             let value = work(&Transaction(&transaction))?;
+            fault::point(what, Side::Before);
             transaction.commit()?;
+            fault::point(what, Side::After);
             Ok(value)
         })();
         outcome.map_err(|error| self.failed(&error))
@@ -167,12 +173,15 @@ impl Store {
     /// fails. Reads in it see what it wrote.
     pub(crate) fn batch<T, E: From<StoreError>>(
         &mut self,
+        what: &'static str,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
         self.read(|db| db.execute_batch("BEGIN IMMEDIATE"))?;
         let batch = Batch(self);
         let value = work(batch.0)?;
+        fault::point(what, Side::Before);
         batch.0.read(|db| db.execute_batch("COMMIT"))?;
+        fault::point(what, Side::After);
         Ok(value)
     }
 
@@ -314,7 +323,7 @@ mod tests {
             let counted = store.read(|db| db.query_row(COUNT, [], |row| row.get(0)));
             counted.unwrap()
         };
-        let written = store.batch(|store| {
+        let written = store.batch("test", |store| {
             add(store, "a")?;
             add(store, "b")?;
             assert_eq!((seen(store), seen(&other)), (2, 0));
@@ -323,7 +332,7 @@ mod tests {
         written.unwrap();
         assert_eq!(seen(&other), 2);
 
-        let failed = store.batch(|store| {
+        let failed = store.batch("test", |store| {
             add(store, "c")?;
             Err::<(), _>(StoreError::AlreadyReceiving)
         });

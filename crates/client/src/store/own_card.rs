@@ -26,7 +26,7 @@ impl Store {
     /// [`StoreError::Failed`].
     pub(crate) fn set_published(&mut self, serial: u64) -> Result<(), StoreError> {
         let relay = self.relay;
-        self.write(|transaction| {
+        self.write("set-published", |transaction| {
             transaction.execute(
                 "UPDATE relays SET published = ?2 WHERE id = ?1",
                 params![relay, serial.to_be_bytes()],
@@ -51,7 +51,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Failed`].
     pub(crate) fn set_told(&mut self, contacts: &[i64], serial: u64) -> Result<(), StoreError> {
-        self.write(|transaction| {
+        self.write("set-told", |transaction| {
             let mut update =
                 transaction.prepare_cached("UPDATE contacts SET told = ?2 WHERE id = ?1")?;
             for contact in contacts {

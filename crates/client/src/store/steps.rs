@@ -27,7 +27,7 @@ impl Filled {
     fn with(cards: &[Card]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(&folder.path().join("store.sqlite"), Some(RELAY)).unwrap();
-        let filled = store.batch(|store| {
+        let filled = store.batch("test", |store| {
             for (place, card) in cards.iter().enumerate() {
                 store
                     .pin(new(&format!("contact-{place}"), card), NOW)
