@@ -148,15 +148,18 @@ impl Output {
     }
 
     /// Says what came up about contacts' identities.
-    pub(crate) fn notices(&self, notices: Vec<Notice>) -> Result<()> {
-        for notice in notices {
-            if self.json && !self.quiet {
-                self.report(&notice)?;
-            } else {
-                self.warning(&notice.to_string());
-            }
+    pub(crate) fn notices(&self, notices: Vec<Notice>) {
+        for notice in &notices {
+            self.notice(notice);
         }
-        Ok(())
+    }
+
+    /// Says what came up about a contact's identity.
+    pub(crate) fn notice(&self, notice: &Notice) {
+        match serde_json::to_string(notice) {
+            Ok(json) if self.json && !self.quiet => talk(&safe_json(&json)),
+            _ => self.warning(&notice.to_string()),
+        }
     }
 
     /// Says that a message was set aside.

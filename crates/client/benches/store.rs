@@ -67,14 +67,14 @@ fn main() -> Result<(), Error> {
     })?;
     measure("duplicate_known", || {
         let mark = seen.get(next(SEEN)).ok_or("no mark")?;
-        match store.seen(mark, None)? {
+        match store.seen(0, mark, None)? {
             SeenBefore::SameCopy => Ok(()),
             other => Err(format!("{other:?}").into()),
         }
     })?;
     measure("duplicate_new", || {
         let sender = signers.get(next(CONTACTS)).ok_or("no key")?;
-        match store.seen(&mark(sender, &mut rng), None)? {
+        match store.seen(0, &mark(sender, &mut rng), None)? {
             SeenBefore::Never => Ok(()),
             other => Err(format!("{other:?}").into()),
         }

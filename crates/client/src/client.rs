@@ -1,6 +1,6 @@
 //! One agent: its identity, its store and its relay.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use ctalk_core::{Card, Identity, PublicKeys, Timestamp, classic::BoxKeys};
 
@@ -15,7 +15,7 @@ use crate::{
     relay::Relay,
     require::Require,
     send,
-    store::{Contact, Store},
+    store::{Contact, Fence, Store, StoreError},
 };
 
 /// Most messages that one call of [`Client::fetch`] takes, and most bytes of them, so that a relay
@@ -46,6 +46,18 @@ pub struct Client {
     /// What the user has to be told.
     pub(crate) notices: Vec<Notice>,
     pub(crate) policy: Policy,
+    /// What was handed over and not settled yet, and the keys that signed it.
+    pub(crate) in_hand: HashMap<Fence, Option<[u8; 32]>>,
+    /// How many messages were settled.
+    pub(crate) settled: u64,
+}
+
+/// Gives back what is in hand; else others would wait for its leases.
+impl Drop for Client {
+    fn drop(&mut self) {
+        // Then they wait.
+        let _ = self.release_all();
+    }
 }
 
 impl Client {
@@ -79,6 +91,8 @@ impl Client {
             clock,
             require: Require::default(),
             notices: Vec::new(),
+            in_hand: HashMap::new(),
+            settled: 0,
         })
     }
 
@@ -229,6 +243,31 @@ impl Client {
         })
     }
 
+    /// Until when a lease lasts that begins now, by the monotonic clock.
+    pub(crate) fn lease(&self, lease: Duration) -> i64 {
+        self.clock.monotonic().saturating_add(as_millis(lease))
+    }
+
+    /// Runs `work`, whose writes become durable together when this returns, or none of them if it
+    /// fails.
+    pub(crate) fn batch<T, E: From<StoreError>>(
+        &mut self,
+        what: &'static str,
+        work: impl FnOnce(&mut Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.store.begin()?;
+        match work(self) {
+            Ok(value) => {
+                self.store.commit_batch(what)?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.store.roll_back();
+                Err(error)
+            }
+        }
+    }
+
     fn check_plaintext(&self) -> Result<(), Error> {
         match self.require.words().next() {
             None => Ok(()),
@@ -245,6 +284,11 @@ impl Client {
         }
         Ok(())
     }
+}
+
+/// A duration in milliseconds, as the store keeps it.
+pub(crate) fn as_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The time in milliseconds since the Unix epoch, as the store keeps it.

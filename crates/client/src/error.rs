@@ -312,9 +312,15 @@ pub enum Error {
         /// The name, escaped.
         name: String,
     },
-    /// The message was committed before, by this receiver or another one.
-    #[error("this message was committed before")]
-    AlreadyCommitted,
+    /// The message is in somebody else's hands: the lease on it was over.
+    #[error("the lease on this message was over, and another worker has it")]
+    LeaseLost,
+    /// A handler can go on no more.
+    #[error("{why}")]
+    Stopped {
+        /// What it said.
+        why: String,
+    },
     /// The local name belongs to a contact with other keys.
     #[error("`{name}` is already the name of another contact, with other keys")]
     NameTaken {
@@ -391,14 +397,12 @@ impl Error {
             Self::Policy(error) => error.class(),
             Self::Keystore(_)
             | Self::Store(
-                StoreError::Failed { .. }
-                | StoreError::Newer { .. }
-                | StoreError::AlreadyReceiving
-                | StoreError::AlreadyPairing,
+                StoreError::Failed { .. } | StoreError::Newer { .. } | StoreError::AlreadyPairing,
             ) => Class::LocalStore,
-            Self::AlreadyCommitted | Self::OwnEnvelope(_) | Self::IdentityReplaced => {
-                Class::Unexpected
-            }
+            Self::LeaseLost
+            | Self::Stopped { .. }
+            | Self::OwnEnvelope(_)
+            | Self::IdentityReplaced => Class::Unexpected,
             Self::LifeTooLong | Self::OwnIdentityEnded { .. } => Class::Usage,
             Self::Blocked { .. } => Class::Refused,
             Self::SharedMessage { class } => *class,
@@ -442,6 +446,15 @@ impl Error {
         }
     }
 
+    /// Whether trying again later may do.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Relay(RelayError::Refused { status, .. }) => *status == 429 || *status >= 500,
+            _ => self.class() == Class::RelayUnreachable,
+        }
+    }
+
     /// What the user can do about it, where that is known.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -452,9 +465,6 @@ impl Error {
             Self::Relay(error) => error.hint(),
             Self::Backup(error) => error.hint(),
             Self::Store(StoreError::Failed { hint, .. }) => hint.map(str::to_owned),
-            Self::Store(StoreError::AlreadyReceiving) => Some(
-                "end the other `ctalk recv` of this profile, or use another `--profile`".to_owned(),
-            ),
             Self::Store(StoreError::AlreadyPairing) => {
                 Some("end the other `ctalk pair` of this profile first".to_owned())
             }

@@ -18,13 +18,14 @@
 //!   end
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
+//! - [`Client::work`], [`Work`], [`Until`], [`Contract`], [`Event`], [`Worked`], [`handler`]: programs
+//!   that run on messages
 //! - [`Policy`], [`Rules`]: what others may send
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
 //! - [`backup`]: a profile as one file, to move it to another machine
 //! - [`doctor`]: what is not as it should be, and what to do about it
-//! - [`handler`]: what is run for a message
 //! - [`stream`]: envelopes of any size, from a reader to a writer
 //! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown
 //! - [`core`]: identities, fingerprints and the message formats, without I/O
@@ -58,6 +59,7 @@ mod require;
 mod rotation;
 mod send;
 mod verification;
+mod worker;
 
 pub use ctalk_core as core;
 pub use ctalk_wire as wire;
@@ -73,11 +75,12 @@ pub use own_ending::{Succeeded, revoke, succeed};
 pub use pairing::Pairing;
 pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};
 pub use profile::{Profile, ProfileError, check_name};
-pub use receive::{Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
+pub use receive::{Contract, Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
 pub use registration::{Admission, client, publish, register};
 pub use require::{Require, UnknownRequirement};
 pub use rotation::{Retired, Rotated, own_card, rotate};
 pub use verification::{Comparison, confirm, verify_contact};
+pub use worker::{Event, Until, Work, Worked};
 
 /// The operating system's randomness.
 fn rng() -> impl rand_core::CryptoRng {

@@ -329,11 +329,18 @@ pub enum Reason {
     Pairing,
     /// The user's policy does not allow it, or wants a decision first.
     Policy,
+    /// Nobody signed it, and there is a handler, which gets signed messages only unless the user
+    /// decides otherwise.
+    Unsigned,
+    /// The handler failed, or was tried too often.
+    Handler,
+    /// The guard before the handler refused it.
+    Guard,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -349,6 +356,9 @@ impl Reason {
         Self::Unverified,
         Self::Pairing,
         Self::Policy,
+        Self::Unsigned,
+        Self::Handler,
+        Self::Guard,
     ];
 
     /// The word used in JSON, output and the store.
@@ -370,6 +380,9 @@ impl Reason {
             Self::Unverified => "unverified",
             Self::Pairing => "pairing",
             Self::Policy => "policy",
+            Self::Unsigned => "unsigned",
+            Self::Handler => "handler",
+            Self::Guard => "guard",
         }
     }
 
@@ -382,9 +395,12 @@ impl Reason {
     pub const fn class(self) -> Class {
         match self {
             Self::Malformed => Class::Malformed,
-            Self::NotVerified | Self::Replayed => Class::NotVerified,
+            Self::NotVerified | Self::Replayed | Self::Unsigned => Class::NotVerified,
+            Self::Handler => Class::RemoteFailed,
             Self::CannotOpen => Class::CannotOpen,
-            Self::Expired | Self::Blocked | Self::Pairing | Self::Policy => Class::Refused,
+            Self::Expired | Self::Blocked | Self::Pairing | Self::Policy | Self::Guard => {
+                Class::Refused
+            }
             Self::UnknownSender
             | Self::Downgrade
             | Self::Ended

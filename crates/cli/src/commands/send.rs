@@ -145,7 +145,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         };
         Ok((recipients, outcomes))
     });
-    context.output.notices(client.take_notices())?;
+    context.output.notices(client.take_notices());
     let (recipients, outcomes) = sent?;
     if outcomes.is_empty() {
         return Err(Complaint::new(Class::RelayRefused, "the relay has no other agents").into());

@@ -25,8 +25,8 @@ fn wrong_usage_is_exit_2_on_stderr() {
         &["send", "bob", "--data", "@/no/such/file"],
         &["send", "bob", "x", "--relay", "ftp://relay.example"],
         &["send", "bob", "x", "--relay", "relay.example"],
-        &["recv", "--limit", "0"],
-        &["recv", "--limit", "-1"],
+        &["recv", "--count", "0"],
+        &["recv", "--count", "-1"],
         &["recv", "--since", "yesterday"],
         &["recv", "--peek", "--follow"],
         &["recv", "--interval", "1"],
@@ -78,13 +78,13 @@ fn wrong_usage_is_exit_2_on_stderr() {
 fn wrong_usage_is_json_on_demand() {
     let sandbox = Sandbox::new();
     let output = sandbox
-        .run("alice", &["--json", "recv", "--limit", "0"])
+        .run("alice", &["--json", "recv", "--count", "0"])
         .code(2)
         .stdout_eq("");
     assert_eq!(
         error_lines(&output),
         [json!({
-            "error": "invalid value '0' for '--limit <N>': 0 is not in 1..18446744073709551615",
+            "error": "invalid value '0' for '--count <N>': 0 is not in 1..18446744073709551615",
             "class": "usage", "code": 2, "hint": "`ctalk --help` shows the usage",
         })]
     );

@@ -190,7 +190,7 @@ fn filters_leave_the_rest_in_the_inbox() {
             .map(|message| text(&message["payload"]).to_owned())
             .collect::<Vec<_>>()
     };
-    assert_eq!(received(&["recv", "--limit", "1"]), ["1"]);
+    assert_eq!(received(&["recv", "--count", "1"]), ["1"]);
     assert_eq!(received(&["recv", "--topic", "a"]), ["3"]);
     assert_eq!(received(&["recv", "--topic", "c"]), [""; 0]);
     assert_eq!(received(&["recv", "--since", text(&sent[2]["ts"])]), ["4"]);
@@ -214,7 +214,7 @@ fn a_peek_changes_nothing() {
     }
     assert_eq!(
         sandbox
-            .json("bob", &["recv", "--peek", "--limit", "1"])
+            .json("bob", &["recv", "--peek", "--count", "1"])
             .len(),
         1
     );
@@ -287,7 +287,7 @@ fn what_was_stored_is_printed_even_if_the_relay_is_away() {
         sandbox.run("alice", &["send", "bob", content]).success();
     }
     assert_eq!(
-        sandbox.json("bob", &["recv", "--limit", "1"])[0]["payload"],
+        sandbox.json("bob", &["recv", "--count", "1"])[0]["payload"],
         "1"
     );
     sandbox.relay.stop();
@@ -296,25 +296,28 @@ fn what_was_stored_is_printed_even_if_the_relay_is_away() {
 }
 
 #[test]
-fn only_one_process_receives_for_a_profile() {
+fn two_processes_receive_for_one_profile_and_each_message_is_printed_by_one() {
     let sandbox = Sandbox::with(&["alice", "bob"]);
-    let follower = sandbox.start("bob", &["recv", "--follow", "--interval", "0.1", "--json"]);
-    sandbox
-        .run("alice", &["send", "bob", "for the follower"])
-        .success();
-    assert!(follower.line().contains("for the follower"));
-    sandbox
-        .run("bob", &["recv"])
-        .code(8)
-        .stdout_eq("")
-        .stderr_eq(str![[r#"
-error: somebody is receiving for this profile already
-hint: end the other `ctalk recv` of this profile, or use another `--profile`
-
-"#]]);
-    sandbox.run("bob", &["recv", "--peek"]).success();
-    drop(follower);
-    sandbox.run("bob", &["recv"]).success();
+    let follow = [
+        "recv",
+        "--follow",
+        "--interval",
+        "0.1",
+        "--count",
+        "1",
+        "--json",
+    ];
+    let followers = [sandbox.start("bob", &follow), sandbox.start("bob", &follow)];
+    for content in ["one", "two"] {
+        sandbox.run("alice", &["send", "bob", content]).success();
+    }
+    let mut printed = followers.map(|follower| {
+        let line: serde_json::Value = serde_json::from_str(&follower.line()).unwrap();
+        line["payload"].as_str().unwrap().to_owned()
+    });
+    printed.sort();
+    assert_eq!(printed, ["one", "two"]);
+    sandbox.run("bob", &["recv"]).success().stdout_eq("");
 }
 
 #[test]
@@ -357,7 +360,7 @@ fn foreign_text_reaches_a_terminal_only_escaped() {
         )
         .success();
     sandbox.run("alice", &["send", "bob", text]).success();
-    let shown = on_a_terminal(&sandbox, "bob", "recv --limit 1", true, "");
+    let shown = on_a_terminal(&sandbox, "bob", "recv --count 1", true, "");
     let (colour, reset) = ("\u{1b}[32m", "\u{1b}[0m");
     assert!(
         shown.contains(&format!("{colour}[pinned]{reset}  alice  request")),
@@ -397,7 +400,7 @@ fn a_follower_stops_at_its_limit() {
         "--follow",
         "--interval",
         "0.1",
-        "--limit",
+        "--count",
         "2",
         "--json",
     ];

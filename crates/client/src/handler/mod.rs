@@ -37,6 +37,12 @@ pub enum Outcome {
         /// Why, in words fit to be shown.
         why: String,
     },
+    /// Nothing can be handled any more, which is not the message's fault: it is given back, and the
+    /// worker ends.
+    Stop {
+        /// Why, in words fit to be shown.
+        why: String,
+    },
 }
 
 /// Runs something for each message.

@@ -71,6 +71,7 @@ impl Judge<'_> {
         Ok(Verdict::Deliver(Box::new(Delivered {
             message: received(self.entry, claims, Some(by), trust, payload),
             mark,
+            signer: Some(*sender.keys().verifying().as_bytes()),
             pinned_now,
             quota,
         })))
@@ -123,6 +124,7 @@ impl Judge<'_> {
         Ok(Verdict::Deliver(Box::new(Delivered {
             message: received(self.entry, claims, None, trust, payload),
             mark,
+            signer: None,
             pinned_now: false,
             quota,
         })))

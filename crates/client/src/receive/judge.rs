@@ -99,16 +99,11 @@ impl Judge<'_> {
         Ok(())
     }
 
-    /// Whether this very copy was handled before; another copy of something handled is refused.
+    /// Whether this very copy was handled before, or is in somebody's hands; another copy of something
+    /// handled is refused.
     pub(super) fn was_handled(&self, mark: &Mark) -> Result<bool, Refusal> {
         let relay_id = self.entry.relay_id.as_deref();
-        let in_hand = self.receiving.in_hand.get(&mark.message());
-        let in_hand = in_hand.filter(|held| held.number != self.entry.number);
-        let before = match (in_hand, mark) {
-            (Some(held), Mark::Native { .. }) if held.mark == *mark => SeenBefore::SameCopy,
-            (Some(_), _) => SeenBefore::OtherCopy,
-            (None, _) => self.client.store.seen(mark, relay_id)?,
-        };
+        let before = self.client.store.seen(self.entry.number, mark, relay_id)?;
         match before {
             SeenBefore::Never => Ok(false),
             SeenBefore::SameCopy => Ok(true),
@@ -278,6 +273,8 @@ impl Judge<'_> {
     /// The directory, asked at most once in the life of this run; `None` where there is none.
     async fn directory(&mut self) -> Result<Option<&Directory>, Refusal> {
         if let Snapshot::NotAsked = self.receiving.directory {
+            // The answer may take long, and what was handled must not wait for it.
+            self.client.settle_unsettled(self.receiving)?;
             self.receiving.directory = match Directory::fetch(&*self.client.relay).await {
                 Ok(Some(directory)) => Snapshot::Taken(Box::new(directory)),
                 Ok(None) => Snapshot::None,
@@ -340,6 +337,8 @@ pub(super) enum Verdict {
 pub(super) struct Delivered {
     pub(super) message: Received,
     pub(super) mark: Mark,
+    /// The key that signed it.
+    pub(super) signer: Option<[u8; 32]>,
     pub(super) pinned_now: bool,
     pub(super) quota: Option<Quota>,
 }

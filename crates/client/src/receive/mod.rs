@@ -1,29 +1,37 @@
 //! Receiving: each stored message by itself goes through parse, verify, trust, open.
 //!
+//! A message that is handed over is claimed first, durably, so that whoever else receives with the
+//! same store leaves it alone; `settle` says what became of it.
+//!
 //! A message that fails, or that the policy does not allow, is set aside with its reason and hides
 //! none of its neighbours; one that the policy wants a decision on is held. What fails because the
 //! relay cannot be asked right now stays new, and the relay's error is reported once all others were
 //! handed over.
 
 mod classic;
+mod contract;
 mod enforce;
 mod judge;
 mod native;
+mod settle;
 
-use std::{collections::HashMap, fs::File};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 use ctalk_core::classic::Malformed;
 
-pub use self::classic::{VerifiedSender, verify};
 pub(crate) use self::judge::has_usable_sender;
-use self::judge::{Judge, Refusal, Verdict};
+use self::judge::{Delivered, Judge, Refusal, Verdict};
+pub use self::{
+    classic::{VerifiedSender, verify},
+    contract::Contract,
+};
 use crate::{
-    client::Client,
+    client::{Client, as_millis},
     directory::Directory,
     error::Error,
     message::{Reason, Received, SetAside},
     relay::{Delivery, Incoming, RelayError},
-    store::{CountKey, Entry, EntryState, Mark, Message, REMEMBERED},
+    store::{Claim, Claimable, CountKey, Entry, EntryState, Fence, Mark, REMEMBERED, Settlement},
 };
 
 /// Which messages are wanted. What does not match stays in the inbox.
@@ -53,7 +61,7 @@ impl Filter {
 
 /// The next thing that [`Client::next`] came to.
 #[derive(Debug)]
-#[must_use = "a message is handed over again until `commit` was called for it"]
+#[must_use = "a message is handed over again unless `commit`, `retry` or `reject` was called for it"]
 pub enum Next {
     /// A message that a contact's pinned key signed, sealed for me. Handle it, then commit it.
     Message(Box<Handover>),
@@ -66,36 +74,48 @@ pub enum Next {
 
 /// A message in the caller's hands.
 #[derive(Debug)]
-#[must_use = "a message is handed over again until `commit` was called for it"]
+#[must_use = "a message is handed over again unless `commit`, `retry` or `reject` was called for it"]
 pub struct Handover {
     /// The message.
     pub message: Received,
+    /// Which attempt at it this is, the first being 1.
+    pub attempt: u32,
     /// Whether the sender's keys were pinned just now.
     pub pinned_now: bool,
-    pub(crate) number: i64,
-    pub(crate) relay_id: Option<String>,
-    pub(crate) mark: Mark,
+    pub(crate) ticket: Ticket,
 }
 
-/// A place in the inbox, from which [`Client::next`] goes on. While it lives nobody else receives
-/// with the same store.
+/// What it takes to say what became of a message.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    pub(crate) fence: Fence,
+    pub(crate) relay_id: Option<String>,
+    pub(crate) mark: Mark,
+    pub(crate) contract: Contract,
+}
+
+/// A place in the inbox, from which [`Client::next`] goes on. Others may receive with the same store at
+/// the same time, in this process and in others: each message is in one hand only.
 pub struct Receiving {
     filter: Filter,
+    contract: Contract,
     place: Option<(i64, i64)>,
     directory: Snapshot,
-    /// What was handed over and is not committed yet: another copy of it is a repetition.
-    in_hand: HashMap<Message, InHand>,
+    /// Messages to look at before the inbox goes on: those to try again, and those that waited for
+    /// one before them. `None` until they were looked for.
+    ahead: Option<VecDeque<i64>>,
+    /// Messages that wait for an earlier one of their sender.
+    waiting: HashMap<[u8; 32], BTreeSet<(i64, i64)>>,
+    /// How many messages the client had settled when none of those was free.
+    settled: u64,
+    /// Messages that the filter does not want, so that none is opened twice to find that out.
+    unwanted: HashSet<i64>,
+    /// What was said of messages and is written with the next claim.
+    unsettled: Vec<(Fence, Settlement)>,
     /// What a peek counted for the policy's limits.
     shown: Vec<CountKey>,
     /// Why messages were left new in this run.
     failure: Option<RelayError>,
-    _lock: Option<File>,
-}
-
-/// A message that was handed over.
-struct InHand {
-    number: i64,
-    mark: Mark,
 }
 
 /// The directory, asked at most once in a run.
@@ -116,48 +136,76 @@ pub struct Peek {
 }
 
 impl Receiving {
-    fn new(filter: Filter, lock: Option<File>) -> Self {
+    fn new(filter: Filter, contract: Contract) -> Self {
         Self {
             filter,
+            contract,
             place: None,
             directory: Snapshot::NotAsked,
-            in_hand: HashMap::new(),
+            ahead: None,
+            waiting: HashMap::new(),
+            settled: 0,
+            unwanted: HashSet::new(),
+            unsettled: Vec::new(),
             shown: Vec::new(),
             failure: None,
-            _lock: lock,
         }
     }
 
-    /// Goes back to the oldest message, for another look at the inbox and at the directory. What was
-    /// handed over and not committed is handed over again.
+    /// Goes back to the oldest message, for another look at the inbox and at the directory: at what came
+    /// late, what is to be tried again by now, and what others left.
     pub fn rewind(&mut self) {
         self.place = None;
-        self.in_hand.clear();
+        self.ahead = None;
+        self.waiting.clear();
         self.directory = Snapshot::NotAsked;
         self.failure = None;
     }
 }
 
 impl Client {
-    /// Begins to go through the inbox, oldest first.
+    /// Begins to go through the inbox, oldest first, for a reader. What this client handed over before
+    /// and nobody settled is handed over again.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyReceiving`](crate::store::StoreError::AlreadyReceiving),
     /// [`StoreError::Failed`](crate::store::StoreError::Failed).
-    pub fn receive(&self, filter: Filter) -> Result<Receiving, Error> {
-        Ok(Receiving::new(filter, Some(self.store.lock_receiving()?)))
+    pub fn receive(&mut self, filter: Filter) -> Result<Receiving, Error> {
+        self.receive_under(Contract::READER, filter)
     }
 
-    /// Opens the next message, sets it aside, or returns `None` at the end of the inbox.
+    /// As [`Client::receive`], under another contract.
+    ///
+    /// # Errors
+    /// As [`Client::receive`].
+    pub fn receive_under(
+        &mut self,
+        contract: Contract,
+        filter: Filter,
+    ) -> Result<Receiving, Error> {
+        self.release_all()?;
+        Ok(Receiving::new(filter, contract))
+    }
+
+    /// Opens the next message and puts it into the caller's hands, sets it aside, or returns `None` when
+    /// there is nothing to do at the moment. While a message is in hand nobody else gets it, for as
+    /// long as its lease lasts.
     ///
     /// # Errors
     /// [`Error::Store`]. [`Error::Relay`] at the end, once, if there were messages of strangers and
     /// the relay could not be asked about them; those stay new.
     pub async fn next(&mut self, receiving: &mut Receiving) -> Result<Option<Next>, Error> {
-        while let Some(entry) = self.store.next_new(receiving.place)? {
-            receiving.place = Some((entry.sent_at, entry.number));
+        let next = self.look(receiving).await;
+        // Unless a claim took it along.
+        self.settle_unsettled(receiving)?;
+        next
+    }
+
+    async fn look(&mut self, receiving: &mut Receiving) -> Result<Option<Next>, Error> {
+        while let Some(entry) = self.upcoming(receiving)? {
             let message = self.relay.read(&entry.raw);
-            if !receiving.filter.wants(entry.sent_at, &message) {
+            if receiving.unwanted.contains(&entry.number)
+                || !receiving.filter.wants(entry.sent_at, &message)
+            {
                 continue;
             }
             let mut judge = Judge {
@@ -170,40 +218,18 @@ impl Client {
                 Ok(Verdict::Deliver(delivered))
                     if !receiving
                         .filter
-                        .wants_topic(delivered.message.topic.as_ref()) => {}
+                        .wants_topic(delivered.message.topic.as_ref()) =>
+                {
+                    receiving.unwanted.insert(entry.number);
+                }
                 Ok(Verdict::Deliver(delivered)) => {
-                    if let Some(quota) = &delivered.quota
-                        && let Err(violation) = quota.take(self, &entry)?
-                    {
-                        let refused = (Reason::Policy, violation.to_string());
-                        return Ok(Some(self.put_away(
-                            &entry,
-                            EntryState::Quarantined,
-                            refused,
-                        )?));
+                    if let Some(next) = self.hand_over(receiving, entry, *delivered)? {
+                        return Ok(Some(next));
                     }
-                    let in_hand = InHand {
-                        number: entry.number,
-                        mark: delivered.mark,
-                    };
-                    receiving.in_hand.insert(delivered.mark.message(), in_hand);
-                    let is_authenticated = delivered.message.from.is_some();
-                    let handover = Box::new(Handover {
-                        message: delivered.message,
-                        pinned_now: delivered.pinned_now,
-                        number: entry.number,
-                        relay_id: entry.relay_id,
-                        mark: delivered.mark,
-                    });
-                    return Ok(Some(if is_authenticated {
-                        Next::Message(handover)
-                    } else {
-                        Next::Unauthenticated(handover)
-                    }));
                 }
                 Ok(Verdict::Absorbed(mark)) => {
                     let (now, relay_id) = (self.clock.now(), entry.relay_id.as_deref());
-                    self.store.commit(entry.number, &mark, relay_id, now)?;
+                    self.store.absorb(entry.number, &mark, relay_id, now)?;
                 }
                 Ok(Verdict::HandledBefore) => {
                     let expires = self.clock.now().saturating_add(REMEMBERED);
@@ -223,11 +249,8 @@ impl Client {
                 }
                 Err(Refusal::Message(reason, detail)) => {
                     let refused = (reason, detail);
-                    return Ok(Some(self.put_away(
-                        &entry,
-                        EntryState::Quarantined,
-                        refused,
-                    )?));
+                    let state = EntryState::Quarantined;
+                    return Ok(Some(self.put_away(&entry, state, refused)?));
                 }
                 Err(Refusal::Held(detail)) => {
                     let held = (Reason::Policy, detail);
@@ -243,23 +266,138 @@ impl Client {
         }
     }
 
-    /// Ends a message after it was handled: it is not handed over again, whoever delivers it, for as
-    /// long as an envelope lives, or for 90 days in ClawTalk's format.
-    ///
-    /// # Errors
-    /// [`Error::AlreadyCommitted`]; [`Error::Store`], and then the message will be handed over
-    /// again.
-    pub fn commit(&mut self, handover: Handover) -> Result<(), Error> {
-        let now = self.clock.now();
-        let relay_id = handover.relay_id.as_deref();
-        let is_first = self
-            .store
-            .commit(handover.number, &handover.mark, relay_id, now)?;
-        if is_first {
-            Ok(())
-        } else {
-            Err(Error::AlreadyCommitted)
+    /// The next message to look at.
+    fn upcoming(&mut self, receiving: &mut Receiving) -> Result<Option<Entry>, Error> {
+        if receiving.ahead.is_none() {
+            let contract = &receiving.contract;
+            self.store
+                .reap(self.clock.monotonic(), as_millis(contract.lease))?;
+            let pause = as_millis(contract.longest_pause);
+            receiving.ahead = Some(self.store.due(self.clock.now(), pause)?.into());
         }
+        while let Some(number) = receiving.ahead.as_mut().and_then(VecDeque::pop_front) {
+            if let Some(entry) = self.store.new_entry(number)? {
+                return Ok(Some(entry));
+            }
+        }
+        if let Some(entry) = self.waited(receiving)? {
+            return Ok(Some(entry));
+        }
+        let entry = self.store.next_new(receiving.place)?;
+        if let Some(entry) = &entry {
+            receiving.place = Some((entry.sent_at, entry.number));
+        }
+        Ok(entry)
+    }
+
+    /// A message that waited for one of its sender that is in this client's hands no more.
+    fn waited(&self, receiving: &mut Receiving) -> Result<Option<Entry>, Error> {
+        if receiving.waiting.is_empty() || receiving.settled == self.settled {
+            return Ok(None);
+        }
+        let in_hand: HashSet<_> = self.in_hand.values().flatten().collect();
+        for (signer, waiting) in &mut receiving.waiting {
+            if in_hand.contains(signer) {
+                continue;
+            }
+            if let Some((_, number)) = waiting.pop_first()
+                && let Some(entry) = self.store.new_entry(number)?
+            {
+                return Ok(Some(entry));
+            }
+        }
+        receiving.waiting.retain(|_, waiting| !waiting.is_empty());
+        receiving.settled = self.settled;
+        Ok(None)
+    }
+
+    /// Puts a message that was judged into the caller's hands, if nobody else has it and nothing is
+    /// before it.
+    fn hand_over(
+        &mut self,
+        receiving: &mut Receiving,
+        entry: Entry,
+        delivered: Delivered,
+    ) -> Result<Option<Next>, Error> {
+        let Delivered {
+            message,
+            mark,
+            signer,
+            pinned_now,
+            quota,
+        } = delivered;
+        let contract = receiving.contract;
+        if contract.holds_unsigned && signer.is_none() && !entry.is_accepted {
+            let held = (Reason::Unsigned, "nobody signed it".to_owned());
+            return Ok(Some(self.put_away(&entry, EntryState::Held, held)?));
+        }
+        let claim = Claim {
+            number: entry.number,
+            mark: &mark,
+            ordered_by: signer.filter(|_| contract.is_ordered),
+            until: self.lease(contract.lease),
+            most_attempts: contract.most_attempts,
+        };
+        let unsettled = std::mem::take(&mut receiving.unsettled);
+        // What was said of messages before this one becomes durable together with its claim.
+        let claimed = self.batch("settle-and-claim", |client| {
+            client.write_settlements(&unsettled)?;
+            let claimable = client.store.claimable(&claim)?;
+            let Claimable::Yes(attempt) = claimable else {
+                return Ok(Ok(claimable));
+            };
+            if let Some(quota) = &quota
+                && let Err(violation) = quota.take(client, &entry)?
+            {
+                return Ok(Err(violation));
+            }
+            client.store.claim(&claim, signer, attempt)?;
+            Ok::<_, Error>(Ok(claimable))
+        })?;
+        let attempt = match claimed {
+            Ok(Claimable::Yes(attempt)) => attempt,
+            Ok(Claimable::Taken) => return Ok(None),
+            Ok(Claimable::Waits) => {
+                if let Some(signer) = signer {
+                    let waiting = receiving.waiting.entry(signer).or_default();
+                    waiting.insert((entry.sent_at, entry.number));
+                }
+                return Ok(None);
+            }
+            Ok(Claimable::Exhausted(attempts)) => {
+                let why = format!("it was tried {attempts} times");
+                self.store.exhaust(&claim, &why)?;
+                let dead = (Reason::Handler, why);
+                let aside = self.set_aside(&entry, EntryState::Dead, dead);
+                return Ok(Some(Next::SetAside(aside)));
+            }
+            Err(violation) => {
+                let refused = (Reason::Policy, violation.to_string());
+                let state = EntryState::Quarantined;
+                return Ok(Some(self.put_away(&entry, state, refused)?));
+            }
+        };
+        let fence = Fence {
+            number: entry.number,
+            attempt,
+        };
+        let handover = Box::new(Handover {
+            message,
+            attempt,
+            pinned_now,
+            ticket: Ticket {
+                fence,
+                relay_id: entry.relay_id,
+                mark,
+                contract,
+            },
+        });
+        self.in_hand.insert(fence, signer);
+        Ok(Some(if signer.is_some() {
+            Next::Message(handover)
+        } else {
+            Next::Unauthenticated(handover)
+        }))
     }
 
     /// What waits at the relay, opened as far as possible; changes nothing here or there.
@@ -269,7 +407,7 @@ impl Client {
     pub async fn peek(&mut self, filter: Filter) -> Result<Peek, Error> {
         let peeked = self.relay.peek().await?;
         let now = self.clock.now();
-        let mut receiving = Receiving::new(filter, None);
+        let mut receiving = Receiving::new(filter, Contract::READER);
         let mut messages = Vec::new();
         for delivery in peeked.deliveries {
             let entry = unstored(delivery, now);
@@ -365,6 +503,8 @@ fn unstored(delivery: Delivery, now: i64) -> Entry {
         reason: None,
         detail: None,
         raw: delivery.raw.into_vec(),
+        attempt: 0,
+        due: None,
         is_accepted: false,
         is_counted: false,
     }

@@ -153,6 +153,7 @@ impl Judge<'_> {
         Ok(Verdict::Deliver(Box::new(Delivered {
             message,
             mark,
+            signer: Some(*signer.as_bytes()),
             pinned_now,
             quota,
         })))

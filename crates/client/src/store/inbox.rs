@@ -3,7 +3,7 @@
 use core::fmt;
 
 use ctalk_core::classic::SeenKey;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -117,6 +117,10 @@ pub struct Entry {
     pub detail: Option<String>,
     /// The bytes as received.
     pub raw: Vec<u8>,
+    /// How often it was tried.
+    pub attempt: u32,
+    /// When it is tried again, in milliseconds since the Unix epoch.
+    pub due: Option<i64>,
     /// Whether the user wants it handed over whatever the policy says.
     pub(crate) is_accepted: bool,
     /// Whether it was counted for the policy's limits before.
@@ -147,9 +151,17 @@ pub enum Mark {
 }
 
 impl Mark {
-    const fn expires(&self) -> i64 {
+    pub(super) const fn expires(&self) -> i64 {
         match self {
             Self::Classic { expires, .. } | Self::Native { expires, .. } => *expires,
+        }
+    }
+
+    /// What tells an envelope from another one with the same sender and id.
+    pub(super) const fn header(&self) -> Option<&[u8; 32]> {
+        match self {
+            Self::Classic { .. } => None,
+            Self::Native { digest, .. } => Some(digest),
         }
     }
 
@@ -169,6 +181,16 @@ pub(crate) enum Message {
     Native([u8; 32], [u8; 16]),
 }
 
+impl Message {
+    /// The message as the store tells it from others.
+    pub(super) fn to_bytes(self) -> Vec<u8> {
+        match self {
+            Self::Classic(seen) => seen.as_bytes().to_vec(),
+            Self::Native(sender, id) => [sender.as_slice(), &id].concat(),
+        }
+    }
+}
+
 /// What the store remembers of a message's content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeenBefore {
@@ -180,9 +202,9 @@ pub enum SeenBefore {
     OtherCopy,
 }
 
-const ENTRY: &str =
-    "SELECT number, relay_id, sent_at, state, reason, detail, raw, stored_at, accepted, counted
-     FROM inbox";
+pub(super) const ENTRY: &str =
+    "SELECT number, relay_id, sent_at, state, reason, detail, raw, stored_at, accepted, counted,
+     attempt, due FROM inbox";
 
 impl Store {
     /// Stores deliveries as they came. What the inbox holds or has handled is not stored again.
@@ -218,14 +240,14 @@ impl Store {
     }
 
     /// The oldest new message of the current relay that comes after `after` (an earlier result's
-    /// place), if any.
+    /// place) and was never tried, if any.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn next_new(&self, after: Option<(i64, i64)>) -> Result<Option<Entry>, StoreError> {
         let (sent_at, number) = after.unwrap_or((i64::MIN, i64::MIN));
         let order = "WHERE relay = ?1 AND state = 'new' AND (sent_at, number) > (?2, ?3)
-                     ORDER BY sent_at, number LIMIT 1";
+                     AND attempt = 0 ORDER BY sent_at, number LIMIT 1";
         self.read(|db| {
             db.prepare_cached(&format!("{ENTRY} {order}"))?
                 .query_row(params![self.relay, sent_at, number], entry)
@@ -281,11 +303,28 @@ impl Store {
         self.read(|db| db.prepare_cached(&query)?.query_map([id], entry)?.collect())
     }
 
-    /// Whether this message was handled before.
+    /// Whether another copy of message `number` was handled, is in hand, awaits its retry or was given
+    /// up.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn seen(&self, mark: &Mark, relay_id: Option<&str>) -> Result<SeenBefore, StoreError> {
+    pub fn seen(
+        &self,
+        number: i64,
+        mark: &Mark,
+        relay_id: Option<&str>,
+    ) -> Result<SeenBefore, StoreError> {
+        let claimed: Option<Option<[u8; 32]>> = self.read(|db| {
+            db.prepare_cached("SELECT header FROM inbox WHERE mark = ?1 AND number != ?2")?
+                .query_row(params![mark.message().to_bytes(), number], |row| row.get(0))
+                .optional()
+        })?;
+        if let Some(header) = claimed {
+            return Ok(match mark.header() {
+                Some(digest) if header.as_ref() == Some(digest) => SeenBefore::SameCopy,
+                _ => SeenBefore::OtherCopy,
+            });
+        }
         match mark {
             Mark::Classic { seen, .. } => {
                 let row: Option<Option<String>> = self.read(|db| {
@@ -322,32 +361,22 @@ impl Store {
         }
     }
 
-    /// Ends a message that was handled: remembers its mark, drops its bytes. False when it was ended
-    /// before, by whomever.
+    /// Ends a message that ctalk itself took in: remembers its mark, drops its bytes. False when it was
+    /// ended before, by whomever.
     ///
     /// # Errors
-    /// [`StoreError::Failed`]; then the message will be handed over again.
-    pub fn commit(
+    /// [`StoreError::Failed`]; then the message will be taken in again.
+    pub fn absorb(
         &mut self,
         number: i64,
         mark: &Mark,
         relay_id: Option<&str>,
         now: i64,
     ) -> Result<bool, StoreError> {
-        self.write("commit", |transaction| {
-            // Remembered even if somebody dropped it while it was in hand.
+        self.write("absorb", |transaction| {
             let is_first = remember(transaction, mark, relay_id)?;
             finish(transaction, number, mark.expires())?;
-            for expired in [
-                "DELETE FROM seen WHERE hash IN
-                 (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",
-                "DELETE FROM seen_envelopes WHERE (sender, id) IN
-                 (SELECT sender, id FROM seen_envelopes WHERE expires < ?1 LIMIT 10)",
-                "DELETE FROM inbox WHERE number IN
-                 (SELECT number FROM inbox WHERE expires < ?1 LIMIT 10)",
-            ] {
-                transaction.prepare_cached(expired)?.execute([now])?;
-            }
+            forget_expired(transaction, now)?;
             Ok(is_first)
         })
     }
@@ -376,7 +405,8 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write("put-away", |transaction| {
             transaction.execute(
-                "UPDATE inbox SET state = ?2, reason = ?3, detail = ?4
+                "UPDATE inbox SET state = ?2, reason = ?3, detail = ?4, attempt = 0, due = NULL,
+                 sender = NULL, mark = NULL
                  WHERE number = ?1 AND state = 'new'",
                 params![number, state.as_str(), reason.as_str(), detail],
             )?;
@@ -416,15 +446,16 @@ impl Store {
         })
     }
 
-    /// Makes a set-aside message new again.
+    /// Makes a message that was set aside or given up new again, as if it had never been tried.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn retry(&mut self, number: i64) -> Result<(), StoreError> {
         self.write("retry", |transaction| {
             transaction.execute(
-                "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL
-                 WHERE number = ?1 AND state = 'quarantined'",
+                "UPDATE inbox SET state = 'new', reason = NULL, detail = NULL, attempt = 0,
+                 due = NULL, mark = NULL
+                 WHERE number = ?1 AND state IN ('dead', 'quarantined')",
                 [number],
             )?;
             Ok(())
@@ -443,8 +474,35 @@ impl Store {
     }
 }
 
+/// Forgets some of what need not be known any more.
+pub(super) fn forget_expired(transaction: &Transaction<'_>, now: i64) -> rusqlite::Result<()> {
+    for expired in [
+        "DELETE FROM seen WHERE hash IN
+         (SELECT hash FROM seen WHERE expires < ?1 LIMIT 10)",
+        "DELETE FROM seen_envelopes WHERE (sender, id) IN
+         (SELECT sender, id FROM seen_envelopes WHERE expires < ?1 LIMIT 10)",
+        "DELETE FROM inbox WHERE number IN
+         (SELECT number FROM inbox WHERE expires < ?1 LIMIT 10)",
+    ] {
+        transaction.prepare_cached(expired)?.execute([now])?;
+    }
+    Ok(())
+}
+
+/// Whether a message was handled, in whatever copy.
+pub(super) fn is_remembered(db: &Connection, mark: &Mark) -> rusqlite::Result<bool> {
+    match mark {
+        Mark::Classic { seen, .. } => db
+            .prepare_cached("SELECT 1 FROM seen WHERE hash = ?1")?
+            .exists([seen.as_bytes().as_slice()]),
+        Mark::Native { sender, id, .. } => db
+            .prepare_cached("SELECT 1 FROM seen_envelopes WHERE sender = ?1 AND id = ?2")?
+            .exists(params![sender, id]),
+    }
+}
+
 /// Records that a message was handled; false when it was recorded before.
-fn remember(
+pub(super) fn remember(
     transaction: &Transaction<'_>,
     mark: &Mark,
     relay_id: Option<&str>,
@@ -475,14 +533,14 @@ fn remember(
 fn finish(transaction: &Transaction<'_>, number: i64, expires: i64) -> rusqlite::Result<bool> {
     let finished = transaction
         .prepare_cached(
-            "UPDATE inbox SET state = 'done', raw = x'', expires = ?2
+            "UPDATE inbox SET state = 'done', raw = x'', expires = ?2, sender = NULL, mark = NULL
              WHERE number = ?1 AND state = 'new'",
         )?
         .execute(params![number, expires])?;
     Ok(finished == 1)
 }
 
-fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let state: String = row.get(3)?;
     let reason: Option<String> = row.get(4)?;
     Ok(Entry {
@@ -499,5 +557,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         stored_at: row.get(7)?,
         is_accepted: row.get(8)?,
         is_counted: row.get(9)?,
+        attempt: row.get(10)?,
+        due: row.get(11)?,
     })
 }

@@ -10,21 +10,6 @@ use std::{
 use super::{Store, StoreError};
 
 impl Store {
-    /// Makes the holder of the result the only one that receives with this store, until the file is
-    /// dropped. Two at once would hand the same message over twice.
-    ///
-    /// # Errors
-    /// [`StoreError::AlreadyReceiving`], [`StoreError::Failed`].
-    pub fn lock_receiving(&self) -> Result<File, StoreError> {
-        let path = self.path.with_extension("receiving");
-        let file = open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(TryLockError::WouldBlock) => Err(StoreError::AlreadyReceiving),
-            Err(TryLockError::Error(error)) => Err(StoreError::io(&path, &error)),
-        }
-    }
-
     /// Makes the holder of the result the only one that pairs with this store, until the file is
     /// dropped. Messages of pairings wait for it as long.
     ///

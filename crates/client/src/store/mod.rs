@@ -6,6 +6,7 @@
 //! - `backup`: what of it moves to another machine
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
 //! - `cards`: the key cards that contacts had
+//! - `claims`: which worker has a message in hand, and what became of it
 //! - `counts`: how much senders handed over, for the policy's limits
 //! - `endings`: which identities ended, and who took their place
 //! - `inbox`: what was fetched and not handled yet, held or set aside
@@ -16,6 +17,7 @@
 
 mod backup;
 mod cards;
+mod claims;
 mod contacts;
 mod counts;
 mod endings;
@@ -43,8 +45,9 @@ use crate::fault::{self, Side};
 
 pub(crate) use self::{
     backup::{Dump, Unrestored},
+    claims::{Claim, Claimable, Fence, Settlement},
     counts::CountKey,
-    inbox::{Message, REMEMBERED},
+    inbox::REMEMBERED,
 };
 pub use self::{
     cards::HeldCard,
@@ -91,9 +94,6 @@ pub enum StoreError {
         /// Newest version that is known.
         known: i64,
     },
-    /// Another process, or another receiver in this one, receives with this store.
-    #[error("somebody is receiving for this profile already")]
-    AlreadyReceiving,
     /// Another process, or another part of this one, has a pairing code open.
     #[error("a pairing is under way for this profile already")]
     AlreadyPairing,
@@ -176,13 +176,41 @@ impl Store {
         what: &'static str,
         work: impl FnOnce(&mut Self) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.read(|db| db.execute_batch("BEGIN IMMEDIATE"))?;
-        let batch = Batch(self);
-        let value = work(batch.0)?;
+        self.begin()?;
+        match work(self) {
+            Ok(value) => {
+                self.commit_batch(what)?;
+                Ok(value)
+            }
+            Err(error) => {
+                self.roll_back();
+                Err(error)
+            }
+        }
+    }
+
+    /// Begins a batch. Whoever does so ends it with one of the next two.
+    pub(crate) fn begin(&self) -> Result<(), StoreError> {
+        self.read(|db| db.execute_batch("BEGIN IMMEDIATE"))
+    }
+
+    /// Makes a batch durable, or undoes it if that fails.
+    pub(crate) fn commit_batch(&self, what: &'static str) -> Result<(), StoreError> {
         fault::point(what, Side::Before);
-        batch.0.read(|db| db.execute_batch("COMMIT"))?;
-        fault::point(what, Side::After);
-        Ok(value)
+        let committed = self.read(|db| db.execute_batch("COMMIT"));
+        match committed {
+            Ok(()) => fault::point(what, Side::After),
+            Err(_) => self.roll_back(),
+        }
+        committed
+    }
+
+    /// Undoes a batch.
+    pub(crate) fn roll_back(&self) {
+        if !self.db.is_autocommit() {
+            // If even this fails, so does everything that follows.
+            let _ = self.db.execute_batch("ROLLBACK");
+        }
     }
 
     fn read<T>(
@@ -205,18 +233,6 @@ impl Deref for Transaction<'_> {
 
     fn deref(&self) -> &Connection {
         self.0
-    }
-}
-
-/// A store in a transaction, which ends with this value if it has not ended by then.
-struct Batch<'a>(&'a mut Store);
-
-impl Drop for Batch<'_> {
-    fn drop(&mut self) {
-        if !self.0.db.is_autocommit() {
-            // If even this fails, so does everything that follows.
-            let _ = self.0.db.execute_batch("ROLLBACK");
-        }
     }
 }
 
@@ -334,9 +350,9 @@ mod tests {
 
         let failed = store.batch("test", |store| {
             add(store, "c")?;
-            Err::<(), _>(StoreError::AlreadyReceiving)
+            Err::<(), _>(StoreError::AlreadyPairing)
         });
-        assert!(matches!(failed, Err(StoreError::AlreadyReceiving)));
+        assert!(matches!(failed, Err(StoreError::AlreadyPairing)));
         assert_eq!(seen(&store), 2);
         // And what is written after it lasts.
         add(&mut store, "d").unwrap();

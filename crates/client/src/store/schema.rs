@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 6] = [
+const MIGRATIONS: [&str; 7] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -155,6 +155,20 @@ const MIGRATIONS: [&str; 6] = [
         PRIMARY KEY (sender, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX conversations_by_age ON conversations (last);
+",
+    "
+    -- How often a message was tried and when it is tried again (Unix epoch), who has it in hand until
+    -- when (monotonic clock; both in milliseconds), whose it is, and what it has in common with copies
+    -- of it. Sender and mark are there from the first claim on, while they are needed.
+    ALTER TABLE inbox ADD COLUMN attempt INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE inbox ADD COLUMN due INTEGER;
+    ALTER TABLE inbox ADD COLUMN lease INTEGER;
+    ALTER TABLE inbox ADD COLUMN sender BLOB CHECK (length(sender) = 32);
+    ALTER TABLE inbox ADD COLUMN mark BLOB;
+    ALTER TABLE inbox ADD COLUMN header BLOB CHECK (length(header) = 32);
+    CREATE INDEX inbox_by_sender ON inbox (relay, sender) WHERE sender IS NOT NULL;
+    CREATE INDEX inbox_by_mark ON inbox (mark) WHERE mark IS NOT NULL;
+    CREATE INDEX inbox_to_retry ON inbox (relay, due) WHERE state = 'new' AND attempt > 0;
 ",
 ];
 

@@ -8,7 +8,10 @@ use std::sync::{
 use ctalk_core::{Card, CardStatement, Identity, Timestamp, XWingSecret, trust::Standing};
 use tempfile::TempDir;
 
-use super::{CountKey, EntryState, Learned, Mark, NewContact, Store, StoreError};
+use super::{
+    Claim, Claimable, CountKey, EntryState, Fence, Learned, Mark, NewContact, Settlement, Store,
+    StoreError,
+};
 use crate::{message::Reason, relay::Delivery};
 
 const NOW: i64 = 1_800_000_000_000;
@@ -39,7 +42,7 @@ impl Filled {
                 };
                 let (handled, aside) = (stored("handled"), stored("aside"));
                 stored("waits");
-                assert!(store.commit(handled, &mark(card), None, NOW).unwrap());
+                assert!(store.absorb(handled, &mark(card), None, NOW).unwrap());
                 store
                     .put_away(aside, EntryState::Quarantined, Reason::Malformed, "")
                     .unwrap();
@@ -88,7 +91,7 @@ impl Filled {
         done("has_other_card");
         assert_eq!(store.card_history(&contact).unwrap().len(), 1);
         done("card_history");
-        store.seen(&mark(held), None).unwrap();
+        store.seen(0, &mark(held), None).unwrap();
         done("seen");
         let entry = store.next_new(None).unwrap().unwrap();
         done("next_new");
@@ -110,8 +113,9 @@ impl Filled {
         done("remove_contact");
         let _stored = store.admit(&[delivery("fresh")], NOW).unwrap();
         done("admit");
-        assert!(store.commit(entry.number, &mark(other), None, NOW).unwrap());
-        done("commit");
+        assert!(store.absorb(entry.number, &mark(other), None, NOW).unwrap());
+        done("absorb");
+        claims(store, other, &mut done);
         let counted = store.counts(&count_key(held), NOW).unwrap();
         assert_eq!((counted.handed, counted.turns), (1, Some(1)));
         done("counts");
@@ -140,6 +144,65 @@ impl Filled {
         done("drop_entry");
         taken
     }
+}
+
+/// A message from its first claim over its retry to its end.
+fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str)) {
+    let entry = store.next_new(None).unwrap().unwrap();
+    done("next_new of claims");
+    let mark = Mark::Native {
+        sender: *sender.signing_key().as_bytes(),
+        id: [3; 16],
+        digest: [2; 32],
+        expires: i64::MAX,
+    };
+    let signer = Some(*sender.signing_key().as_bytes());
+    let claim = Claim {
+        number: entry.number,
+        mark: &mark,
+        ordered_by: signer,
+        until: NOW,
+        most_attempts: None,
+    };
+    assert_eq!(store.claimable(&claim).unwrap(), Claimable::Yes(1));
+    done("claimable");
+    store.claim(&claim, signer, 1).unwrap();
+    done("claim");
+    let fence = Fence {
+        number: entry.number,
+        attempt: 1,
+    };
+    store.renew(&[fence], NOW + 1).unwrap();
+    done("renew");
+    let again = Settlement::Retry {
+        due: NOW + 1,
+        why: String::new(),
+    };
+    assert!(store.settle(fence, &again, NOW).unwrap());
+    done("settle for another attempt");
+    assert_eq!(store.next_due(NOW).unwrap(), Some(NOW + 1));
+    done("next_due");
+    assert_eq!(store.due(NOW + 1, 1000).unwrap(), [entry.number]);
+    done("due");
+    assert!(store.new_entry(entry.number).unwrap().is_some());
+    done("new_entry");
+    store.claim(&claim, signer, 2).unwrap();
+    done("claim again");
+    store.reap(NOW + 1, 1000).unwrap();
+    done("reap");
+    store.claim(&claim, signer, 3).unwrap();
+    done("claim a third time");
+    let fence = Fence {
+        attempt: 3,
+        ..fence
+    };
+    let end = Settlement::Done {
+        mark,
+        relay_id: None,
+        keep: false,
+    };
+    assert!(store.settle(fence, &end, NOW).unwrap());
+    done("settle");
 }
 
 fn new<'a>(name: &'a str, card: &'a Card) -> NewContact<'a> {

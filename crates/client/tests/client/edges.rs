@@ -54,19 +54,20 @@ async fn whoever_copies_an_xwing_key_keeps_nobody_from_writing_to_its_owner() {
 }
 
 #[tokio::test]
-async fn what_was_not_committed_is_handed_over_again_after_a_rewind() {
+async fn what_was_not_settled_is_handed_over_again_to_whoever_receives_next() {
     let mut scene = Scene::new().await;
     scene.alice.say("bob", "keep me").await.unwrap();
     let client = &mut scene.bob.agent.client;
     client.fetch(Duration::ZERO).await.unwrap();
-    let mut receiving = client.receive(Filter::default()).unwrap();
-    for _ in 0..3 {
-        // Its handler fails every time.
-        let next = client.next(&mut receiving).await.unwrap();
-        assert!(matches!(next, Some(Next::Message(_))), "{next:?}");
+    for attempt in 1..=3 {
+        let mut receiving = client.receive(Filter::default()).unwrap();
+        let Some(Next::Message(handover)) = client.next(&mut receiving).await.unwrap() else {
+            panic!("no message")
+        };
+        assert_eq!(handover.attempt, attempt);
         receiving.rewind();
+        assert!(client.next(&mut receiving).await.unwrap().is_none());
     }
-    drop(receiving);
     assert_eq!(scene.bob.receive().await.0.len(), 1);
 }
 

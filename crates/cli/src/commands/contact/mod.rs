@@ -192,7 +192,7 @@ fn add(
     let Some(card) = peer::card(peer)? else {
         let mut client = context.client(profile, relay)?;
         let added = crate::runtime::run(async { Ok(client.add_contact(peer, local).await?) });
-        context.output.notices(client.take_notices())?;
+        context.output.notices(client.take_notices());
         return added;
     };
     let (_, secrets) = context.keystore(profile)?;

@@ -1,0 +1,139 @@
+//! What becomes of messages that were handed over.
+
+use super::{Handover, Receiving, Ticket};
+use crate::{
+    client::{Client, as_millis},
+    error::Error,
+    store::{EntryState, Fence, Settlement, StoreError},
+};
+
+impl Client {
+    /// Ends a message after it was handled: it is not handed over again, whoever delivers it, for as
+    /// long as an envelope lives, or for 90 days in ClawTalk's format.
+    ///
+    /// # Errors
+    /// [`Error::LeaseLost`]; [`Error::Store`], and then the message will be handed over again.
+    pub fn commit(&mut self, handover: Handover) -> Result<(), Error> {
+        let settlement = handover.ticket.done();
+        self.settle(handover.ticket.fence, settlement)
+    }
+
+    /// Gives a message back, to be handed over again after the contract's pause; or, if that was its
+    /// last attempt, makes it a dead letter. `why` is kept beside it. Says which of both it is.
+    ///
+    /// # Errors
+    /// As [`Client::commit`].
+    pub fn retry(&mut self, handover: Handover, why: &str) -> Result<EntryState, Error> {
+        let (settlement, state) = handover.ticket.again(self.clock.now(), why);
+        self.settle(handover.ticket.fence, settlement)?;
+        Ok(state)
+    }
+
+    /// Makes a message a dead letter, which stays in the inbox until the user retries or drops it.
+    ///
+    /// # Errors
+    /// As [`Client::commit`].
+    pub fn reject(&mut self, handover: Handover, why: &str) -> Result<(), Error> {
+        let why = why.to_owned();
+        self.settle(handover.ticket.fence, Settlement::Dead { why })
+    }
+
+    /// Makes the leases of everything in hand begin anew. Call it well before they are over.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub fn renew(&mut self, receiving: &Receiving) -> Result<(), Error> {
+        if self.in_hand.is_empty() {
+            return Ok(());
+        }
+        let until = self.lease(receiving.contract.lease);
+        let claims: Vec<_> = self.in_hand.keys().copied().collect();
+        Ok(self.store.renew(&claims, until)?)
+    }
+
+    /// Says what became of a message, to be written with the next claim or by
+    /// [`Client::settle_unsettled`], whatever is first.
+    pub(crate) fn settle_soon(
+        &mut self,
+        receiving: &mut Receiving,
+        ticket: &Ticket,
+        settlement: Settlement,
+    ) {
+        receiving.unsettled.push((ticket.fence, settlement));
+        self.let_go(ticket.fence);
+    }
+
+    /// Writes what was said of messages and is not written yet.
+    pub(crate) fn settle_unsettled(&mut self, receiving: &mut Receiving) -> Result<(), Error> {
+        let unsettled = std::mem::take(&mut receiving.unsettled);
+        if unsettled.is_empty() {
+            return Ok(());
+        }
+        self.batch("settle-all", |client| client.write_settlements(&unsettled))
+    }
+
+    /// Writes them within a batch. Of one whose lease was lost nothing is written, because another
+    /// worker has the message.
+    pub(super) fn write_settlements(
+        &mut self,
+        settlements: &[(Fence, Settlement)],
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        for (fence, settlement) in settlements {
+            let _is_mine = self.store.settle(*fence, settlement, now)?;
+        }
+        Ok(())
+    }
+
+    /// Gives back everything in hand.
+    pub(crate) fn release_all(&mut self) -> Result<(), StoreError> {
+        if self.in_hand.is_empty() {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        let held = std::mem::take(&mut self.in_hand);
+        self.store.batch("release", |store| {
+            for fence in held.into_keys() {
+                let _is_mine = store.settle(fence, &Settlement::Released, now)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn settle(&mut self, fence: Fence, settlement: Settlement) -> Result<(), Error> {
+        let is_mine = self.store.settle(fence, &settlement, self.clock.now())?;
+        self.let_go(fence);
+        if is_mine {
+            Ok(())
+        } else {
+            Err(Error::LeaseLost)
+        }
+    }
+
+    fn let_go(&mut self, fence: Fence) {
+        self.in_hand.remove(&fence);
+        self.settled = self.settled.wrapping_add(1);
+    }
+}
+
+impl Ticket {
+    pub(crate) fn done(&self) -> Settlement {
+        Settlement::Done {
+            mark: self.mark,
+            relay_id: self.relay_id.clone(),
+            keep: self.contract.keeps_done,
+        }
+    }
+
+    /// Another attempt, if there is one.
+    pub(crate) fn again(&self, now: i64, why: &str) -> (Settlement, EntryState) {
+        let why = why.to_owned();
+        if self.contract.tries_again(self.fence.attempt) {
+            let pause = as_millis(self.contract.pause(self.fence.attempt));
+            let due = now.saturating_add(pause);
+            (Settlement::Retry { due, why }, EntryState::New)
+        } else {
+            (Settlement::Dead { why }, EntryState::Dead)
+        }
+    }
+}

@@ -1,0 +1,442 @@
+//! A worker: it fetches, hands messages to a handler, several at once if wanted, and settles them.
+//!
+//! Everything that waits is waited for in one place, and each wait can be broken off, so that neither a
+//! slow relay nor a slow handler keeps another message from being settled or a lease from being renewed.
+
+mod pace;
+
+use std::{pin::pin, time::Duration};
+
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+
+use self::pace::Pace;
+use crate::{
+    client::{Client, as_millis},
+    endings::Notice,
+    error::Error,
+    handler::{Attempt, Handler, Outcome},
+    message::SetAside,
+    receive::{Contract, Filter, Handover, Next, Receiving, Ticket},
+    store::{EntryState, Settlement},
+};
+
+/// How often a worker looks after the own keys.
+const REFRESH: Duration = Duration::from_secs(60 * 60);
+
+/// What a worker does, and until when.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// Which messages it takes.
+    pub filter: Filter,
+    /// How it hands them over.
+    pub contract: Contract,
+    /// How many handlers run at once.
+    pub concurrency: usize,
+    /// How many messages it takes at most.
+    pub most: Option<u64>,
+    /// How long it goes on.
+    pub until: Until,
+}
+
+/// How long a worker goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// Until nothing waits at the relay and in the inbox. What is to be tried again later is left for
+    /// then.
+    Empty,
+    /// Until it is told to stop.
+    Stopped {
+        /// The longest pause between two looks at a relay that does not push.
+        interval: Duration,
+        /// End after so long without a message, a running handler, or one to be tried again within so
+        /// long.
+        idle: Option<Duration>,
+    },
+}
+
+impl Default for Work {
+    /// One message at a time, of everybody who signs, until nothing is left.
+    fn default() -> Self {
+        Self {
+            filter: Filter::default(),
+            contract: Contract::HANDLER,
+            concurrency: 1,
+            most: None,
+            until: Until::Empty,
+        }
+    }
+}
+
+/// Something that a worker came to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A handler begins with a message.
+    Started {
+        /// The message, and which attempt at it this is.
+        attempt: &'a Attempt,
+        /// Whether the sender's keys were pinned just now.
+        pinned_now: bool,
+    },
+    /// A handler ended.
+    Ended {
+        /// The message.
+        attempt: &'a Attempt,
+        /// What the handler said.
+        outcome: &'a Outcome,
+        /// What became of the message: done, new again, dead or quarantined.
+        state: EntryState,
+    },
+    /// A message was set aside, held or given up without being handled.
+    SetAside(&'a SetAside),
+    /// Something about contacts' identities.
+    Notice(&'a Notice),
+    /// Something failed that may pass, and is tried again.
+    Trouble(&'a Error),
+    /// The relay answers again.
+    Recovered,
+}
+
+/// What a worker did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Worked {
+    /// Messages that were handled.
+    pub done: u64,
+    /// Messages that were set aside, or given up.
+    pub set_aside: u64,
+}
+
+type Ended = (Attempt, Ticket, Outcome);
+
+impl Client {
+    /// Works through messages as they come, with this handler, until `stop` or the end of the work.
+    ///
+    /// After `stop` no further message is begun, and those that run are waited for; dropping the future
+    /// breaks them off and gives their messages back. `observe` is told what happens.
+    ///
+    /// # Errors
+    /// [`Error::Store`]. [`Error::Stopped`] when the handler can go on no more. [`Error::Relay`] where
+    /// waiting does not help, or the work ends when nothing is left.
+    pub async fn work(
+        &mut self,
+        work: &Work,
+        handler: &dyn Handler,
+        stop: impl Future<Output = ()>,
+        observe: impl FnMut(Event<'_>),
+    ) -> Result<Worked, Error> {
+        let receiving = self.receive_under(work.contract, work.filter.clone())?;
+        let pace = Pace::new(work.until, self.clock.monotonic());
+        let worker = Worker {
+            client: self,
+            work,
+            handler,
+            observe,
+            receiving,
+            pace,
+            next_refresh: i64::MIN,
+            is_fresh: work.until != Until::Empty,
+            started: 0,
+            worked: Worked::default(),
+            failure: None,
+        };
+        worker.run(stop).await
+    }
+}
+
+struct Worker<'a, O> {
+    client: &'a mut Client,
+    work: &'a Work,
+    handler: &'a dyn Handler,
+    observe: O,
+    receiving: Receiving,
+    pace: Pace,
+    /// When the own keys are looked after again, by the monotonic clock.
+    next_refresh: i64,
+    /// Whether there may be something in the inbox to begin with.
+    is_fresh: bool,
+    started: u64,
+    worked: Worked,
+    /// Why the relay could not be asked, where nobody waits for it to come back.
+    failure: Option<Error>,
+}
+
+/// What a worker does next, while handlers run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Look after the own keys.
+    Refresh,
+    /// Look for a message in the inbox.
+    Claim,
+    /// Ask the relay, after a pause.
+    Fetch,
+    /// Wait for handlers.
+    Wait,
+    /// End.
+    End,
+}
+
+/// What came of a step.
+enum Came {
+    Refreshed(Result<(), Error>),
+    Claimed(Result<Option<Next>, Error>),
+    Fetched(Result<usize, Error>),
+    /// The pause ended before the relay was to be asked.
+    Due,
+}
+
+impl<O: FnMut(Event<'_>)> Worker<'_, O> {
+    async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Worked, Error> {
+        let mut stop = pin!(stop.fuse());
+        let mut running = FuturesUnordered::new();
+        let mut is_stopped = false;
+        loop {
+            let step = self.step(running.len(), is_stopped)?;
+            if step == Step::End {
+                break;
+            }
+            if step != Step::Claim {
+                // No claim takes it along.
+                self.client.settle_unsettled(&mut self.receiving)?;
+            }
+            let is_busy = !running.is_empty();
+            let renewal = self.work.contract.lease / 3;
+            let came = tokio::select! {
+                biased;
+                Some(ended) = running.next(), if is_busy => {
+                    self.end(ended)?;
+                    continue;
+                }
+                () = &mut stop, if !is_stopped => {
+                    is_stopped = true;
+                    continue;
+                }
+                () = tokio::time::sleep(renewal), if is_busy => {
+                    self.client.renew(&self.receiving)?;
+                    continue;
+                }
+                came = self.take(step) => came,
+            };
+            match came {
+                Came::Claimed(Ok(Some(Next::Message(next) | Next::Unauthenticated(next)))) => {
+                    let Handover {
+                        message,
+                        attempt,
+                        pinned_now,
+                        ticket,
+                    } = *next;
+                    let attempt = Attempt {
+                        message,
+                        number: attempt,
+                    };
+                    self.notices();
+                    self.begin(&attempt, pinned_now);
+                    let handler = self.handler;
+                    running.push(async move {
+                        let outcome = handler.handle(&attempt).await;
+                        (attempt, ticket, outcome)
+                    });
+                }
+                other => self.heed(other)?,
+            }
+        }
+        self.client.settle_unsettled(&mut self.receiving)?;
+        match self.failure.take() {
+            Some(error) => Err(error),
+            None => Ok(self.worked),
+        }
+    }
+
+    fn step(&self, running: usize, is_stopped: bool) -> Result<Step, Error> {
+        let is_last = is_stopped || self.work.most.is_some_and(|most| self.started >= most);
+        let now = self.client.clock.monotonic();
+        Ok(if is_last {
+            if running == 0 { Step::End } else { Step::Wait }
+        } else if now >= self.next_refresh {
+            Step::Refresh
+        } else if self.is_fresh && running < self.work.concurrency {
+            Step::Claim
+        } else if running == 0 && self.is_over(now)? {
+            Step::End
+        } else if self.pace.is_done() {
+            Step::Wait
+        } else {
+            Step::Fetch
+        })
+    }
+
+    /// Whether nothing has happened for long enough, and no message is to be tried again within as long.
+    fn is_over(&self, now: i64) -> Result<bool, Error> {
+        let Until::Stopped {
+            idle: Some(idle), ..
+        } = self.work.until
+        else {
+            return Ok(self.pace.is_done());
+        };
+        if self.pace.idle_left(now).is_none_or(|left| left > 0) {
+            return Ok(false);
+        }
+        let wall = self.client.clock.now();
+        let due = self.client.store.next_due(wall)?;
+        Ok(due.is_none_or(|due| due > wall.saturating_add(as_millis(idle))))
+    }
+
+    /// Takes a step. It may be broken off at any time.
+    async fn take(&mut self, step: Step) -> Came {
+        match step {
+            Step::Refresh => {
+                let outcome = self.client.refresh().await;
+                let now = self.client.clock.monotonic();
+                self.next_refresh = now.saturating_add(as_millis(REFRESH));
+                Came::Refreshed(outcome)
+            }
+            Step::Claim => Came::Claimed(self.client.next(&mut self.receiving).await),
+            Step::Fetch => match self.fetch().await {
+                Ok(came) => came,
+                Err(error) => Came::Fetched(Err(error)),
+            },
+            Step::Wait | Step::End => std::future::pending().await,
+        }
+    }
+
+    async fn fetch(&mut self) -> Result<Came, Error> {
+        let clock = self.client.clock.clone();
+        let (before, wait) = self.pace.look(clock.monotonic());
+        let due = self.until_due()?;
+        if due.is_some_and(|due| due < before) {
+            clock.sleep(due.unwrap_or_default()).await;
+            return Ok(Came::Due);
+        }
+        if !before.is_zero() {
+            clock.sleep(before).await;
+        }
+        let wait = due.map_or(wait, |due| wait.min(due.saturating_sub(before)));
+        let began = clock.monotonic();
+        self.pace.begin_look(began);
+        let fresh = self.client.fetch(wait).await?;
+        if self.pace.answered(fresh, began, clock.monotonic()) {
+            (self.observe)(Event::Recovered);
+        }
+        Ok(Came::Fetched(Ok(fresh)))
+    }
+
+    /// How long it takes until a message is to be tried again, or until the work is over.
+    fn until_due(&self) -> Result<Option<Duration>, Error> {
+        if self.work.until == Until::Empty {
+            return Ok(None);
+        }
+        let now = self.client.clock.now();
+        let due = self.client.store.next_due(now)?;
+        let due = due.map(|due| due.saturating_sub(now));
+        let idle = self.pace.idle_left(self.client.clock.monotonic());
+        let first = [due, idle].into_iter().flatten().min();
+        Ok(first.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
+    }
+
+    fn begin(&mut self, attempt: &Attempt, pinned_now: bool) {
+        self.started = self.started.saturating_add(1);
+        self.pace.stir(self.client.clock.monotonic());
+        (self.observe)(Event::Started {
+            attempt,
+            pinned_now,
+        });
+    }
+
+    /// Heeds what a step came to, but for messages.
+    fn heed(&mut self, came: Came) -> Result<(), Error> {
+        self.notices();
+        let trouble = match came {
+            Came::Claimed(Ok(Some(Next::SetAside(aside)))) => {
+                self.worked.set_aside += u64::from(aside.state != EntryState::Held);
+                (self.observe)(Event::SetAside(&aside));
+                None
+            }
+            Came::Claimed(Ok(_)) => {
+                self.is_fresh = false;
+                None
+            }
+            Came::Claimed(Err(error)) => {
+                self.is_fresh = false;
+                Some(error)
+            }
+            Came::Fetched(outcome) => {
+                // There may be something even so: what came before it failed, or is due by now.
+                self.look_again();
+                outcome.err()
+            }
+            Came::Due => {
+                self.look_again();
+                None
+            }
+            Came::Refreshed(outcome) => {
+                if let Err(error) = outcome {
+                    (self.observe)(Event::Trouble(&error));
+                }
+                None
+            }
+        };
+        trouble.map_or(Ok(()), |error| self.trouble(error))
+    }
+
+    fn look_again(&mut self) {
+        self.receiving.rewind();
+        self.is_fresh = true;
+    }
+
+    fn trouble(&mut self, error: Error) -> Result<(), Error> {
+        let is_relays = matches!(error, Error::Relay(_));
+        if self.work.until == Until::Empty && is_relays {
+            let _ = self.pace.failed();
+            self.failure = Some(error);
+            return Ok(());
+        }
+        if !error.may_pass() {
+            return Err(error);
+        }
+        if self.pace.failed() {
+            (self.observe)(Event::Trouble(&error));
+        }
+        Ok(())
+    }
+
+    fn notices(&mut self) {
+        for notice in self.client.take_notices() {
+            (self.observe)(Event::Notice(&notice));
+        }
+    }
+
+    /// Settles a message whose handler ended.
+    fn end(&mut self, (attempt, ticket, outcome): Ended) -> Result<(), Error> {
+        let (settlement, state) = match &outcome {
+            Outcome::Done { .. } => (ticket.done(), EntryState::Done),
+            Outcome::Retry { why } => ticket.again(self.client.clock.now(), why),
+            Outcome::Failed { why } => {
+                let why = why.clone();
+                (Settlement::Dead { why }, EntryState::Dead)
+            }
+            Outcome::Refused { why } => {
+                let why = why.clone();
+                (Settlement::Quarantined { why }, EntryState::Quarantined)
+            }
+            Outcome::Stop { why } => {
+                let why = why.clone();
+                self.client.release_all()?;
+                return Err(Error::Stopped { why });
+            }
+        };
+        match state {
+            EntryState::Done => self.worked.done += 1,
+            EntryState::New => {}
+            _ => self.worked.set_aside += 1,
+        }
+        self.client
+            .settle_soon(&mut self.receiving, &ticket, settlement);
+        self.is_fresh = true;
+        self.pace.stir(self.client.clock.monotonic());
+        (self.observe)(Event::Ended {
+            attempt: &attempt,
+            outcome: &outcome,
+            state,
+        });
+        Ok(())
+    }
+}
