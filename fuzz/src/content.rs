@@ -76,7 +76,7 @@ pub(crate) fn check(data: &[u8]) -> bool {
 
 /// Metadata as the specification has it.
 fn encoded(metadata: &Metadata) -> Vec<u8> {
-    let mut bytes = vec![match metadata.kind {
+    let kind = match metadata.kind {
         Kind::Request => 1,
         Kind::Response => 2,
         Kind::Notification => 3,
@@ -84,7 +84,8 @@ fn encoded(metadata: &Metadata) -> Vec<u8> {
         Kind::Card => 5,
         Kind::Succession => 6,
         Kind::Pairing => 7,
-    }];
+    };
+    let mut bytes = vec![if metadata.receipt { kind | 0x80 } else { kind }];
     optional(&mut bytes, metadata.topic.as_deref());
     optional(&mut bytes, metadata.correlation_id.as_deref());
     optional(&mut bytes, metadata.reply_to.as_deref());

@@ -13,11 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Callable, Iterator, Tuple
 
-from checks import ctalk, format, kem, keys, vectors
+from checks import ctalk, format, kem, keys, receipts, vectors
 
 Check = Tuple[str, Callable[[], None]]
 
-_VECTORS = Path(__file__).resolve().parent.parent / "vectors" / "envelope"
+_VECTORS = Path(__file__).resolve().parent.parent / "vectors"
 
 
 def main() -> int:
@@ -42,7 +42,8 @@ def main() -> int:
 def _checks(args: argparse.Namespace) -> Iterator[Check]:
     for module in (keys, kem, format):
         yield from _claims(module)
-    yield from vectors.checks(_VECTORS)
+    yield from vectors.checks(_VECTORS / "envelope")
+    yield from receipts.checks(_VECTORS / "receipt.json")
     if args.ctalk is not None:
         yield from ctalk.checks(args.ctalk)
 

@@ -46,6 +46,7 @@ mod message;
 mod metadata;
 mod open;
 mod padding;
+mod receipt;
 mod seal;
 mod segment;
 mod text;
@@ -62,6 +63,7 @@ pub use metadata::{
     Field, Kind, MAX_CONTENT_TYPE_LEN, MAX_LABEL_LEN, MAX_NAME_LEN, Metadata, MetadataError,
 };
 pub use open::{OpenError, OpenedSegment, Opening, SegmentOpener};
+pub use receipt::{MAX_RECEIPT_LEN, RECEIPT_TYPE, Receipt, ReceiptError, ReceiptOutcome};
 pub use seal::{
     EncryptedSegment, FinalSegments, PlainSegment, SealError, Sealing, SegmentCipher,
     SegmentSigner, seal,

@@ -82,6 +82,7 @@ def _read_envelope(vector: Vector, data: bytes) -> Dict[str, Any]:
         "headerDigest": header.digest.hex(),
         "metadata": {
             "kind": content.KINDS[metadata.kind],
+            **({"receipt": True} if metadata.receipt else {}),
             "topic": metadata.topic,
             "correlationId": metadata.correlation_id,
             "replyTo": metadata.reply_to,

@@ -19,6 +19,8 @@ KINDS = {
     6: "succession",
     7: "pairing",
 }
+_RECEIPT_MARK = 0x80
+_KINDS_WITH_RECEIPT = (1, 2, 3)
 _MAX_PREFIXED_BYTES = 0xFFFF
 _MAX_TEXT_BYTES = 1024
 _MAX_CONTENT_TYPE_BYTES = 255
@@ -37,12 +39,13 @@ class Metadata:
     reply_to: Optional[str] = None
     name: Optional[str] = None
     card: Optional[bytes] = None
+    receipt: bool = False
 
 
 def encode(metadata: Metadata, payload: bytes) -> bytes:
     return b"".join(
         (
-            u8(metadata.kind),
+            u8(metadata.kind | _RECEIPT_MARK if metadata.receipt else metadata.kind),
             _optional(metadata.topic),
             _optional(metadata.correlation_id),
             _optional(metadata.reply_to),
@@ -57,9 +60,12 @@ def encode(metadata: Metadata, payload: bytes) -> bytes:
 def read(content: bytes, sender: bytes) -> Tuple[Metadata, bytes]:
     """Metadata and payload of a content from `sender`; `Malformed` when a field breaks its rule."""
     reader = Reader(content)
-    kind = reader.number(1, "the kind")
+    byte = reader.number(1, "the kind")
+    kind, receipt = byte & ~_RECEIPT_MARK, byte & _RECEIPT_MARK != 0
     if kind not in KINDS:
         raise Malformed("the kind is unknown")
+    if receipt and kind not in _KINDS_WITH_RECEIPT:
+        raise Malformed("the kind gets no receipt")
     topic = _optional_text(reader, _MAX_TEXT_BYTES, "the topic")
     correlation_id = _optional_text(reader, _MAX_TEXT_BYTES, "the correlation id")
     reply_to = _optional_text(reader, _MAX_TEXT_BYTES, "reply-to")
@@ -71,7 +77,9 @@ def read(content: bytes, sender: bytes) -> Tuple[Metadata, bytes]:
     if _is_present(reader, "the card"):
         encoded_card = _data(reader, card.MAX_BYTES, "the card")
         _check_card(encoded_card, sender)
-    metadata = Metadata(kind, content_type, topic, correlation_id, reply_to, name, encoded_card)
+    metadata = Metadata(
+        kind, content_type, topic, correlation_id, reply_to, name, encoded_card, receipt
+    )
     return metadata, content[reader.offset :]
 
 

@@ -17,6 +17,9 @@ pub const MAX_CONTENT_TYPE_LEN: usize = 255;
 /// Most bytes of a file's name.
 pub const MAX_NAME_LEN: usize = 255;
 
+/// The bit of the kind's byte by which the sender asks for a receipt.
+const RECEIPT_MARK: u8 = 0x80;
+
 /// What kind of message it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -47,6 +50,13 @@ impl Kind {
         Self::Pairing,
     ];
 
+    /// Whether a message of this kind may ask for a receipt: what a user sends, and nothing that ctalk
+    /// sends for itself, a receipt least of all.
+    #[must_use]
+    pub const fn may_ask_for_receipt(self) -> bool {
+        matches!(self, Self::Request | Self::Response | Self::Notification)
+    }
+
     /// The name as ClawTalk writes message types, in lower case.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -73,6 +83,9 @@ impl fmt::Display for Kind {
 pub struct Metadata {
     /// What kind of message it is.
     pub kind: Kind,
+    /// Whether the sender asks for a [`Receipt`](super::Receipt); only where
+    /// [`Kind::may_ask_for_receipt`].
+    pub receipt: bool,
     /// What the message is about, at most [`MAX_LABEL_LEN`] bytes.
     pub topic: Option<String>,
     /// What ties a request to its response, at most [`MAX_LABEL_LEN`] bytes.
@@ -93,6 +106,7 @@ impl Metadata {
     pub fn new(kind: Kind, content_type: impl Into<String>) -> Self {
         Self {
             kind,
+            receipt: false,
             topic: None,
             correlation_id: None,
             reply_to: None,
@@ -106,6 +120,7 @@ impl Metadata {
     pub(super) fn encode(&self, sender: &VerifyingKey) -> Result<Vec<u8>, MetadataError> {
         let Self {
             kind,
+            receipt,
             topic,
             correlation_id,
             reply_to,
@@ -113,7 +128,11 @@ impl Metadata {
             name,
             card,
         } = self;
-        let mut bytes = vec![kind_code(*kind)];
+        if *receipt && !kind.may_ask_for_receipt() {
+            return Err(MetadataError::Receipt { kind: *kind });
+        }
+        let mark = if *receipt { RECEIPT_MARK } else { 0 };
+        let mut bytes = vec![kind_code(*kind) | mark];
         for (field, value) in [
             (Field::Topic, topic),
             (Field::CorrelationId, correlation_id),
@@ -145,8 +164,12 @@ impl Metadata {
         let code = reader.u8()?;
         let kind = Kind::ALL
             .into_iter()
-            .find(|kind| kind_code(*kind) == code)
+            .find(|kind| kind_code(*kind) == code & !RECEIPT_MARK)
             .ok_or(MetadataError::Kind { found: code })?;
+        let receipt = code & RECEIPT_MARK != 0;
+        if receipt && !kind.may_ask_for_receipt() {
+            return Err(MetadataError::Receipt { kind });
+        }
         let topic = read_optional_text(&mut reader, Field::Topic)?;
         let correlation_id = read_optional_text(&mut reader, Field::CorrelationId)?;
         let reply_to = read_optional_text(&mut reader, Field::ReplyTo)?;
@@ -168,6 +191,7 @@ impl Metadata {
         }
         let metadata = Self {
             kind,
+            receipt,
             topic,
             correlation_id,
             reply_to,
@@ -183,6 +207,7 @@ impl fmt::Debug for Metadata {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             kind,
+            receipt: _,
             topic: _,
             correlation_id: _,
             reply_to: _,
@@ -269,6 +294,12 @@ pub enum MetadataError {
     NotUtf8 {
         /// Which field.
         field: Field,
+    },
+    /// The wish for a receipt on a message that gets none.
+    #[error("a {kind} gets no receipt; ask for none")]
+    Receipt {
+        /// What kind of message it is.
+        kind: Kind,
     },
     /// A field over its limit.
     #[error("the {field} has {found} bytes, more than the {} allowed", field.limit())]

@@ -16,6 +16,7 @@ mod endings;
 mod forge;
 mod forged_statement;
 mod known_answers;
+mod receipts;
 mod safety;
 mod silence;
 mod statement_vectors;

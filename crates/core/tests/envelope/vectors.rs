@@ -67,6 +67,9 @@ struct ExpectedEnvelope {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ExpectedMetadata {
     kind: String,
+    /// Absent where the sender asks for none.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    receipt: bool,
     topic: Option<String>,
     correlation_id: Option<String>,
     reply_to: Option<String>,

@@ -100,6 +100,7 @@ impl ExpectedEnvelope {
             header_digest: hex::encode(opened.header_digest),
             metadata: ExpectedMetadata {
                 kind: metadata.kind.to_string(),
+                receipt: metadata.receipt,
                 topic: metadata.topic.clone(),
                 correlation_id: metadata.correlation_id.clone(),
                 reply_to: metadata.reply_to.clone(),

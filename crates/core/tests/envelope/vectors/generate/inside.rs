@@ -386,6 +386,36 @@ fn metadatas() -> Vectors {
         content("kind-8", "message kind 8", metadata(8, "text/plain")),
         content("kind-255", "message kind 255", metadata(255, "text/plain")),
         content(
+            "kind-1-bit-6",
+            "a request with a bit that has no meaning",
+            metadata(0x41, "text/plain"),
+        ),
+        content(
+            "kind-0-with-receipt",
+            "message kind 0 that asks for a receipt",
+            metadata(0x80, "text/plain"),
+        ),
+        content(
+            "kind-receipt-with-receipt",
+            "a receipt that asks for a receipt",
+            metadata(0x84, "text/plain"),
+        ),
+        content(
+            "kind-card-with-receipt",
+            "a card that asks for a receipt",
+            metadata(0x85, "text/plain"),
+        ),
+        content(
+            "kind-succession-with-receipt",
+            "a succession that asks for a receipt",
+            metadata(0x86, "text/plain"),
+        ),
+        content(
+            "kind-pairing-with-receipt",
+            "a message of a pairing that asks for a receipt",
+            metadata(0x87, "text/plain"),
+        ),
+        content(
             "metadata-cut",
             "the content ends one byte before the metadata does",
             whole[..17].to_vec(),

@@ -85,6 +85,7 @@ impl Message {
         let header = 106 + self.recipients.len() * (16 + 1168);
         let Metadata {
             kind,
+            receipt,
             topic,
             correlation_id,
             reply_to,
@@ -101,6 +102,7 @@ impl Message {
             header_digest: hex::encode(sha256(&[&bytes[..header]])),
             metadata: ExpectedMetadata {
                 kind: kind.to_string(),
+                receipt,
                 topic,
                 correlation_id,
                 reply_to,
@@ -203,6 +205,7 @@ fn valid_envelopes() -> Vectors {
         Message::of(|message| {
             message.metadata = Metadata {
                 kind: Kind::Response,
+                receipt: true,
                 topic: Some("builds/nightly".to_owned()),
                 correlation_id: Some("c-17".to_owned()),
                 reply_to: Some("00112233445566778899aabbccddeeff".to_owned()),
@@ -274,6 +277,18 @@ fn valid_envelopes() -> Vectors {
         all.push(
             Message::of(|message| message.metadata.kind = kind)
                 .vector(&format!("kind-{kind}"), "one of the kinds of message"),
+        );
+    }
+    for kind in [Kind::Request, Kind::Response, Kind::Notification] {
+        all.push(
+            Message::of(|message| {
+                message.metadata.kind = kind;
+                message.metadata.receipt = true;
+            })
+            .vector(
+                &format!("kind-{kind}-with-receipt"),
+                "a message whose sender asks for a receipt",
+            ),
         );
     }
     all.push(mixed_order_sender());
