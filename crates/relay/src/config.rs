@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::testing::Lies;
+use crate::testing::Defects;
 use crate::{Clock, RateLimit, SystemClock};
 
 /// Settings of one relay. Make one with [`Config::new`] and change its fields.
@@ -31,7 +31,7 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     pub(crate) paging: Paging,
     /// What a relay for tests gets wrong on purpose.
-    pub(crate) lies: Option<Arc<Lies>>,
+    pub(crate) defects: Option<Defects>,
 }
 
 impl Config {
@@ -45,7 +45,7 @@ impl Config {
             rate_limit: RateLimit::default(),
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
-            lies: None,
+            defects: None,
         }
     }
 }

@@ -10,14 +10,14 @@ use axum::http::header::{
     CACHE_CONTROL, PRAGMA,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 
 use crate::api_error::ApiError;
 use crate::config::Paging;
 use crate::store::Store;
-use crate::testing::Lies;
+use crate::testing::Defects;
 use crate::{AdminKey, Clock, RateLimit, drain, routes};
 
 /// What the routes work with.
@@ -32,10 +32,10 @@ pub(crate) struct App {
 }
 
 /// The whole API.
-pub(crate) fn router(app: Arc<App>, lies: Option<Arc<Lies>>) -> Router {
+pub(crate) fn router(app: Arc<App>, defects: Option<Defects>) -> Router {
     let mut routes = routes::all();
-    if let Some(lies) = lies {
-        routes = routes.layer(from_fn_with_state(lies, Lies::tell));
+    if let Some(defects) = defects {
+        routes = defects.around(routes, &app);
     }
     routes
         .fallback(unknown)

@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use crate::http::{App, router};
 use crate::store::Store;
-use crate::testing::Lies;
+use crate::testing::Defects;
 use crate::{Config, Error};
 
 /// Connections at once; more wait in the system's queue.
@@ -36,7 +36,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     app: Arc<App>,
-    lies: Option<Arc<Lies>>,
+    defects: Option<Defects>,
 }
 
 impl Server {
@@ -69,7 +69,7 @@ impl Server {
             listener,
             address,
             app,
-            lies: config.lies,
+            defects: config.defects,
         })
     }
 
@@ -104,7 +104,7 @@ impl Server {
         grace: Duration,
     ) -> Result<(), Error> {
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app.store)));
-        let service = TowerToHyperService::new(router(Arc::clone(&self.app), self.lies));
+        let service = TowerToHyperService::new(router(Arc::clone(&self.app), self.defects));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let store = Arc::clone(&self.app.store);

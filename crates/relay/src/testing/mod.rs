@@ -15,6 +15,7 @@
     reason = "only tests use this module, and they cannot go on without their relay"
 )]
 
+mod faults;
 mod lies;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,6 +24,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::Router;
+use axum::middleware::from_fn_with_state;
 use tempfile::TempDir;
 use tokio::runtime::{Builder as RuntimeBuilder, Handle};
 use tokio::sync::oneshot;
@@ -33,8 +36,10 @@ use crate::http::App;
 use crate::store::{Agent, AgentPatch, Filter, Inbox, NewAgent, Registration, Store, StoreError};
 use crate::{AdminKey, Clock, Config, Error, RateLimit, Server, SystemClock};
 
+use faults::Failing;
+pub use faults::{FaultCounts, Faults};
 pub use lies::Lie;
-pub(crate) use lies::Lies;
+use lies::Lies;
 
 /// How long injected messages are kept: 30 days.
 const INJECTED_LIFE_MS: i64 = 30 * 86_400_000;
@@ -45,7 +50,27 @@ pub struct Builder {
     rate_limit: RateLimit,
     clock: Arc<dyn Clock>,
     paging: Paging,
+    defects: Defects,
+}
+
+/// What a relay for tests gets wrong on purpose.
+#[derive(Clone, Default)]
+pub(crate) struct Defects {
     lies: Arc<Lies>,
+    failing: Arc<Failing>,
+}
+
+impl Defects {
+    /// Puts the defects between the routes and their callers.
+    pub(crate) fn around(self, routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+        let Self { lies, failing } = self;
+        routes
+            .layer(from_fn_with_state(lies, Lies::tell))
+            .layer(from_fn_with_state(
+                (failing, Arc::clone(app)),
+                Failing::befall,
+            ))
+    }
 }
 
 impl Builder {
@@ -105,7 +130,7 @@ impl Builder {
         config.rate_limit = self.rate_limit;
         config.clock = Arc::clone(&self.clock);
         config.paging = self.paging;
-        config.lies = Some(Arc::clone(&self.lies));
+        config.defects = Some(self.defects.clone());
         config
     }
 }
@@ -138,7 +163,7 @@ impl TestRelay {
             rate_limit: RateLimit::OFF,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
-            lies: Arc::default(),
+            defects: Defects::default(),
         }
     }
 
@@ -276,7 +301,18 @@ impl TestRelay {
 
     /// Shows agents and messages with these lies from now on, and with none but these.
     pub fn lie(&self, lies: impl IntoIterator<Item = Lie>) {
-        self.settings.lies.set(lies.into_iter().collect());
+        self.settings.defects.lies.set(lies.into_iter().collect());
+    }
+
+    /// Fails with these faults from now on, beginning anew with their seed, and with none but these.
+    pub fn fail(&self, faults: Faults) {
+        self.settings.defects.failing.set(faults);
+    }
+
+    /// How often which fault happened since the last [`TestRelay::fail`].
+    #[must_use]
+    pub fn fault_counts(&self) -> FaultCounts {
+        self.settings.defects.failing.counts()
     }
 
     /// Fails every write that needs more room, like a full disk, until [`TestRelay::empty_disk`].

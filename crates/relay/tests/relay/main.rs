@@ -10,5 +10,6 @@
 mod conformance;
 mod dependencies;
 mod durability;
+mod faults;
 mod hostile;
 mod support;
