@@ -1,6 +1,6 @@
 //! Binding, serving and stopping.
 
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -128,6 +129,8 @@ impl Server {
                 }
             }
         }
+        // Closing alone would not do: a process that is just being started holds the socket, too.
+        let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
         drop(self.listener);
         // Connections that take longer are cut; what they had committed stays committed.
         let _ = timeout(grace, graceful.shutdown()).await;
@@ -164,6 +167,22 @@ mod tests {
 
     use super::*;
     use crate::AdminKey;
+
+    #[tokio::test]
+    async fn a_relay_that_stopped_leaves_its_address_and_folder_even_to_whoever_comes_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = |address| {
+            let key = AdminKey::new("test-admin-key").unwrap();
+            Config::new(address, folder.path(), key)
+        };
+        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let first = Server::bind(config(any_port)).await.unwrap();
+        let address = first.local_addr();
+        // As a child has it between `fork` and `exec`.
+        let _inherited = SockRef::from(&first.listener).try_clone().unwrap();
+        first.run(std::future::ready(())).await.unwrap();
+        Server::bind(config(address)).await.unwrap();
+    }
 
     #[tokio::test]
     async fn a_relay_that_can_write_no_more_ends_with_an_error() {

@@ -5,12 +5,12 @@
 mod agents;
 mod directory;
 mod invites;
+mod lock;
 mod messages;
 mod readers;
 mod schema;
 mod writer;
 
-use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,13 +19,14 @@ pub(crate) use directory::{Agent, Directory};
 pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
 pub(crate) use messages::{CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage};
 
-use crate::config::{create_private_folder, private_file};
+use crate::config::create_private_folder;
 use crate::{Clock, Error};
+use lock::Lock;
 use readers::Readers;
 use writer::Writer;
 
 const DATABASE: &str = "relay.db";
-const LOCK: &str = "relay.lock";
+const LOCK_FILE: &str = "relay.lock";
 
 /// Why something could not be read or written. None of it is the caller's fault.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -50,8 +51,8 @@ pub(crate) struct Store {
     readers: Readers,
     directory: Arc<Directory>,
     clock: Arc<dyn Clock>,
-    /// Held while this store is open: the directory in memory allows one relay per folder.
-    _lock: File,
+    /// Last, so that it ends when the writer and the readers have.
+    _lock: Lock,
 }
 
 impl Store {
@@ -61,7 +62,7 @@ impl Store {
             path: folder.to_owned(),
             source,
         })?;
-        let lock = lock(&folder.join(LOCK))?;
+        let lock = Lock::take(&folder.join(LOCK_FILE))?;
         let path = folder.join(DATABASE);
         let connection = schema::open_writer(&path)?;
         let at = |source| Error::Database {
@@ -119,28 +120,6 @@ impl Store {
         tokio::task::spawn_blocking(move || self.writer.close())
             .await
             .map_err(|_| Error::Writer)?
-    }
-}
-
-fn lock(path: &Path) -> Result<File, Error> {
-    let file = private_file()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(|source| Error::DataFolder {
-            path: path.to_owned(),
-            source,
-        })?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(Error::InUse {
-            path: path.to_owned(),
-        }),
-        Err(TryLockError::Error(source)) => Err(Error::DataFolder {
-            path: path.to_owned(),
-            source,
-        }),
     }
 }
 
