@@ -312,7 +312,7 @@ fn two_processes_receive_for_one_profile_and_each_message_is_printed_by_one() {
         sandbox.run("alice", &["send", "bob", content]).success();
     }
     let mut printed = followers.map(|follower| {
-        let line: serde_json::Value = serde_json::from_str(&follower.line()).unwrap();
+        let line: Value = serde_json::from_str(&follower.line()).unwrap();
         line["payload"].as_str().unwrap().to_owned()
     });
     printed.sort();
