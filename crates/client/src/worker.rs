@@ -327,7 +327,9 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         let now = self.client.clock.now();
         let due = self.client.store.next_due(now)?;
         let due = due.map(|due| due.saturating_sub(now));
+        // One that has passed waits for a retry.
         let idle = self.pace.idle_left(self.client.clock.monotonic());
+        let idle = idle.filter(|left| *left > 0);
         let first = [due, idle].into_iter().flatten().min();
         Ok(first.map(|left| Duration::from_millis(u64::try_from(left).unwrap_or(0))))
     }

@@ -106,7 +106,7 @@ pub struct Receiving {
     ahead: Option<VecDeque<i64>>,
     /// Messages that wait for an earlier one of their sender.
     waiting: HashMap<[u8; 32], BTreeSet<(i64, i64)>>,
-    /// How many messages the client had settled when none of those was free.
+    /// How many messages the client had settled when it was last looked which of those are free.
     settled: u64,
     /// Messages that the filter does not want, so that none is opened twice to find that out.
     unwanted: HashSet<i64>,
@@ -275,13 +275,11 @@ impl Client {
             let pause = as_millis(contract.longest_pause);
             receiving.ahead = Some(self.store.due(self.clock.now(), pause)?.into());
         }
+        self.free_waiting(receiving);
         while let Some(number) = receiving.ahead.as_mut().and_then(VecDeque::pop_front) {
             if let Some(entry) = self.store.new_entry(number)? {
                 return Ok(Some(entry));
             }
-        }
-        if let Some(entry) = self.waited(receiving)? {
-            return Ok(Some(entry));
         }
         let entry = self.store.next_new(receiving.place)?;
         if let Some(entry) = &entry {
@@ -290,25 +288,21 @@ impl Client {
         Ok(entry)
     }
 
-    /// A message that waited for one of its sender that is in this client's hands no more.
-    fn waited(&self, receiving: &mut Receiving) -> Result<Option<Entry>, Error> {
+    /// Puts the first waiting message of each sender ahead of whom this client has none in hand, once
+    /// after something was settled.
+    fn free_waiting(&self, receiving: &mut Receiving) {
         if receiving.waiting.is_empty() || receiving.settled == self.settled {
-            return Ok(None);
+            return;
         }
+        receiving.settled = self.settled;
         let in_hand: HashSet<_> = self.in_hand.values().flatten().collect();
+        let ahead = receiving.ahead.get_or_insert_default();
         for (signer, waiting) in &mut receiving.waiting {
-            if in_hand.contains(signer) {
-                continue;
-            }
-            if let Some((_, number)) = waiting.pop_first()
-                && let Some(entry) = self.store.new_entry(number)?
-            {
-                return Ok(Some(entry));
+            if !in_hand.contains(signer) {
+                ahead.extend(waiting.pop_first().map(|(_, number)| number));
             }
         }
         receiving.waiting.retain(|_, waiting| !waiting.is_empty());
-        receiving.settled = self.settled;
-        Ok(None)
     }
 
     /// Puts a message that was judged into the caller's hands, if nobody else has it and nothing is

@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod claims;
 mod contact_list;
 mod delivery;
 mod edges;
@@ -24,3 +25,4 @@ mod rotation;
 mod scene;
 mod trust_model;
 mod verification;
+mod worker;

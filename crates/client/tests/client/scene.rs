@@ -25,22 +25,43 @@ pub(crate) const DAY: i64 = 24 * 60 * 60 * 1000;
 
 /// A clock that every agent of a test shares.
 #[derive(Clone)]
-pub(crate) struct SetClock(Arc<AtomicI64>);
+pub(crate) struct SetClock {
+    now: Arc<AtomicI64>,
+    monotonic: Arc<AtomicI64>,
+}
 
 impl SetClock {
     pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicI64::new(NOW)))
+        Self {
+            now: Arc::new(AtomicI64::new(NOW)),
+            monotonic: Arc::new(AtomicI64::new(DAY)),
+        }
     }
 
     pub(crate) fn advance(&self, millis: i64) {
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        self.now.fetch_add(millis, Ordering::SeqCst);
+        self.monotonic.fetch_add(millis, Ordering::SeqCst);
+    }
+
+    /// Shows another time, although none has passed.
+    pub(crate) fn set(&self, now: i64) {
+        self.now.store(now, Ordering::SeqCst);
+    }
+
+    /// Starts the machine anew, which takes no time.
+    pub(crate) fn reboot(&self) {
+        self.monotonic.store(0, Ordering::SeqCst);
     }
 }
 
 #[async_trait::async_trait]
 impl Clock for SetClock {
     fn now(&self) -> i64 {
-        self.0.load(Ordering::SeqCst)
+        self.now.load(Ordering::SeqCst)
+    }
+
+    fn monotonic(&self) -> i64 {
+        self.monotonic.load(Ordering::SeqCst)
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -1,0 +1,354 @@
+//! Several workers on one store: who has which message, for how long, and what comes after.
+
+use std::time::Duration;
+
+use ctalk::{
+    Client, Contract, Error, Filter, Handover, Next, Reason, Receiving, SetAside, store::EntryState,
+};
+use serde_json::json;
+
+use crate::{
+    agents::{body, text_draft},
+    scene::{DAY, Native, Scene},
+};
+
+const LEASE: i64 = 30_000;
+
+/// One of several workers on bob's store.
+struct Worker {
+    client: Client,
+    receiving: Receiving,
+}
+
+impl Worker {
+    fn new(scene: &Scene) -> Self {
+        Self::under(Contract::HANDLER, scene)
+    }
+
+    fn under(contract: Contract, scene: &Scene) -> Self {
+        let mut client = scene.bob.client(&scene.relay.url(), &scene.clock);
+        let receiving = client.receive_under(contract, Filter::default()).unwrap();
+        Self { client, receiving }
+    }
+
+    async fn next(&mut self) -> Option<Next> {
+        self.client.next(&mut self.receiving).await.unwrap()
+    }
+
+    /// The text of the next message, and the message.
+    async fn take(&mut self) -> Option<(String, Handover)> {
+        match self.next().await? {
+            Next::Message(handover) | Next::Unauthenticated(handover) => {
+                Some((body(&handover.message), *handover))
+            }
+            Next::SetAside(aside) => panic!("{aside:?}"),
+        }
+    }
+
+    async fn aside(&mut self) -> SetAside {
+        match self.next().await {
+            Some(Next::SetAside(aside)) => aside,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The texts of everything that there is to do now.
+    async fn drain(&mut self) -> Vec<String> {
+        self.receiving.rewind();
+        let mut texts = Vec::new();
+        while let Some((text, handover)) = self.take().await {
+            self.client.commit(handover).unwrap();
+            texts.push(text);
+        }
+        texts
+    }
+}
+
+/// Alice wrote these, and they lie in bob's inbox.
+async fn written(texts: &[&str]) -> Scene {
+    let mut scene = Scene::new().await;
+    for text in texts {
+        scene.alice.say("bob", text).await.unwrap();
+    }
+    fetch(&mut scene).await;
+    scene
+}
+
+async fn fetch(scene: &mut Scene) {
+    let client = &mut scene.bob.agent.client;
+    client.fetch(Duration::ZERO).await.unwrap();
+}
+
+fn states(scene: &Scene, state: EntryState) -> usize {
+    let mut count = 0;
+    let store = scene.bob.agent.client.store();
+    store.each_entry(state, |_| count += 1).unwrap();
+    count
+}
+
+#[tokio::test]
+async fn a_message_in_one_workers_hands_is_not_in_anothers() {
+    let scene = written(&["one"]).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let (_, handover) = first.take().await.unwrap();
+    assert_eq!(handover.attempt, 1);
+    assert_eq!(states(&scene, EntryState::Running), 1);
+    assert!(second.take().await.is_none());
+    first.client.commit(handover).unwrap();
+    assert!(second.drain().await.is_empty());
+    assert_eq!(states(&scene, EntryState::Done), 1);
+}
+
+#[tokio::test]
+async fn a_worker_that_dies_is_replaced_after_its_lease_and_settles_nothing_any_more() {
+    let scene = written(&["one"]).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let (_, late) = first.take().await.unwrap();
+    scene.clock.advance(LEASE - 1);
+    assert!(second.take().await.is_none());
+    scene.clock.advance(1);
+    second.receiving.rewind();
+    let (text, handover) = second.take().await.unwrap();
+    assert_eq!((&*text, handover.attempt), ("one", 2));
+    let error = first.client.commit(late).unwrap_err();
+    assert!(matches!(error, Error::LeaseLost), "{error}");
+    assert_eq!(states(&scene, EntryState::Running), 1);
+    second.client.commit(handover).unwrap();
+    assert_eq!(states(&scene, EntryState::Done), 1);
+}
+
+#[tokio::test]
+async fn a_lease_that_is_renewed_lasts() {
+    let scene = written(&["one"]).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let (_, handover) = first.take().await.unwrap();
+    for _ in 0..5 {
+        scene.clock.advance(LEASE - 1);
+        first.client.renew(&first.receiving).unwrap();
+        assert!(second.drain().await.is_empty());
+    }
+    first.client.commit(handover).unwrap();
+}
+
+#[tokio::test]
+async fn setting_the_clock_ends_no_lease_and_starting_the_machine_anew_ends_all() {
+    let scene = written(&["one"]).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let _in_hand = first.take().await.unwrap();
+    for time in [scene.now() + 20 * DAY, scene.now() - 2 * DAY] {
+        scene.clock.set(time);
+        assert!(second.drain().await.is_empty());
+    }
+    scene.clock.reboot();
+    assert_eq!(second.drain().await, ["one"]);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_gives_back_what_it_had_in_hand() {
+    let scene = written(&["one"]).await;
+    let mut first = Worker::new(&scene);
+    let _handover = first.take().await.unwrap();
+    drop(first);
+    let (_, handover) = Worker::new(&scene).take().await.unwrap();
+    assert_eq!(handover.attempt, 2);
+}
+
+#[tokio::test]
+async fn messages_of_one_sender_wait_for_each_other_and_for_nobody_else() {
+    let mut scene = written(&["a1", "a2", "a3"]).await;
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    carol.say("bob", "c1").await.unwrap();
+    fetch(&mut scene).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let (text, a1) = first.take().await.unwrap();
+    assert_eq!(text, "a1");
+    // Her other ones wait, also for the worker that has the first one.
+    let (text, c1) = first.take().await.unwrap();
+    assert_eq!(text, "c1");
+    assert!(first.take().await.is_none() && second.take().await.is_none());
+    first.client.commit(a1).unwrap();
+    let (text, a2) = first.take().await.unwrap();
+    assert_eq!(text, "a2");
+    assert!(first.take().await.is_none());
+    // To be tried again, it still holds back what is behind it.
+    assert_eq!(first.client.retry(a2, "not now").unwrap(), EntryState::New);
+    assert!(first.take().await.is_none());
+    assert!(second.drain().await.is_empty());
+    scene.clock.advance(1000);
+    assert_eq!(second.drain().await, ["a2", "a3"]);
+    first.client.commit(c1).unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_letter_holds_nothing_back() {
+    let scene = written(&["a1", "a2"]).await;
+    let mut worker = Worker::new(&scene);
+    let (_, handover) = worker.take().await.unwrap();
+    worker.client.reject(handover, "no").unwrap();
+    assert_eq!(worker.drain().await, ["a2"]);
+    assert_eq!(states(&scene, EntryState::Dead), 1);
+}
+
+#[tokio::test]
+async fn without_order_messages_of_one_sender_are_in_hand_together() {
+    let scene = written(&["a1", "a2"]).await;
+    let contract = Contract {
+        is_ordered: false,
+        ..Contract::HANDLER
+    };
+    let mut worker = Worker::under(contract, &scene);
+    let both = (
+        worker.take().await.unwrap().0,
+        worker.take().await.unwrap().0,
+    );
+    assert_eq!(both, ("a1".to_owned(), "a2".to_owned()));
+}
+
+#[tokio::test]
+async fn eight_attempts_with_growing_pauses_make_a_dead_letter_that_can_be_retried() {
+    let scene = written(&["one"]).await;
+    let mut worker = Worker::new(&scene);
+    let mut pauses = Vec::new();
+    loop {
+        let (_, handover) = worker.take().await.unwrap();
+        let attempt = handover.attempt;
+        if worker.client.retry(handover, "busy").unwrap() == EntryState::Dead {
+            assert_eq!(attempt, 8);
+            break;
+        }
+        let mut pause = 0;
+        loop {
+            worker.receiving.rewind();
+            let entry = &worker.client.store().entries_named("1").unwrap()[0];
+            assert_eq!((entry.attempt, entry.state), (attempt, EntryState::New));
+            assert_eq!(entry.detail.as_deref(), Some("busy"));
+            if scene.now() == entry.due.unwrap() {
+                break;
+            }
+            assert!(worker.take().await.is_none());
+            scene.clock.advance(1000);
+            pause += 1;
+        }
+        pauses.push(pause);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64]);
+    scene.clock.advance(DAY);
+    assert!(worker.drain().await.is_empty());
+    worker.client.store_mut().retry(1).unwrap();
+    worker.receiving.rewind();
+    assert_eq!(worker.take().await.unwrap().1.attempt, 1);
+}
+
+#[tokio::test]
+async fn a_message_whose_worker_dies_every_time_becomes_a_dead_letter() {
+    let scene = written(&["one"]).await;
+    let mut watcher = Worker::new(&scene);
+    let mut dead = Vec::new();
+    for attempt in 1..=8 {
+        let mut worker = Worker::new(&scene);
+        assert_eq!(worker.take().await.unwrap().1.attempt, attempt);
+        dead.push(worker);
+        scene.clock.advance(LEASE);
+    }
+    watcher.receiving.rewind();
+    let aside = watcher.aside().await;
+    assert_eq!(
+        (aside.state, aside.reason),
+        (EntryState::Dead, Reason::Handler)
+    );
+    assert_eq!(aside.detail, "it was tried 8 times");
+}
+
+#[tokio::test]
+async fn a_pause_does_not_outlast_a_clock_that_was_set_back() {
+    let scene = written(&["one"]).await;
+    let mut worker = Worker::new(&scene);
+    let (_, handover) = worker.take().await.unwrap();
+    worker.client.retry(handover, "busy").unwrap();
+    scene.clock.set(scene.now() - DAY);
+    assert_eq!(worker.drain().await, ["one"]);
+}
+
+#[tokio::test]
+async fn a_committed_message_is_not_run_again_whoever_delivers_it() {
+    let mut scene = Scene::new().await;
+    scene.alice.say("bob", "one").await.unwrap();
+    let stored = scene.last_stored();
+    fetch(&mut scene).await;
+    let mut worker = Worker::new(&scene);
+    assert_eq!(worker.drain().await, ["one"]);
+    for (id, from) in [("again", "alice"), ("once-more", "nobody")] {
+        let mut copy = stored.clone();
+        copy["id"] = json!(id);
+        copy["from"] = json!(from);
+        scene.relay.inject("bob", &copy.to_string());
+    }
+    fetch(&mut scene).await;
+    assert!(worker.drain().await.is_empty());
+    assert_eq!(states(&scene, EntryState::Done), 3);
+}
+
+#[tokio::test]
+async fn a_copy_of_a_message_that_awaits_its_retry_or_died_is_not_run_in_its_place() {
+    for dies in [false, true] {
+        let mut scene = Scene::new().await;
+        scene.alice.say("bob", "one").await.unwrap();
+        let mut copy = scene.last_stored();
+        fetch(&mut scene).await;
+        copy["id"] = json!("again");
+        scene.relay.inject("bob", &copy.to_string());
+        let mut worker = Worker::new(&scene);
+        let (_, handover) = worker.take().await.unwrap();
+        if dies {
+            worker.client.reject(handover, "no").unwrap();
+        } else {
+            worker.client.retry(handover, "busy").unwrap();
+        }
+        fetch(&mut scene).await;
+        assert!(worker.drain().await.is_empty());
+        scene.clock.advance(1000);
+        let expected: &[&str] = if dies { &[] } else { &["one"] };
+        assert_eq!(worker.drain().await, expected);
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_signed_is_held_before_a_handler_and_run_when_it_is_accepted() {
+    let mut scene = written(&[]).await;
+    let draft = text_draft("in the clear");
+    scene.relay.set_agent_capabilities("alice", &[]);
+    let client = &mut scene.alice.agent.client;
+    client
+        .send_plaintext(&["bob".to_owned()], &draft)
+        .await
+        .unwrap()
+        .remove(0)
+        .unwrap();
+    fetch(&mut scene).await;
+    let mut worker = Worker::new(&scene);
+    let aside = worker.aside().await;
+    assert_eq!(
+        (aside.state, aside.reason),
+        (EntryState::Held, Reason::Unsigned)
+    );
+    assert!(worker.client.store_mut().accept(aside.number).unwrap());
+    assert_eq!(worker.drain().await, ["in the clear"]);
+}
+
+#[tokio::test]
+async fn what_is_done_keeps_its_bytes_only_where_that_is_wanted() {
+    for keeps_done in [false, true] {
+        let scene = written(&["one"]).await;
+        let contract = Contract {
+            keeps_done,
+            ..Contract::HANDLER
+        };
+        assert_eq!(Worker::under(contract, &scene).drain().await, ["one"]);
+        let mut kept = Vec::new();
+        let store = scene.bob.agent.client.store();
+        store
+            .each_entry(EntryState::Done, |entry| kept.push(!entry.raw.is_empty()))
+            .unwrap();
+        assert_eq!(kept, [keeps_done]);
+    }
+}

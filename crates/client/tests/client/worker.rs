@@ -1,0 +1,374 @@
+//! The worker: what it runs, in which order, how often, and when it ends.
+
+use std::{
+    future::pending,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use ctalk::{
+    Class, Contract, Error, Event, Filter, Until, Work, Worked,
+    handler::{Attempt, Handler, Outcome},
+    store::EntryState,
+};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::{
+    agents::{body, text_draft},
+    scene::{Native, Scene},
+};
+
+/// Says what came and ends each attempt as told.
+struct Scripted<F> {
+    outcome: F,
+    handled: Mutex<Vec<(String, u32)>>,
+}
+
+impl<F: Fn(&str, u32) -> Outcome + Send + Sync> Scripted<F> {
+    fn new(outcome: F) -> Self {
+        Self {
+            outcome,
+            handled: Mutex::default(),
+        }
+    }
+
+    fn handled(&self) -> Vec<(String, u32)> {
+        self.handled.lock().unwrap().clone()
+    }
+}
+
+#[async_trait]
+impl<F: Fn(&str, u32) -> Outcome + Send + Sync> Handler for Scripted<F> {
+    async fn handle(&self, attempt: &Attempt) -> Outcome {
+        let text = body(&attempt.message);
+        let outcome = (self.outcome)(&text, attempt.number);
+        self.handled.lock().unwrap().push((text, attempt.number));
+        outcome
+    }
+}
+
+fn done() -> Outcome {
+    Outcome::Done { output: Vec::new() }
+}
+
+fn why(text: &str) -> String {
+    text.to_owned()
+}
+
+fn following(idle: u64) -> Work {
+    Work {
+        until: Until::Stopped {
+            interval: Duration::from_secs(2),
+            idle: Some(Duration::from_secs(idle)),
+        },
+        ..Work::default()
+    }
+}
+
+async fn work(scene: &mut Scene, work: &Work, handler: &dyn Handler) -> Result<Worked, Error> {
+    let client = &mut scene.bob.agent.client;
+    client.work(work, handler, pending(), |_| {}).await
+}
+
+async fn written(texts: &[&str]) -> Scene {
+    let mut scene = Scene::new().await;
+    for text in texts {
+        scene.alice.say("bob", text).await.unwrap();
+    }
+    scene
+}
+
+#[tokio::test]
+async fn each_message_is_handled_once_in_order_until_nothing_is_left() {
+    let mut scene = written(&["1", "2", "3"]).await;
+    let handler = Scripted::new(|_, _| done());
+    let worked = work(&mut scene, &Work::default(), &handler).await.unwrap();
+    assert_eq!(
+        worked,
+        Worked {
+            done: 3,
+            set_aside: 0
+        }
+    );
+    let texts: Vec<_> = handler
+        .handled()
+        .into_iter()
+        .map(|(text, _)| text)
+        .collect();
+    assert_eq!(texts, ["1", "2", "3"]);
+    let again = work(&mut scene, &Work::default(), &handler).await.unwrap();
+    assert_eq!(again, Worked::default());
+    assert_eq!(scene.bob.agent.waiting().await, 0);
+}
+
+#[tokio::test]
+async fn outcomes_decide_what_becomes_of_messages() {
+    let mut scene = written(&["done", "later", "never", "refused", "end"]).await;
+    let handler = Scripted::new(|text, attempt| match (text, attempt) {
+        ("later", 1) => Outcome::Retry { why: why("busy") },
+        ("never", _) => Outcome::Failed { why: why("broken") },
+        ("refused", _) => Outcome::Refused { why: why("no") },
+        _ => done(),
+    });
+    let mut states = Vec::new();
+    let client = &mut scene.bob.agent.client;
+    let observe = |event: Event<'_>| {
+        if let Event::Ended { attempt, state, .. } = event {
+            states.push((body(&attempt.message), state));
+        }
+    };
+    let worked = client
+        .work(&following(5), &handler, pending(), observe)
+        .await
+        .unwrap();
+    assert_eq!(
+        worked,
+        Worked {
+            done: 3,
+            set_aside: 2
+        }
+    );
+    let states: Vec<_> = states
+        .iter()
+        .map(|(text, state)| (&**text, *state))
+        .collect();
+    // What is to be tried again holds back what its sender wrote later.
+    assert_eq!(
+        states,
+        [
+            ("done", EntryState::Done),
+            ("later", EntryState::New),
+            ("later", EntryState::Done),
+            ("never", EntryState::Dead),
+            ("refused", EntryState::Quarantined),
+            ("end", EntryState::Done),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn work_that_ends_when_nothing_is_left_leaves_retries_for_the_next_one() {
+    let mut scene = written(&["later"]).await;
+    let handler = Scripted::new(|_, attempt| match attempt {
+        1 => Outcome::Retry { why: why("busy") },
+        _ => done(),
+    });
+    let worked = work(&mut scene, &Work::default(), &handler).await.unwrap();
+    assert_eq!(worked, Worked::default());
+    scene.clock.advance(1000);
+    let worked = work(&mut scene, &Work::default(), &handler).await.unwrap();
+    assert_eq!(worked.done, 1);
+    assert_eq!(handler.handled().len(), 2);
+}
+
+#[tokio::test]
+async fn a_follower_ends_when_idle_but_not_before_a_retry_that_is_due_by_then() {
+    for (idle, handled) in [(1, 1), (6, 2)] {
+        let mut scene = written(&["later"]).await;
+        let handler = Scripted::new(|_, attempt| match attempt {
+            1 => Outcome::Retry { why: why("busy") },
+            _ => done(),
+        });
+        let work_of = Work {
+            contract: Contract {
+                first_pause: Duration::from_secs(10),
+                ..Contract::HANDLER
+            },
+            ..following(idle)
+        };
+        let began = scene.now();
+        work(&mut scene, &work_of, &handler).await.unwrap();
+        assert_eq!(handler.handled().len(), handled, "idle for {idle} s");
+        assert!(scene.now() - began >= i64::try_from(idle).unwrap() * 1000);
+    }
+}
+
+#[tokio::test]
+async fn no_more_messages_are_begun_than_asked_for() {
+    let mut scene = written(&["1", "2", "3"]).await;
+    let handler = Scripted::new(|_, _| done());
+    let two = Work {
+        most: Some(2),
+        concurrency: 4,
+        ..following(60)
+    };
+    assert_eq!(work(&mut scene, &two, &handler).await.unwrap().done, 2);
+    assert_eq!(work(&mut scene, &two, &handler).await.unwrap().done, 1);
+}
+
+#[tokio::test]
+async fn a_handler_that_can_go_on_no_more_keeps_its_message_in_the_inbox() {
+    let mut scene = written(&["1", "2"]).await;
+    let handler = Scripted::new(|text, _| match text {
+        "1" => Outcome::Stop {
+            why: why("the pipe is closed"),
+        },
+        _ => done(),
+    });
+    let error = work(&mut scene, &Work::default(), &handler)
+        .await
+        .unwrap_err();
+    assert_eq!(error.to_string(), "the pipe is closed");
+    let handler = Scripted::new(|_, _| done());
+    work(&mut scene, &Work::default(), &handler).await.unwrap();
+    assert_eq!(
+        handler.handled(),
+        [("1".to_owned(), 2), ("2".to_owned(), 1)]
+    );
+}
+
+/// Lets nobody end before somebody says so, and counts how many run at once.
+#[derive(Default)]
+struct Gate {
+    running: AtomicUsize,
+    most: AtomicUsize,
+    began: Notify,
+    open: Option<Semaphore>,
+}
+
+#[async_trait]
+impl Handler for Gate {
+    async fn handle(&self, _attempt: &Attempt) -> Outcome {
+        let running = self.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(running, Ordering::SeqCst);
+        self.began.notify_one();
+        match &self.open {
+            Some(open) => open.acquire().await.unwrap().forget(),
+            None => pending().await,
+        }
+        self.running.fetch_sub(1, Ordering::SeqCst);
+        done()
+    }
+}
+
+async fn from_three_senders() -> Scene {
+    let scene = written(&["a"]).await;
+    for name in ["carol", "dave"] {
+        let mut sender = Native::register(&scene.relay, name, &scene.clock, true).await;
+        sender.say("bob", name).await.unwrap();
+    }
+    scene
+}
+
+#[tokio::test]
+async fn as_many_handlers_run_at_once_as_asked_for() {
+    for concurrency in [1, 2, 3] {
+        let mut scene = from_three_senders().await;
+        let gate = Gate {
+            open: Some(Semaphore::new(0)),
+            ..Gate::default()
+        };
+        let work_of = Work {
+            concurrency,
+            ..Work::default()
+        };
+        let opens = async {
+            for _ in 0..3 {
+                gate.began.notified().await;
+                if gate.running.load(Ordering::SeqCst) == concurrency {
+                    break;
+                }
+            }
+            gate.open.as_ref().unwrap().add_permits(3);
+        };
+        let (worked, ()) = tokio::join!(work(&mut scene, &work_of, &gate), opens);
+        assert_eq!(worked.unwrap().done, 3);
+        assert_eq!(gate.most.load(Ordering::SeqCst), concurrency);
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_is_stopped_waits_for_what_runs_and_begins_nothing() {
+    let mut scene = from_three_senders().await;
+    let gate = Gate {
+        open: Some(Semaphore::new(0)),
+        ..Gate::default()
+    };
+    let stopping = Notify::new();
+    let client = &mut scene.bob.agent.client;
+    let work_of = following(3600);
+    let opens = async {
+        gate.began.notified().await;
+        stopping.notify_one();
+        tokio::task::yield_now().await;
+        gate.open.as_ref().unwrap().add_permits(3);
+    };
+    let (worked, ()) = tokio::join!(
+        client.work(&work_of, &gate, stopping.notified(), |_| {}),
+        opens
+    );
+    assert_eq!(worked.unwrap().done, 1);
+}
+
+#[tokio::test]
+async fn breaking_a_worker_off_gives_its_messages_back() {
+    let mut scene = written(&["1"]).await;
+    let gate = Gate::default();
+    {
+        let (client, work_of) = (&mut scene.bob.agent.client, Work::default());
+        tokio::select! {
+            worked = client.work(&work_of, &gate, pending(), |_| {}) => panic!("{worked:?}"),
+            () = gate.began.notified() => {}
+        }
+    }
+    let handler = Scripted::new(|_, _| done());
+    work(&mut scene, &Work::default(), &handler).await.unwrap();
+    assert_eq!(handler.handled(), [("1".to_owned(), 2)]);
+}
+
+#[tokio::test]
+async fn what_was_stored_before_is_handled_although_the_relay_is_away() {
+    let mut scene = written(&["1"]).await;
+    let client = &mut scene.bob.agent.client;
+    client.fetch(Duration::ZERO).await.unwrap();
+    // So that its sender needs no asking.
+    client.receive(Filter::default()).unwrap();
+    let handler = Scripted::new(|_, _| Outcome::Retry { why: why("busy") });
+    work(&mut scene, &Work::default(), &handler).await.unwrap();
+    scene.clock.advance(1000);
+    scene.relay.stop();
+    let handler = Scripted::new(|_, _| done());
+    let error = work(&mut scene, &Work::default(), &handler)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::RelayUnreachable, "{error}");
+    assert_eq!(handler.handled().len(), 1);
+}
+
+#[tokio::test]
+async fn a_follower_outlives_a_relay_that_is_away_and_says_so_once() {
+    let mut scene = written(&[]).await;
+    scene.relay.stop();
+    let mut told = Vec::new();
+    let client = &mut scene.bob.agent.client;
+    let handler = Scripted::new(|_, _| done());
+    let observe = |event: Event<'_>| match event {
+        Event::Trouble(error) => told.push(error.to_string()),
+        Event::Recovered => told.push(why("again")),
+        _ => {}
+    };
+    client
+        .work(&following(600), &handler, pending(), observe)
+        .await
+        .unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("cannot reach the relay"), "{told:?}");
+    scene.relay.restart();
+    scene
+        .alice
+        .send(&["bob"], &text_draft("1"))
+        .await
+        .remove(0)
+        .unwrap();
+    assert_eq!(
+        work(&mut scene, &Work::default(), &handler)
+            .await
+            .unwrap()
+            .done,
+        1
+    );
+}
