@@ -16,6 +16,7 @@ mod classic;
 mod content;
 mod envelope;
 mod pairing;
+mod part;
 mod people;
 mod statement;
 mod text;
@@ -30,6 +31,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("content", content::check),
     ("envelope", envelope::check),
     ("pairing", pairing::check),
+    ("part", part::check),
     ("statement", statement::check),
     ("text", text::check),
 ];

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Callable, Iterator, Tuple
 
-from checks import ctalk, format, kem, keys, receipts, vectors
+from checks import ctalk, format, kem, keys, parts, receipts, vectors
 
 Check = Tuple[str, Callable[[], None]]
 
@@ -40,7 +40,7 @@ def main() -> int:
 
 
 def _checks(args: argparse.Namespace) -> Iterator[Check]:
-    for module in (keys, kem, format):
+    for module in (keys, kem, format, parts):
         yield from _claims(module)
     yield from vectors.checks(_VECTORS / "envelope")
     yield from receipts.checks(_VECTORS / "receipt.json")

@@ -479,6 +479,7 @@ pub(crate) const fn kind_name(kind: u8) -> &'static str {
         b'c' => "a key card",
         b'e' => "an envelope",
         b'j' => "a pairing message",
+        b'p' => "a part of an envelope",
         b'r' => "a revocation",
         b's' => "a succession",
         _ => "something of an unknown kind",

@@ -33,6 +33,9 @@ pub(crate) const CHAIN: &[u8] = b"ctalk/chain/2";
 /// Signature of a segment.
 pub(crate) const SEGMENT: &[u8] = b"ctalk/segment/2";
 
+/// Signature of a [`Part`](crate::part::Part) of an envelope.
+pub(crate) const PART: &[u8] = b"ctalk/part/2";
+
 /// [`SafetyNumber`](crate::SafetyNumber) of two identities.
 pub(crate) const SAFETY_NUMBER: &[u8] = b"ctalk/safety-number/2";
 

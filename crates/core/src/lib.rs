@@ -8,6 +8,8 @@
 //! back: [`envelope::Envelope`] is parsed and nothing else, [`envelope::Verified`] has a proven
 //! sender, [`envelope::Opened`] was also sealed for us and has a payload.
 //!
+//! An envelope that is too long for a relay goes in [`part`]s.
+//!
 //! By [`pairing`], two people who share a short code get each other's cards without believing the relay
 //! between them.
 //!
@@ -71,6 +73,7 @@ mod xwing;
 pub mod classic;
 pub mod envelope;
 pub mod pairing;
+pub mod part;
 pub mod trust;
 
 pub use card::{

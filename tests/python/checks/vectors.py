@@ -7,13 +7,11 @@ import json
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, Tuple
 
-from ctalk_envelope import card, content, envelope, text
+from ctalk_envelope import card, content, envelope, part, text
 from ctalk_envelope.errors import EnvelopeError
 from ctalk_envelope.identity import Recipient, fingerprint
 
 Vector = Dict[str, Any]
-
-_CARDS = ("card", "text-card")
 
 
 def checks(folder: Path) -> Iterator[Tuple[str, Callable[[], None]]]:
@@ -36,7 +34,7 @@ def checks(folder: Path) -> Iterator[Tuple[str, Callable[[], None]]]:
 
 def _is_read(vector: Vector) -> None:
     result = _read(vector)
-    expected = vector["card" if vector["kind"] in _CARDS else "envelope"]
+    expected = vector[vector["kind"].replace("text-", "")]
     wrong = {
         name: (result.get(name), expected.get(name))
         for name in result.keys() | expected.keys()
@@ -65,6 +63,10 @@ def _read(vector: Vector) -> Dict[str, Any]:
         return _read_envelope(vector, _from_base64(given))
     if kind == "text-envelope":
         return _read_envelope(vector, text.envelope_from_text(given))
+    if kind == "part":
+        return _read_part(vector, _from_base64(given))
+    if kind == "text-part":
+        return _read_part(vector, text.part_from_text(given))
     raise ValueError(f"there is no kind {kind} of vector")
 
 
@@ -107,6 +109,21 @@ def _read_card(data: bytes) -> Dict[str, Any]:
         "encryptionKey": read.encryption_key.hex(),
         "xwingKey": read.xwing_key.hex(),
         "addresses": read.addresses,
+    }
+
+
+def _read_part(vector: Vector, data: bytes) -> Dict[str, Any]:
+    read = part.read(data, vector["now"])
+    return {
+        "sender": read.whole.sender.hex(),
+        "id": read.whole.id.hex(),
+        "index": read.index,
+        "count": read.whole.count,
+        "sliceLength": read.whole.slice_length,
+        "length": read.whole.length,
+        "expires": read.whole.expires,
+        "digest": read.whole.digest.hex(),
+        "slice": base64.b64encode(read.slice).decode("ascii"),
     }
 
 

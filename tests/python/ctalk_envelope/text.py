@@ -9,7 +9,9 @@ from .errors import Malformed
 
 _CARD_PREFIX = "ctalk-card:"
 _ENVELOPE_PREFIX = "ctalk2:"
+_PART_PREFIX = "ctalk2p:"
 _MAX_CARD_CHARACTERS = 4011
+_MAX_PART_CHARACTERS = 59966
 
 
 def card_to_text(card: bytes) -> str:
@@ -28,6 +30,16 @@ def envelope_to_text(envelope: bytes) -> str:
 
 def envelope_from_text(text: str) -> bytes:
     return _decode(text, _ENVELOPE_PREFIX)
+
+
+def part_to_text(part: bytes) -> str:
+    return _PART_PREFIX + _encode(part)
+
+
+def part_from_text(text: str) -> bytes:
+    if len(text) > _MAX_PART_CHARACTERS:
+        raise Malformed(f"a part's text has at most {_MAX_PART_CHARACTERS} characters")
+    return _decode(text, _PART_PREFIX)
 
 
 def is_text(data: bytes) -> bool:

@@ -28,6 +28,8 @@ struct Vector {
     envelope: Option<ExpectedEnvelope>,
     #[serde(skip_serializing_if = "Option::is_none")]
     card: Option<ExpectedCard>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    part: Option<ExpectedPart>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,8 +38,10 @@ enum InputKind {
     #[default]
     Envelope,
     Card,
+    Part,
     TextEnvelope,
     TextCard,
+    TextPart,
 }
 
 /// Who opens the envelope. The seed of the signing key is there for implementations that cannot
@@ -92,6 +96,20 @@ struct ExpectedCard {
     encryption_key: String,
     xwing_key: String,
     addresses: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ExpectedPart {
+    sender: String,
+    id: String,
+    index: u16,
+    count: u16,
+    slice_length: u16,
+    length: u32,
+    expires: u64,
+    digest: String,
+    slice: String,
 }
 
 /// `valid` or `invalid`.

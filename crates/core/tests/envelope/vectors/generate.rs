@@ -4,6 +4,7 @@
 mod cards;
 mod header;
 mod inside;
+mod parts;
 mod texts;
 mod valid;
 
@@ -20,7 +21,7 @@ use crate::{
 #[test]
 #[ignore = "writes files"]
 fn make_the_vectors() {
-    for (name, vectors) in [("valid", valid::all()), ("invalid", invalid())] {
+    for (name, vectors) in [("valid", valid()), ("invalid", invalid())] {
         for (file, vector) in vectors {
             let text = serde_json::to_string_pretty(&vector).unwrap();
             fs::write(folder(name).join(file + ".json"), text + "\n").unwrap();
@@ -30,7 +31,7 @@ fn make_the_vectors() {
 
 #[test]
 fn the_vectors_are_those_that_are_made() {
-    for (name, vectors) in [("valid", valid::all()), ("invalid", invalid())] {
+    for (name, vectors) in [("valid", valid()), ("invalid", invalid())] {
         let mut found: Vec<_> = super::read_folder(name);
         let mut made = vectors;
         made.sort_by(|(left, _), (right, _)| left.cmp(right));
@@ -57,10 +58,17 @@ fn reader(person: &Person) -> Option<Reader> {
     })
 }
 
+fn valid() -> Vectors {
+    let mut all = valid::all();
+    all.extend(parts::valid());
+    all
+}
+
 fn invalid() -> Vectors {
     let mut all = header::all();
     all.extend(inside::all());
     all.extend(cards::all());
+    all.extend(parts::invalid());
     all.extend(texts::all());
     all
 }

@@ -4,10 +4,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use ctalk_core::{
     Card, Identity, XWingSecret,
     envelope::{self, Envelope, Opened},
+    part::{Part, PartError},
 };
 
 use super::{
-    ExpectedCard, ExpectedEnvelope, ExpectedMetadata, InputKind, Reader, Vector, read_folder,
+    ExpectedCard, ExpectedEnvelope, ExpectedMetadata, ExpectedPart, InputKind, Reader, Vector,
+    read_folder,
 };
 use crate::support::{at, identity};
 
@@ -16,6 +18,7 @@ use crate::support::{at, identity};
 pub(super) enum Outcome {
     Envelope(Box<ExpectedEnvelope>),
     Card(Box<ExpectedCard>),
+    Part(Box<ExpectedPart>),
     Refused(&'static str),
     /// Verified, where nobody is given who could open it.
     Verified,
@@ -30,10 +33,12 @@ pub(super) enum Input {
 impl Vector {
     pub(super) fn input(&self) -> Input {
         match self.kind {
-            InputKind::Envelope | InputKind::Card => {
+            InputKind::Envelope | InputKind::Card | InputKind::Part => {
                 Input::Bytes(STANDARD.decode(&self.input).unwrap())
             }
-            InputKind::TextEnvelope | InputKind::TextCard => Input::Text(self.input.clone()),
+            InputKind::TextEnvelope | InputKind::TextCard | InputKind::TextPart => {
+                Input::Text(self.input.clone())
+            }
         }
     }
 
@@ -51,8 +56,38 @@ impl Vector {
             },
             (InputKind::Card, Input::Bytes(bytes)) => card_outcome(Card::parse(bytes)),
             (InputKind::TextCard, Input::Text(text)) => card_outcome(Card::from_text(text)),
+            (InputKind::Part, Input::Bytes(bytes)) => self.part_outcome(bytes),
+            (InputKind::TextPart, Input::Text(text)) => match Part::from_text(text) {
+                Ok(bytes) => self.part_outcome(&bytes),
+                Err(error) => Outcome::Refused(error.failure().as_str()),
+            },
             _ => panic!("another kind of input"),
         }
+    }
+
+    fn part_outcome(&self, bytes: &[u8]) -> Outcome {
+        match self.read_part(bytes) {
+            Ok(part) => Outcome::Part(Box::new(part)),
+            Err(error) => Outcome::Refused(error.failure().as_str()),
+        }
+    }
+
+    fn read_part(&self, bytes: &[u8]) -> Result<ExpectedPart, PartError> {
+        let part = Part::parse(bytes)?.verify()?;
+        let whole = part.whole();
+        whole.check_life(at(self.now))?;
+        assert_eq!(part.sender().as_bytes(), whole.sender());
+        Ok(ExpectedPart {
+            sender: hex::encode(whole.sender()),
+            id: whole.id().to_string(),
+            index: part.index(),
+            count: whole.count(),
+            slice_length: whole.slice_len(),
+            length: whole.length(),
+            expires: whole.expires().as_millis(),
+            digest: hex::encode(whole.digest()),
+            slice: STANDARD.encode(part.slice()),
+        })
     }
 
     fn read_envelope(&self, identity: Option<&Identity>, bytes: &[u8]) -> Outcome {
@@ -136,9 +171,14 @@ fn every_valid_vector_reads_as_it_says() {
     assert!(vectors.len() >= 25, "{} are there", vectors.len());
     for (name, vector) in vectors {
         assert_eq!(vector.class, None, "{name}");
-        let expected = match (vector.envelope.clone(), vector.card.clone()) {
-            (Some(envelope), None) => Outcome::Envelope(Box::new(envelope)),
-            (None, Some(card)) => Outcome::Card(Box::new(card)),
+        let expected = match (
+            vector.envelope.clone(),
+            vector.card.clone(),
+            vector.part.clone(),
+        ) {
+            (Some(envelope), None, None) => Outcome::Envelope(Box::new(envelope)),
+            (None, Some(card), None) => Outcome::Card(Box::new(card)),
+            (None, None, Some(part)) => Outcome::Part(Box::new(part)),
             _ => panic!("{name} expects nothing"),
         };
         let outcome = vector.read(vector.identity().as_ref(), &vector.input());
@@ -151,7 +191,8 @@ fn every_invalid_vector_fails_with_its_class() {
     let vectors = read_folder("invalid");
     assert!(vectors.len() >= 80, "{} are there", vectors.len());
     for (name, vector) in vectors {
-        assert!(vector.envelope.is_none() && vector.card.is_none(), "{name}");
+        assert!(vector.envelope.is_none(), "{name}");
+        assert!(vector.card.is_none() && vector.part.is_none(), "{name}");
         let outcome = vector.read(vector.identity().as_ref(), &vector.input());
         let Outcome::Refused(class) = outcome else {
             panic!("{name} was read: {}", vector.description)
@@ -206,6 +247,8 @@ fn what_is_read_is_written_the_same() {
                 let bytes = envelope::from_text(&text).unwrap();
                 assert_eq!(envelope::to_text(&bytes), text, "{name}");
             }
+            // Only the sender can write a part; `parts.rs` has that.
+            (InputKind::Part | InputKind::TextPart, _) => (),
             _ => panic!("{name}"),
         }
     }

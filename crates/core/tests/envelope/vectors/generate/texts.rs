@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     forge::{Forge, ForgedCard, text_content},
+    forged_part::ForgedPart,
     support::{CREATED, DAY, bob},
 };
 
@@ -44,6 +45,15 @@ pub(super) fn all() -> Vectors {
     let forms = [
         (InputKind::TextEnvelope, "text", line, "ctalk2:"),
         (InputKind::TextCard, "card-text", card, "ctalk-card:"),
+        (
+            InputKind::TextPart,
+            "part-text",
+            format!(
+                "ctalk2p:{}",
+                URL_SAFE_NO_PAD.encode(ForgedPart::last().make())
+            ),
+            "ctalk2p:",
+        ),
     ];
     let mut all = Vec::new();
     for (kind, name, line, prefix) in forms {
@@ -119,8 +129,23 @@ pub(super) fn all() -> Vectors {
     all.push(text(
         InputKind::TextEnvelope,
         "text-prefix-of-a-part",
-        "the prefix that is reserved for parts",
+        "an envelope behind the prefix of a part",
         part,
+    ));
+    all.push(text(
+        InputKind::TextPart,
+        "part-text-prefix-of-an-envelope",
+        "a part behind the prefix of an envelope",
+        format!(
+            "ctalk2:{}",
+            URL_SAFE_NO_PAD.encode(ForgedPart::last().make())
+        ),
+    ));
+    all.push(text(
+        InputKind::TextPart,
+        "part-text-too-long",
+        "59,967 characters",
+        format!("ctalk2p:{}", "A".repeat(59_959)),
     ));
     let long = format!("ctalk-card:{}", "A".repeat(4001));
     all.push(text(

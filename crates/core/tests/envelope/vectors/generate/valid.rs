@@ -121,7 +121,7 @@ impl Message {
             recipient: reader(&self.reader),
             input: STANDARD.encode(bytes),
             envelope: Some(expected),
-            card: None,
+            ..Vector::default()
         };
         (file.to_owned(), vector)
     }
