@@ -47,6 +47,7 @@ mod directory;
 mod endings;
 mod error;
 mod fault;
+mod http;
 mod message;
 mod own_ending;
 mod pairing;

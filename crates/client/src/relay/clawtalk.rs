@@ -21,7 +21,11 @@ use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::{Accepted, Body, Delivery, Destination, Incoming, Outgoing, Peeked, Relay, RelayError};
-use crate::{clock::Clock, store::Stored};
+use crate::{
+    clock::Clock,
+    http::{self, cleaned, reason},
+    store::Stored,
+};
 
 /// Largest page that a relay gives.
 const PAGE: usize = 100;
@@ -33,8 +37,7 @@ const ACKNOWLEDGEMENTS: usize = 16;
 const RATE_WINDOW: Duration = Duration::from_secs(10);
 /// How long a message may be held back by the rate limit.
 const MAX_RATE_WAIT: Duration = Duration::from_secs(300);
-/// Time to connect, longest silence within an answer, and longest request of all.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence within an answer, and longest request of all.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
 /// Most messages that looking without taking holds in memory.
@@ -89,27 +92,14 @@ impl ClawTalk {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, RelayError> {
         let url = normalise_url(url)?;
-        // A second installation fails because the first one stands, which is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("ctalk/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
+        let http = http::builder(&url)
             .read_timeout(READ_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
-            .tcp_nodelay(true);
-        if url.starts_with("http:") {
-            // Reading the system's TLS roots takes longer than a whole send over loopback.
-            builder = builder.tls_certs_only([]);
-        }
-        if is_loopback(&url) {
-            // A proxy could not reach this machine's own relay.
-            builder = builder.no_proxy();
-        }
-        let http = builder.build().map_err(|error| RelayError::Unreachable {
-            url: url.clone(),
-            why: reason(&error),
-        })?;
+            .build()
+            .map_err(|error| RelayError::Unreachable {
+                url: url.clone(),
+                why: reason(&error),
+            })?;
         Ok(Self {
             http,
             url,
@@ -619,15 +609,6 @@ fn normalise_url(text: &str) -> Result<String, RelayError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn is_loopback(url: &str) -> bool {
-    match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
-        Some(url::Host::Domain(name)) => name == "localhost",
-        Some(url::Host::Ipv4(address)) => address.is_loopback(),
-        Some(url::Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
 fn percent_encoded(segment: &str) -> String {
     percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
@@ -638,21 +619,4 @@ fn jitter() -> u16 {
     // Without randomness the clients only return less evenly spread.
     let _ = getrandom::fill(&mut bytes);
     u16::from_le_bytes(bytes) % 1000
-}
-
-/// The innermost cause, which is what a person can act on.
-fn reason(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(next) = cause.source() {
-        cause = next;
-    }
-    cleaned(&cause.to_string())
-}
-
-/// Foreign text fit to be shown: short, one line, no control or directional characters.
-fn cleaned(text: &str) -> String {
-    text.chars()
-        .filter(|character| !crate::text::is_unsafe(*character))
-        .take(200)
-        .collect()
 }

@@ -1,0 +1,52 @@
+//! HTTP as every part of the client speaks it.
+
+use std::time::Duration;
+
+/// Time to connect.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The beginnings of a connection to `url`, which follows no redirect.
+pub(crate) fn builder(url: &str) -> reqwest::ClientBuilder {
+    // A second installation fails because the first one stands, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("ctalk/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true);
+    if url.starts_with("http:") {
+        // Reading the system's TLS roots takes longer than a whole request over loopback.
+        builder = builder.tls_certs_only([]);
+    }
+    if is_loopback(url) {
+        // A proxy could not reach this machine's own server.
+        builder = builder.no_proxy();
+    }
+    builder
+}
+
+pub(crate) fn is_loopback(url: &str) -> bool {
+    match url::Url::parse(url).ok().as_ref().and_then(url::Url::host) {
+        Some(url::Host::Domain(name)) => name == "localhost",
+        Some(url::Host::Ipv4(address)) => address.is_loopback(),
+        Some(url::Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// The innermost cause, which is what a person can act on.
+pub(crate) fn reason(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    cleaned(&cause.to_string())
+}
+
+/// Foreign text fit to be shown: short, one line, no control or directional characters.
+pub(crate) fn cleaned(text: &str) -> String {
+    text.chars()
+        .filter(|character| !crate::text::is_unsafe(*character))
+        .take(200)
+        .collect()
+}
