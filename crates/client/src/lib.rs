@@ -26,6 +26,8 @@
 //! - [`keystore`]: where secrets are kept
 //! - [`backup`]: a profile as one file, to move it to another machine
 //! - [`doctor`]: what is not as it should be, and what to do about it
+//! - [`handler`]: what is run for a message
+//! - [`sanitize`](fn@sanitize), [`Hygiene`]: hidden characters taken out, links listed
 //! - [`stream`]: envelopes of any size, from a reader to a writer
 //! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown
 //! - [`core`]: identities, fingerprints and the message formats, without I/O
@@ -58,6 +60,7 @@ mod refresh;
 mod registration;
 mod require;
 mod rotation;
+mod sanitize;
 mod send;
 mod verification;
 mod worker;
@@ -80,6 +83,7 @@ pub use receive::{Contract, Filter, Handover, Next, Peek, Receiving, VerifiedSen
 pub use registration::{Admission, client, publish, register};
 pub use require::{Require, UnknownRequirement};
 pub use rotation::{Retired, Rotated, own_card, rotate};
+pub use sanitize::{Hygiene, Sanitized, sanitize};
 pub use verification::{Comparison, confirm, verify_contact};
 pub use worker::{Event, Until, Work, Worked};
 

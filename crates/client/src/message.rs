@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     error::{Class, Error},
+    sanitize::Hygiene,
     store::EntryState,
 };
 
@@ -292,6 +293,9 @@ pub struct Received {
     pub name: Option<String>,
     /// What it says.
     pub payload: Content,
+    /// What [`sanitize`](crate::sanitize()) found; `None` where that was not asked for.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub hygiene: Option<Hygiene>,
 }
 
 /// Why a message was set aside.

@@ -1,8 +1,30 @@
 //! Handlers: what is run for a message, and what its end means for the message.
+//!
+//! [`Command`] runs a program, [`Post`] asks an HTTP server, and [`Guarded`] has a program decide
+//! first. All of them tell who sent the message and what it is about in the same words, and treat
+//! everything in it as data: nothing of it ever becomes part of a command line or of an address.
 
 use async_trait::async_trait;
+use serde::Serialize;
 
 use crate::message::Received;
+
+mod command;
+mod guard;
+mod openclaw;
+mod post;
+mod process;
+
+pub use command::{Command, CommandError};
+pub use guard::Guarded;
+pub use openclaw::OPENCLAW_URL;
+pub use post::{Post, PostError};
+
+/// Most bytes of what a handler says, unless another bound is set.
+pub const MAX_OUTPUT: usize = 64 << 20;
+
+/// How long a handler may take, unless another bound is set.
+pub const TIMEOUT: core::time::Duration = core::time::Duration::from_secs(600);
 
 /// One attempt at handling a message.
 #[derive(Clone, Debug)]
@@ -12,6 +34,68 @@ pub struct Attempt {
     /// Which attempt it is; the first is 1. Higher after a crash too.
     pub number: u32,
 }
+
+impl Attempt {
+    /// What handlers are told beside the payload, as `(name, value)`; what is absent is left out.
+    /// Environment variables and HTTP headers take their names from these.
+    fn facts(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let Received {
+            id,
+            from,
+            fingerprint,
+            trust,
+            message_type,
+            topic,
+            correlation_id,
+            reply_to,
+            ..
+        } = &self.message;
+        FACTS
+            .into_iter()
+            .zip([
+                id.clone(),
+                from.clone(),
+                fingerprint.clone(),
+                Some(trust.as_str().to_owned()),
+                topic.clone(),
+                Some(message_type.clone()),
+                correlation_id.clone(),
+                reply_to.clone(),
+                Some(self.number.to_string()),
+            ])
+            .filter_map(|(name, value)| value.map(|value| (name, value)))
+    }
+
+    /// The message as one line of JSON with a line end, in the shape of [`Received`], and the number
+    /// of the attempt as `attempt`.
+    fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            #[serde(flatten)]
+            message: &'a Received,
+            attempt: u32,
+        }
+        let mut line = serde_json::to_vec(&Line {
+            message: &self.message,
+            attempt: self.number,
+        })?;
+        line.push(b'\n');
+        Ok(line)
+    }
+}
+
+/// The names of all that handlers are told.
+const FACTS: [&str; 9] = [
+    "ID",
+    "FROM",
+    "FINGERPRINT",
+    "TRUST",
+    "TOPIC",
+    "TYPE",
+    "CORRELATION_ID",
+    "REPLY_TO",
+    "ATTEMPT",
+];
 
 /// What became of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -228,5 +228,6 @@ fn received(
         content_type: payload.content_type().to_owned(),
         name: None,
         payload,
+        hygiene: None,
     }
 }

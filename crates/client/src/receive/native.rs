@@ -149,6 +149,7 @@ impl Judge<'_> {
             content_type: opened.metadata.content_type,
             name: opened.metadata.name,
             payload,
+            hygiene: None,
         };
         Ok(Verdict::Deliver(Box::new(Delivered {
             message,
