@@ -22,7 +22,7 @@
 //! # let sealed = envelope::seal(&alice, [&card], &metadata, &[b'?'; 9000], now, tomorrow, &mut rng)?;
 //! let split = Split::new(&alice, &sealed, slice_len_for(4096).ok_or("too small a relay")?)?;
 //! let mut slices = Vec::new();
-//! for text in split.texts(0) {
+//! for text in split.texts(&alice, 0) {
 //!     let bytes = Part::from_text(&text)?;
 //!     let part = Part::parse(&bytes)?.verify()?;
 //!     assert_eq!(part.whole(), split.whole());

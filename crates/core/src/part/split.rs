@@ -22,7 +22,6 @@ pub fn slice_len_for(characters: usize) -> Option<u16> {
 /// An envelope cut into parts, which are made when they are asked for: part 7 is the same bytes whether
 /// or not the six before it were.
 pub struct Split<'s> {
-    identity: &'s Identity,
     envelope: &'s [u8],
     whole: Whole,
 }
@@ -34,7 +33,7 @@ impl<'s> Split<'s> {
     ///
     /// [`SplitError`].
     pub fn new(
-        identity: &'s Identity,
+        identity: &Identity,
         envelope: &'s [u8],
         slice_len: u16,
     ) -> Result<Self, SplitError> {
@@ -42,17 +41,13 @@ impl<'s> Split<'s> {
             return Err(SplitError::SliceLen { found: slice_len });
         }
         let whole = Whole::of(envelope, slice_len)?;
-        if whole.sender != *identity.public_keys().verifying().as_bytes() {
+        if !is_sender(identity, &whole) {
             return Err(SplitError::Foreign);
         }
         if whole.length <= u32::from(slice_len) {
             return Err(SplitError::Short);
         }
-        Ok(Self {
-            identity,
-            envelope,
-            whole,
-        })
+        Ok(Self { envelope, whole })
     }
 
     /// What every part says of the envelope.
@@ -62,21 +57,29 @@ impl<'s> Split<'s> {
     }
 
     /// The one-line forms of the parts from `first` on, each made when it is asked for.
-    pub fn texts(&self, first: u16) -> impl Iterator<Item = String> {
-        (first..self.whole.count()).filter_map(|index| self.text(index))
+    pub fn texts(&self, identity: &Identity, first: u16) -> impl Iterator<Item = String> {
+        (first..self.whole.count()).filter_map(|index| self.text(identity, index))
     }
 
-    /// The one-line form of one part; none where there is no such part.
+    /// The one-line form of one part; none where there is no such part, or `identity` did not seal the
+    /// envelope.
     #[must_use]
-    pub fn text(&self, index: u16) -> Option<String> {
+    pub fn text(&self, identity: &Identity, index: u16) -> Option<String> {
+        if !is_sender(identity, &self.whole) {
+            return None;
+        }
         let slice = self.envelope.get(self.whole.range(index)?)?;
         let mut bytes = Vec::with_capacity(START_LEN + slice.len() + SIGNATURE_LEN);
         bytes.extend_from_slice(MAGIC);
         bytes.extend_from_slice(&[KIND, VERSION, SUITE]);
         self.whole.write(index, &mut bytes);
         bytes.extend_from_slice(slice);
-        let signature = self.identity.sign(&statement(&bytes));
+        let signature = identity.sign(&statement(&bytes));
         bytes.extend_from_slice(&signature);
         Some(encoding::encode_line(PART_PREFIX, &bytes))
     }
+}
+
+fn is_sender(identity: &Identity, whole: &Whole) -> bool {
+    whole.sender == *identity.public_keys().verifying().as_bytes()
 }

@@ -57,7 +57,7 @@ fn what_is_cut_and_put_together_is_the_same_and_opens() {
         let sealed = seal_to(&[bob().card()], &payload);
         let split = Split::new(&alice, &sealed, slice_len).unwrap();
         let mut slices = Vec::new();
-        for (place, text) in split.texts(0).enumerate() {
+        for (place, text) in split.texts(&alice, 0).enumerate() {
             assert!(text.len() <= MAX_PART_TEXT_LEN);
             let (whole, index, slice) = read(&text);
             assert_eq!(&whole, split.whole());
@@ -76,7 +76,7 @@ fn what_is_cut_and_put_together_is_the_same_and_opens() {
 fn parts_are_what_the_page_says() {
     let (alice, envelope) = (alice().identity(), envelope());
     let split = Split::new(&alice, &envelope, SLICE).unwrap();
-    for (text, index) in split.texts(0).zip(0..) {
+    for (text, index) in split.texts(&alice, 0).zip(0..) {
         assert_eq!(
             Part::from_text(&text).unwrap(),
             ForgedPart::new(index).make()
@@ -84,7 +84,7 @@ fn parts_are_what_the_page_says() {
     }
     assert_eq!(split.whole().count(), 3);
     assert_eq!(split.whole().range(3), None);
-    assert_eq!(split.text(3), None);
+    assert_eq!(split.text(&alice, 3), None);
 }
 
 #[test]
@@ -92,11 +92,11 @@ fn sending_goes_on_at_any_part_with_the_same_bytes() {
     let (alice, envelope) = (alice().identity(), envelope());
     let texts: Vec<_> = Split::new(&alice, &envelope, SLICE)
         .unwrap()
-        .texts(0)
+        .texts(&alice, 0)
         .collect();
     for first in 0..=3 {
         let rest = Split::new(&alice, &envelope, SLICE).unwrap();
-        let rest: Vec<_> = rest.texts(first).collect();
+        let rest: Vec<_> = rest.texts(&alice, first).collect();
         assert_eq!(rest, texts[usize::from(first)..]);
     }
 }
@@ -107,7 +107,7 @@ fn the_slice_length_for_a_relay_is_the_longest_that_fits() {
     let sealed = seal_to(&[bob().card()], &vec![b'x'; 100_000]);
     let text_len = |slice_len| {
         let split = Split::new(&alice, &sealed, slice_len).unwrap();
-        split.text(0).unwrap().len()
+        split.text(&alice, 0).unwrap().len()
     };
     let least = text_len(MIN_SLICE_LEN);
     assert_eq!(slice_len_for(least - 1), None);
@@ -135,6 +135,8 @@ fn only_the_sender_of_an_envelope_can_cut_it() {
         let refused = Split::new(&person.identity(), &envelope, SLICE).err();
         assert_eq!(refused, Some(SplitError::Foreign));
     }
+    let split = Split::new(&alice().identity(), &envelope, SLICE).unwrap();
+    assert_eq!(split.text(&mallory().identity(), 0), None);
 }
 
 #[test]
