@@ -340,11 +340,14 @@ pub enum Reason {
     Handler,
     /// The guard before the handler refused it.
     Guard,
+    /// A part of an envelope that contradicts the others, makes no envelope with them, or for which
+    /// there is no room.
+    Part,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -363,6 +366,7 @@ impl Reason {
         Self::Unsigned,
         Self::Handler,
         Self::Guard,
+        Self::Part,
     ];
 
     /// The word used in JSON, output and the store.
@@ -387,6 +391,7 @@ impl Reason {
             Self::Unsigned => "unsigned",
             Self::Handler => "handler",
             Self::Guard => "guard",
+            Self::Part => "part",
         }
     }
 
@@ -402,9 +407,12 @@ impl Reason {
             Self::NotVerified | Self::Replayed | Self::Unsigned => Class::NotVerified,
             Self::Handler => Class::RemoteFailed,
             Self::CannotOpen => Class::CannotOpen,
-            Self::Expired | Self::Blocked | Self::Pairing | Self::Policy | Self::Guard => {
-                Class::Refused
-            }
+            Self::Expired
+            | Self::Blocked
+            | Self::Pairing
+            | Self::Policy
+            | Self::Guard
+            | Self::Part => Class::Refused,
             Self::UnknownSender
             | Self::Downgrade
             | Self::Ended

@@ -291,7 +291,7 @@ fn read(client: &Client, raw: &[u8]) -> Option<(String, String)> {
     match message {
         Incoming::Pairing { .. } if !has_usable_sender(&message) => None,
         Incoming::Pairing { claims, text } => Some((claims.from, text)),
-        Incoming::Classic(_) | Incoming::Native { .. } => None,
+        Incoming::Classic(_) | Incoming::Native { .. } | Incoming::Part { .. } => None,
     }
 }
 

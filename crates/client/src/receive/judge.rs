@@ -43,6 +43,7 @@ impl Judge<'_> {
         }
         match message {
             Incoming::Native { claims, text } => self.native(claims, &text).await,
+            Incoming::Part { claims, text } => self.part(claims, &text).await,
             Incoming::Pairing { .. } => Ok(Verdict::Pairing),
             Incoming::Classic(_) if self.client.require.native => Err(Refusal::message(
                 Reason::Downgrade,
@@ -330,6 +331,8 @@ pub(super) enum Verdict {
     HandledBefore,
     /// It is for whoever pairs, and never for the caller.
     Pairing,
+    /// It is a part of an envelope that is not whole, stored with the others.
+    Part,
     /// It was for ctalk itself, which has done what it says.
     Absorbed(Mark),
 }

@@ -13,6 +13,7 @@ mod contract;
 mod enforce;
 mod judge;
 mod native;
+mod parts;
 mod settle;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
@@ -50,7 +51,8 @@ impl Filter {
                 Ok(Incoming::Classic(message)) => self.wants_topic(message.claims().topic.as_ref()),
                 // The topic of an envelope is inside, and what cannot be read has none to filter by
                 // and must not hide in the inbox.
-                Ok(Incoming::Native { .. } | Incoming::Pairing { .. }) | Err(_) => true,
+                Ok(Incoming::Native { .. } | Incoming::Part { .. } | Incoming::Pairing { .. })
+                | Err(_) => true,
             }
     }
 
@@ -231,6 +233,7 @@ impl Client {
                     let (now, relay_id) = (self.clock.now(), entry.relay_id.as_deref());
                     self.store.absorb(entry.number, &mark, relay_id, now)?;
                 }
+                Ok(Verdict::Part) => {}
                 Ok(Verdict::HandledBefore) => {
                     let expires = self.clock.now().saturating_add(REMEMBERED);
                     self.store.end(entry.number, expires)?;
@@ -434,7 +437,12 @@ impl Client {
                         )),
                     });
                 }
-                Ok(Verdict::HandledBefore | Verdict::Absorbed(_) | Verdict::Pairing) => {}
+                Ok(
+                    Verdict::HandledBefore
+                    | Verdict::Absorbed(_)
+                    | Verdict::Pairing
+                    | Verdict::Part,
+                ) => {}
                 Err(Refusal::Message(reason, detail)) => {
                     let refused = (reason, detail);
                     messages.push(Err(self.set_aside(
@@ -497,6 +505,7 @@ fn unstored(delivery: Delivery, now: i64) -> Entry {
         reason: None,
         detail: None,
         raw: delivery.raw.into_vec(),
+        envelope: None,
         attempt: 0,
         due: None,
         is_accepted: false,

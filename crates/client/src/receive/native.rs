@@ -28,8 +28,17 @@ impl Judge<'_> {
     pub(super) async fn native(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
         let bytes = envelope::from_text(text)
             .map_err(|error| Refusal::message(Reason::Malformed, error))?;
+        self.envelope(claims, &bytes).await
+    }
+
+    /// An envelope, however it came.
+    pub(super) async fn envelope(
+        &mut self,
+        claims: Claims,
+        bytes: &[u8],
+    ) -> Result<Verdict, Refusal> {
         let verify = || {
-            Envelope::parse(&bytes)
+            Envelope::parse(bytes)
                 .map_err(|error| Refusal::message(Reason::Malformed, error))?
                 .verify()
                 .map_err(|error| Refusal::message(Reason::NotVerified, error))

@@ -12,6 +12,7 @@ use ctalk_core::{
     classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message},
     envelope::TEXT_PREFIX,
     pairing::MESSAGE_PREFIX,
+    part::PART_PREFIX,
 };
 use ctalk_wire as wire;
 use futures_util::StreamExt;
@@ -498,8 +499,8 @@ fn raw_text(text: &str) -> Result<Box<RawValue>, RelayError> {
     })
 }
 
-/// Reads one item of a message list: an envelope or a message of a pairing where the payload is the
-/// text of one, else a message in ClawTalk's own format.
+/// Reads one item of a message list: an envelope, a part of one or a message of a pairing where the
+/// payload is the text of one, else a message in ClawTalk's own format.
 pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
     #[derive(Deserialize)]
     struct Item {
@@ -511,7 +512,8 @@ pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
         ts: Option<String>,
         payload: String,
     }
-    let is_ours = |text: &str| text.starts_with(TEXT_PREFIX) || text.starts_with(MESSAGE_PREFIX);
+    let prefixes = [TEXT_PREFIX, PART_PREFIX, MESSAGE_PREFIX];
+    let is_ours = |text: &str| prefixes.iter().any(|prefix| text.starts_with(prefix));
     let item = match serde_json::from_slice::<Item>(raw) {
         Ok(item) if is_ours(&item.payload) && raw.len() <= MAX_MESSAGE_LEN => item,
         _ => return Message::parse(raw).map(Incoming::Classic),
@@ -529,6 +531,8 @@ pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
     let text = item.payload;
     Ok(if text.starts_with(MESSAGE_PREFIX) {
         Incoming::Pairing { claims, text }
+    } else if text.starts_with(PART_PREFIX) {
+        Incoming::Part { claims, text }
     } else {
         Incoming::Native { claims, text }
     })

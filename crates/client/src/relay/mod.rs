@@ -101,6 +101,13 @@ pub enum Incoming {
         /// The text, which begins with `ctalk2:`.
         text: String,
     },
+    /// A part of an envelope in its text form.
+    Part {
+        /// What the relay says about it.
+        claims: classic::Claims,
+        /// The text, which begins with `ctalk2p:`.
+        text: String,
+    },
     /// A message of a pairing in its text form.
     Pairing {
         /// What the relay says about it.
@@ -116,7 +123,9 @@ impl Incoming {
     pub const fn claims(&self) -> &classic::Claims {
         match self {
             Self::Classic(message) => message.claims(),
-            Self::Native { claims, .. } | Self::Pairing { claims, .. } => claims,
+            Self::Native { claims, .. }
+            | Self::Part { claims, .. }
+            | Self::Pairing { claims, .. } => claims,
         }
     }
 }

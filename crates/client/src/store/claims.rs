@@ -238,7 +238,8 @@ impl Store {
             } => {
                 let ended = transaction
                     .prepare_cached(
-                        "UPDATE inbox SET state = 'done', raw = iif(?4, raw, x''), expires = ?3,
+                        "UPDATE inbox SET state = 'done', raw = iif(?4, raw, x''),
+                         envelope = iif(?4, envelope, NULL), expires = ?3,
                          lease = NULL, sender = NULL, mark = NULL
                          WHERE number = ?1 AND attempt = ?2 AND state = 'running'",
                     )?

@@ -117,6 +117,8 @@ pub struct Entry {
     pub detail: Option<String>,
     /// The bytes as received.
     pub raw: Vec<u8>,
+    /// The envelope, where it came in parts, of which `raw` is the last one.
+    pub envelope: Option<Vec<u8>>,
     /// How often it was tried.
     pub attempt: u32,
     /// When it is tried again, in milliseconds since the Unix epoch.
@@ -204,7 +206,7 @@ pub enum SeenBefore {
 
 pub(super) const ENTRY: &str =
     "SELECT number, relay_id, sent_at, state, reason, detail, raw, stored_at, accepted, counted,
-     attempt, due FROM inbox";
+     attempt, due, envelope FROM inbox";
 
 impl Store {
     /// Stores deliveries as they came. What the inbox holds or has handled is not stored again.
@@ -438,7 +440,7 @@ impl Store {
     pub fn reject(&mut self, number: i64, now: i64) -> Result<bool, StoreError> {
         self.write("reject", |transaction| {
             let rejected = transaction.execute(
-                "UPDATE inbox SET state = 'done', raw = x'', expires = ?2
+                "UPDATE inbox SET state = 'done', raw = x'', envelope = NULL, expires = ?2
                  WHERE number = ?1 AND state = 'held'",
                 params![number, now.saturating_add(REMEMBERED)],
             )?;
@@ -530,10 +532,15 @@ pub(super) fn remember(
 }
 
 /// Makes a message done; false when it was not new.
-fn finish(transaction: &Transaction<'_>, number: i64, expires: i64) -> rusqlite::Result<bool> {
+pub(super) fn finish(
+    transaction: &Transaction<'_>,
+    number: i64,
+    expires: i64,
+) -> rusqlite::Result<bool> {
     let finished = transaction
         .prepare_cached(
-            "UPDATE inbox SET state = 'done', raw = x'', expires = ?2, sender = NULL, mark = NULL
+            "UPDATE inbox SET state = 'done', raw = x'', envelope = NULL, expires = ?2,
+             sender = NULL, mark = NULL
              WHERE number = ?1 AND state = 'new'",
         )?
         .execute(params![number, expires])?;
@@ -559,5 +566,6 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         is_counted: row.get(9)?,
         attempt: row.get(10)?,
         due: row.get(11)?,
+        envelope: row.get(12)?,
     })
 }

@@ -13,6 +13,7 @@
 //! - `integrity`: whether the file is damaged
 //! - `lock`: what only one process at a time does
 //! - `own_card`: who was given the own key card
+//! - `parts`: envelopes that come in parts, until they are whole
 //! - `schema`: the tables and their migrations
 
 mod backup;
@@ -25,6 +26,7 @@ mod inbox;
 mod integrity;
 mod lock;
 mod own_card;
+mod parts;
 mod schema;
 #[cfg(test)]
 mod steps;
@@ -48,6 +50,7 @@ pub(crate) use self::{
     claims::{Claim, Claimable, Fence, Settlement},
     counts::CountKey,
     inbox::REMEMBERED,
+    parts::Kept,
 };
 pub use self::{
     cards::HeldCard,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -169,6 +169,34 @@ const MIGRATIONS: [&str; 7] = [
     CREATE INDEX inbox_by_sender ON inbox (relay, sender) WHERE sender IS NOT NULL;
     CREATE INDEX inbox_by_mark ON inbox (mark) WHERE mark IS NOT NULL;
     CREATE INDEX inbox_to_retry ON inbox (relay, due) WHERE state = 'new' AND attempt > 0;
+",
+    "
+    -- Envelopes that come in parts: what the parts say of them, and how many are still missing. One that
+    -- is whole, or makes no envelope, misses none and has no slices any more.
+    CREATE TABLE wholes (
+        number     INTEGER PRIMARY KEY,
+        sender     BLOB NOT NULL CHECK (length(sender) = 32),
+        id         BLOB NOT NULL CHECK (length(id) = 16),
+        digest     BLOB NOT NULL CHECK (length(digest) = 32),
+        length     INTEGER NOT NULL,
+        slice_len  INTEGER NOT NULL,
+        expires    INTEGER NOT NULL,
+        stranger   INTEGER NOT NULL,
+        missing    INTEGER NOT NULL,
+        UNIQUE (sender, id)
+    ) STRICT;
+    CREATE INDEX wholes_by_expiry ON wholes (expires);
+    CREATE INDEX wholes_to_come ON wholes (missing) WHERE missing > 0;
+
+    CREATE TABLE slices (
+        whole  INTEGER NOT NULL REFERENCES wholes (number) ON DELETE CASCADE,
+        place  INTEGER NOT NULL,
+        slice  BLOB NOT NULL,
+        UNIQUE (whole, place)
+    ) STRICT;
+
+    -- The envelope of a message that came in parts, the last of which is what was received.
+    ALTER TABLE inbox ADD COLUMN envelope BLOB;
 ",
 ];
 

@@ -1,0 +1,63 @@
+//! Judging parts of envelopes. A part is stored for whoever signed it, and only the envelope that all of
+//! them make is a message.
+
+use ctalk_core::{
+    classic::Claims,
+    envelope::Failure,
+    part::{Part, PartError},
+};
+
+use super::judge::{Judge, Refusal, Sender, Verdict};
+use crate::{
+    message::Reason,
+    policy::{Admission, Signer},
+    store::Kept,
+};
+
+impl Judge<'_> {
+    pub(super) async fn part(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
+        let entry = self.entry;
+        if let Some(envelope) = &entry.envelope {
+            return self.envelope(claims, envelope).await;
+        }
+        let bytes = Part::from_text(text)?;
+        let part = Part::parse(&bytes)?.verify()?;
+        self.check_not_ended(part.sender())?;
+        let contact = self.client.store.contact_signing_with(part.sender())?;
+        self.trust(contact.as_ref())?;
+        // The keys of a stranger are looked for when the envelope is whole.
+        let signer = contact
+            .as_ref()
+            .map_or(Signer::Stranger(&claims.from), Signer::Contact);
+        if let Admission::Refused(detail) = self.client.policy.admission(signer) {
+            return Err(Refusal::Message(Reason::Policy, detail));
+        }
+        let is_contact = contact.is_some();
+        contact.map(Sender::pinned).transpose()?;
+        part.whole().check_life(self.client.now())?;
+        if !self.may_pin {
+            return Ok(Verdict::Part);
+        }
+        let now = self.client.clock.now();
+        let kept = self
+            .client
+            .store
+            .keep_part(entry.number, &part, is_contact, now)?;
+        match kept {
+            Kept::Stored => Ok(Verdict::Part),
+            Kept::Whole(envelope) => self.envelope(claims, &envelope).await,
+            Kept::Refused(why) => Err(Refusal::message(Reason::Part, why)),
+        }
+    }
+}
+
+impl From<PartError> for Refusal {
+    fn from(error: PartError) -> Self {
+        let reason = match error.failure() {
+            Failure::NotVerified => Reason::NotVerified,
+            Failure::Expired => Reason::Expired,
+            _ => Reason::Malformed,
+        };
+        Self::message(reason, error)
+    }
+}
