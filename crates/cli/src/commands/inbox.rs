@@ -123,7 +123,7 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
         }
         Command::Drop { ids } => {
             for entry in all_named(&store, &ids)? {
-                store.drop_entry(entry.number)?;
+                store.drop_entry(entry.number, SystemClock.now())?;
                 changed(&entry, "dropped", output)?;
             }
         }

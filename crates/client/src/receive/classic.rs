@@ -40,7 +40,7 @@ impl Judge<'_> {
         }
         let mark = self.classic_mark(verified.seen_key());
         if self.was_handled(&mark)? {
-            return Ok(Verdict::HandledBefore);
+            return Ok(Verdict::HandledBefore(mark));
         }
         if let Sender::Offered(offer) = &sender {
             self.check_first_contact(offer).await?;
@@ -110,7 +110,7 @@ impl Judge<'_> {
     fn unauthenticated(&self, message: Unauthenticated) -> Result<Verdict, Refusal> {
         let mark = self.classic_mark(message.seen_key());
         if self.was_handled(&mark)? {
-            return Ok(Verdict::HandledBefore);
+            return Ok(Verdict::HandledBefore(mark));
         }
         let trust = if message.was_encrypted() {
             Trust::Unsigned

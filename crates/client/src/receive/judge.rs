@@ -328,7 +328,8 @@ impl Sender {
 
 pub(super) enum Verdict {
     Deliver(Box<Delivered>),
-    HandledBefore,
+    /// It is a copy of a message that was handled, or is in somebody's hands.
+    HandledBefore(Mark),
     /// It is for whoever pairs, and never for the caller.
     Pairing,
     /// It is a part of an envelope that is not whole, stored with the others.

@@ -154,6 +154,16 @@ impl Receiving {
         }
     }
 
+    /// Whether this run passed over an earlier message of the sender, which has to wait.
+    fn has_waiting_before(&self, sender: &[u8; 32], place: (i64, i64)) -> bool {
+        let first = self.waiting.get(sender).and_then(BTreeSet::first);
+        first.is_some_and(|first| *first < place)
+    }
+
+    fn wait(&mut self, sender: [u8; 32], place: (i64, i64)) {
+        self.waiting.entry(sender).or_default().insert(place);
+    }
+
     /// Goes back to the oldest message, for another look at the inbox and at the directory: at what came
     /// late, what is to be tried again by now, and what others left.
     pub fn rewind(&mut self) {
@@ -234,9 +244,9 @@ impl Client {
                     self.store.absorb(entry.number, &mark, relay_id, now)?;
                 }
                 Ok(Verdict::Part) => {}
-                Ok(Verdict::HandledBefore) => {
+                Ok(Verdict::HandledBefore(mark)) => {
                     let expires = self.clock.now().saturating_add(REMEMBERED);
-                    self.store.end(entry.number, expires)?;
+                    self.store.end_copy(entry.number, &mark, expires)?;
                 }
                 Ok(Verdict::Pairing) => {
                     // Not reported: anybody can send one, and there is nothing to do about it.
@@ -335,33 +345,40 @@ impl Client {
             until: self.lease(contract.lease),
             most_attempts: contract.most_attempts,
         };
+        let place = (entry.sent_at, entry.number);
+        if let Some(signer) = claim.ordered_by
+            && receiving.has_waiting_before(&signer, place)
+        {
+            // What that waits for may be settled by now, and this one must not overtake it.
+            receiving.wait(signer, place);
+            return Ok(None);
+        }
         let unsettled = std::mem::take(&mut receiving.unsettled);
         // What was said of messages before this one becomes durable together with its claim.
         let claimed = self.batch("settle-and-claim", |client| {
             client.write_settlements(&unsettled)?;
             let claimable = client.store.claimable(&claim)?;
             let Claimable::Yes(attempt) = claimable else {
-                return Ok(Ok(claimable));
+                return Ok(Ok(Err(claimable)));
             };
             if let Some(quota) = &quota
                 && let Err(violation) = quota.take(client, &entry)?
             {
                 return Ok(Err(violation));
             }
-            client.store.claim(&claim, signer, attempt)?;
-            Ok::<_, Error>(Ok(claimable))
+            let fence = client.store.claim(&claim, signer, attempt)?;
+            Ok::<_, Error>(Ok(Ok(fence)))
         })?;
-        let attempt = match claimed {
-            Ok(Claimable::Yes(attempt)) => attempt,
-            Ok(Claimable::Taken) => return Ok(None),
-            Ok(Claimable::Waits) => {
+        let fence = match claimed {
+            Ok(Ok(fence)) => fence,
+            Ok(Err(Claimable::Yes(_) | Claimable::Taken)) => return Ok(None),
+            Ok(Err(Claimable::Waits)) => {
                 if let Some(signer) = signer {
-                    let waiting = receiving.waiting.entry(signer).or_default();
-                    waiting.insert((entry.sent_at, entry.number));
+                    receiving.wait(signer, place);
                 }
                 return Ok(None);
             }
-            Ok(Claimable::Exhausted(attempts)) => {
+            Ok(Err(Claimable::Exhausted(attempts))) => {
                 let why = format!("it was tried {attempts} times");
                 self.store.exhaust(&claim, &why)?;
                 let dead = (Reason::Handler, why);
@@ -374,13 +391,9 @@ impl Client {
                 return Ok(Some(self.put_away(&entry, state, refused)?));
             }
         };
-        let fence = Fence {
-            number: entry.number,
-            attempt,
-        };
         let handover = Box::new(Handover {
             message,
-            attempt,
+            attempt: fence.attempt,
             pinned_now,
             ticket: Ticket {
                 fence,
@@ -438,7 +451,7 @@ impl Client {
                     });
                 }
                 Ok(
-                    Verdict::HandledBefore
+                    Verdict::HandledBefore(_)
                     | Verdict::Absorbed(_)
                     | Verdict::Pairing
                     | Verdict::Part,

@@ -86,7 +86,7 @@ impl Judge<'_> {
             expires: i64::try_from(expires.as_millis()).unwrap_or(i64::MAX),
         };
         if self.was_handled(&mark)? {
-            return Ok(Verdict::HandledBefore);
+            return Ok(Verdict::HandledBefore(mark));
         }
         if opened.metadata.kind == Kind::Succession {
             self.succession(sender.as_ref().ok(), &signer, &opened.payload)?;

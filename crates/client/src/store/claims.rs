@@ -1,7 +1,8 @@
 //! Claims: which worker has a message in hand, until when, and what became of it.
 //!
-//! A claim is a lease. Its number and attempt together are the fence: whoever settles names both, so
-//! that a worker whose lease is over, and whose message another one has taken, settles nothing.
+//! A claim is a lease. Its number and the count of claims together are the fence: whoever settles names
+//! both, so that a worker whose lease is over, and whose message another one has taken, settles nothing.
+//! Attempts would not do: they begin again when the user retries.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -38,6 +39,7 @@ pub(crate) enum Claimable {
 pub(crate) struct Fence {
     pub(crate) number: i64,
     pub(crate) attempt: u32,
+    claims: i64,
 }
 
 /// What becomes of a claimed message.
@@ -148,11 +150,8 @@ impl Store {
             let Some((attempt, relay, sent_at)): Option<(u32, i64, i64)> = found else {
                 return Ok(Claimable::Taken);
             };
-            // A copy of it, which another worker took since it was judged.
-            let is_copied = db
-                .prepare_cached("SELECT 1 FROM inbox WHERE mark = ?1 AND number != ?2")?
-                .exists(params![claim.mark.message().to_bytes(), claim.number])?;
-            if is_copied || inbox::is_remembered(db, claim.mark)? {
+            // Another worker may have taken or handled a copy of it since it was judged.
+            if inbox::is_copy(db, claim.number, claim.mark)? {
                 return Ok(Claimable::Taken);
             }
             if let Some(sender) = claim.ordered_by {
@@ -176,29 +175,36 @@ impl Store {
     /// Claims a message that may be claimed, as that attempt.
     ///
     /// # Errors
-    /// [`StoreError::Failed`].
+    /// [`StoreError::Failed`]; also when it may not be claimed.
     pub(crate) fn claim(
         &mut self,
         claim: &Claim<'_>,
         sender: Option<[u8; 32]>,
         attempt: u32,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Fence, StoreError> {
         self.write("claim", |transaction| {
-            transaction
+            let claims = transaction
                 .prepare_cached(
-                    "UPDATE inbox SET state = 'running', attempt = ?2, lease = ?3, due = NULL,
-                     sender = ?4, mark = ?5, header = ?6, reason = NULL, detail = NULL
-                     WHERE number = ?1 AND state = 'new'",
+                    "UPDATE inbox SET state = 'running', attempt = ?2, claims = claims + 1, lease = ?3,
+                     due = NULL, sender = ?4, mark = ?5, header = ?6, reason = NULL, detail = NULL
+                     WHERE number = ?1 AND state = 'new' RETURNING claims",
                 )?
-                .execute(params![
-                    claim.number,
-                    attempt,
-                    claim.until,
-                    sender,
-                    claim.mark.message().to_bytes(),
-                    claim.mark.header(),
-                ])?;
-            Ok(())
+                .query_row(
+                    params![
+                        claim.number,
+                        attempt,
+                        claim.until,
+                        sender,
+                        claim.mark.message().to_bytes(),
+                        claim.mark.header(),
+                    ],
+                    |row| row.get(0),
+                )?;
+            Ok(Fence {
+                number: claim.number,
+                attempt,
+                claims,
+            })
         })
     }
 
@@ -210,10 +216,10 @@ impl Store {
         self.write("renew", |transaction| {
             let mut renew = transaction.prepare_cached(
                 "UPDATE inbox SET lease = ?3
-                 WHERE number = ?1 AND attempt = ?2 AND state = 'running'",
+                 WHERE number = ?1 AND claims = ?2 AND state = 'running'",
             )?;
             for claim in claims {
-                renew.execute(params![claim.number, claim.attempt, until])?;
+                renew.execute(params![claim.number, claim.claims, until])?;
             }
             Ok(())
         })
@@ -241,9 +247,9 @@ impl Store {
                         "UPDATE inbox SET state = 'done', raw = iif(?4, raw, x''),
                          envelope = iif(?4, envelope, NULL), expires = ?3,
                          lease = NULL, sender = NULL, mark = NULL
-                         WHERE number = ?1 AND attempt = ?2 AND state = 'running'",
+                         WHERE number = ?1 AND claims = ?2 AND state = 'running'",
                     )?
-                    .execute(params![claim.number, claim.attempt, mark.expires(), keep])?;
+                    .execute(params![claim.number, claim.claims, mark.expires(), keep])?;
                 let is_gone = || -> rusqlite::Result<bool> {
                     let there = transaction
                         .prepare_cached("SELECT 1 FROM inbox WHERE number = ?1")?
@@ -297,9 +303,9 @@ fn put_back(
     let put_back = transaction
         .prepare_cached(
             "UPDATE inbox SET state = 'new', lease = NULL, due = ?3, detail = ?4
-             WHERE number = ?1 AND attempt = ?2 AND state = 'running'",
+             WHERE number = ?1 AND claims = ?2 AND state = 'running'",
         )?
-        .execute(params![claim.number, claim.attempt, due, why])?;
+        .execute(params![claim.number, claim.claims, due, why])?;
     Ok(put_back == 1)
 }
 
@@ -314,11 +320,11 @@ fn give_up(
     let given_up = transaction
         .prepare_cached(
             "UPDATE inbox SET state = ?3, lease = NULL, sender = NULL, reason = ?4, detail = ?5
-             WHERE number = ?1 AND attempt = ?2 AND state = 'running'",
+             WHERE number = ?1 AND claims = ?2 AND state = 'running'",
         )?
         .execute(params![
             claim.number,
-            claim.attempt,
+            claim.claims,
             state,
             reason.as_str(),
             why

@@ -383,8 +383,26 @@ impl Store {
         })
     }
 
-    /// Ends a message that is not to be handed over: it was handled already, or was no message to the
-    /// caller at all.
+    /// Ends a message that was found to be a copy of another one, if that is still so: the other one may
+    /// have become unknown again, and be ended itself as a copy of this one.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn end_copy(
+        &mut self,
+        number: i64,
+        mark: &Mark,
+        expires: i64,
+    ) -> Result<(), StoreError> {
+        self.write("end-copy", |transaction| {
+            if is_copy(transaction, number, mark)? {
+                finish(transaction, number, expires)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Ends a message that is not to be handed over: it was no message to the caller at all.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -464,12 +482,25 @@ impl Store {
         })
     }
 
-    /// Deletes a message from the inbox for good.
+    /// Deletes a message from the inbox for good. If it was claimed before, it is not handed over again
+    /// either when it is delivered again.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn drop_entry(&mut self, number: i64) -> Result<(), StoreError> {
+    pub fn drop_entry(&mut self, number: i64, now: i64) -> Result<(), StoreError> {
         self.write("drop-entry", |transaction| {
+            let expires = now.saturating_add(REMEMBERED);
+            for remembered in [
+                "INSERT INTO seen (hash, relay_id, expires)
+                 SELECT mark, relay_id, ?2 FROM inbox WHERE number = ?1 AND length(mark) = 32
+                 ON CONFLICT (hash) DO NOTHING",
+                "INSERT INTO seen_envelopes (sender, id, digest, expires)
+                 SELECT substr(mark, 1, 32), substr(mark, 33), header, ?2 FROM inbox
+                 WHERE number = ?1 AND length(mark) = 48 AND header IS NOT NULL
+                 ON CONFLICT (sender, id) DO NOTHING",
+            ] {
+                transaction.execute(remembered, params![number, expires])?;
+            }
             transaction.execute("DELETE FROM inbox WHERE number = ?1", [number])?;
             Ok(())
         })
@@ -489,6 +520,15 @@ pub(super) fn forget_expired(transaction: &Transaction<'_>, now: i64) -> rusqlit
         transaction.prepare_cached(expired)?.execute([now])?;
     }
     Ok(())
+}
+
+/// Whether message `number` is a copy of one that was handled, is in hand, awaits its retry or was given
+/// up.
+pub(super) fn is_copy(db: &Connection, number: i64, mark: &Mark) -> rusqlite::Result<bool> {
+    let is_copied = db
+        .prepare_cached("SELECT 1 FROM inbox WHERE mark = ?1 AND number != ?2")?
+        .exists(params![mark.message().to_bytes(), number])?;
+    Ok(is_copied || is_remembered(db, mark)?)
 }
 
 /// Whether a message was handled, in whatever copy.

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 8] = [
+const MIGRATIONS: [&str; 9] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -197,6 +197,12 @@ const MIGRATIONS: [&str; 8] = [
 
     -- The envelope of a message that came in parts, the last of which is what was received.
     ALTER TABLE inbox ADD COLUMN envelope BLOB;
+",
+    "
+    -- How often a message was claimed. Unlike its attempts this never begins again, so that it tells
+    -- a claim from all others.
+    ALTER TABLE inbox ADD COLUMN claims INTEGER NOT NULL DEFAULT 0;
+    UPDATE inbox SET claims = attempt;
 ",
 ];
 

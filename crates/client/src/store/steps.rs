@@ -9,7 +9,7 @@ use ctalk_core::{Card, CardStatement, Identity, Timestamp, XWingSecret, trust::S
 use tempfile::TempDir;
 
 use super::{
-    Claim, Claimable, CountKey, EntryState, Fence, Learned, Mark, NewContact, Settlement, Store,
+    Claim, Claimable, CountKey, EntryState, Learned, Mark, NewContact, Settlement, Store,
     StoreError,
 };
 use crate::{message::Reason, relay::Delivery};
@@ -140,7 +140,7 @@ impl Filled {
         let aside = store.entries_named("aside-3").unwrap().remove(0);
         store.retry(aside.number).unwrap();
         done("retry");
-        store.drop_entry(aside.number).unwrap();
+        store.drop_entry(aside.number, NOW).unwrap();
         done("drop_entry");
         taken
     }
@@ -166,12 +166,8 @@ fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str))
     };
     assert_eq!(store.claimable(&claim).unwrap(), Claimable::Yes(1));
     done("claimable");
-    store.claim(&claim, signer, 1).unwrap();
+    let fence = store.claim(&claim, signer, 1).unwrap();
     done("claim");
-    let fence = Fence {
-        number: entry.number,
-        attempt: 1,
-    };
     store.renew(&[fence], NOW + 1).unwrap();
     done("renew");
     let again = Settlement::Retry {
@@ -190,12 +186,8 @@ fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str))
     done("claim again");
     store.reap(NOW + 1, 1000).unwrap();
     done("reap");
-    store.claim(&claim, signer, 3).unwrap();
+    let fence = store.claim(&claim, signer, 3).unwrap();
     done("claim a third time");
-    let fence = Fence {
-        attempt: 3,
-        ..fence
-    };
     let end = Settlement::Done {
         mark,
         relay_id: None,

@@ -154,6 +154,61 @@ async fn a_client_that_goes_gives_back_what_it_had_in_hand() {
 }
 
 #[tokio::test]
+async fn what_a_worker_passed_over_is_not_overtaken_when_another_one_clears_the_way() {
+    let mut scene = written(&["a1", "a2"]).await;
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    carol.say("bob", "c1").await.unwrap();
+    scene.alice.say("bob", "a3").await.unwrap();
+    fetch(&mut scene).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let (_, a1) = first.take().await.unwrap();
+    // It passes a2 on the way.
+    let (text, c1) = second.take().await.unwrap();
+    assert_eq!(text, "c1");
+    first.client.commit(a1).unwrap();
+    assert!(second.take().await.is_none());
+    second.client.commit(c1).unwrap();
+    assert_eq!(second.drain().await, ["a2", "a3"]);
+}
+
+#[tokio::test]
+async fn a_claim_from_before_the_user_retried_settles_nothing() {
+    let scene = written(&["one"]).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let (_, late) = first.take().await.unwrap();
+    scene.clock.advance(LEASE);
+    second.receiving.rewind();
+    let (_, handover) = second.take().await.unwrap();
+    second.client.reject(handover, "broken").unwrap();
+    second.client.store_mut().retry(1).unwrap();
+    second.receiving.rewind();
+    let (_, handover) = second.take().await.unwrap();
+    assert_eq!((late.attempt, handover.attempt), (1, 1));
+    let error = first.client.commit(late).unwrap_err();
+    assert!(matches!(error, Error::LeaseLost), "{error}");
+    second.client.commit(handover).unwrap();
+}
+
+#[tokio::test]
+async fn a_dead_letter_that_was_dropped_does_not_come_back() {
+    let mut scene = written(&["one"]).await;
+    let stored = scene.relay.stored();
+    let mut worker = Worker::new(&scene);
+    let (_, handover) = worker.take().await.unwrap();
+    worker.client.reject(handover, "broken").unwrap();
+    worker
+        .client
+        .store_mut()
+        .drop_entry(1, scene.now())
+        .unwrap();
+    for message in stored {
+        scene.relay.inject("bob", &message);
+    }
+    fetch(&mut scene).await;
+    assert!(worker.drain().await.is_empty());
+}
+
+#[tokio::test]
 async fn messages_of_one_sender_wait_for_each_other_and_for_nobody_else() {
     let mut scene = written(&["a1", "a2", "a3"]).await;
     let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;

@@ -198,7 +198,7 @@ async fn a_message_that_is_dropped_while_it_is_in_hand_is_still_remembered() {
     };
     let entries = client.store().entries_named(stored["id"].as_str().unwrap());
     let number = entries.unwrap()[0].number;
-    client.store_mut().drop_entry(number).unwrap();
+    client.store_mut().drop_entry(number, NOW).unwrap();
     client.commit(*handover).unwrap();
     drop(receiving);
     scene.relay.inject("bob", &stored.to_string());

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use crate::agents::{Agent, body, new_identity, rng};
+use crate::{
+    agents::{Agent, body, new_identity, rng},
+    scene::NOW,
+};
 use ctalk::{
     Class, Contract, Error, Filter, Next, Reason, SetAside, Trust,
     core::{
@@ -663,7 +666,7 @@ async fn a_failed_message_changes_nothing_but_the_quarantine() {
         .bob
         .client
         .store_mut()
-        .drop_entry(refused.number)
+        .drop_entry(refused.number, NOW)
         .unwrap();
     assert!(
         scene
