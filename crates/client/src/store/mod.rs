@@ -25,6 +25,8 @@ mod endings;
 mod inbox;
 mod integrity;
 mod lock;
+#[cfg(test)]
+mod model;
 mod own_card;
 mod parts;
 mod schema;

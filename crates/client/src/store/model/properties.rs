@@ -2,26 +2,24 @@
 
 use stateright::Property;
 
-use crate::{
+use super::{
     inbox::{ATTEMPTS, Outcome, State},
     machine::{Action, Machine, Moment, Worker},
 };
 
-pub(crate) const NOT_LOST: &str = "no message is lost";
-pub(crate) const NOT_AGAIN: &str = "what was committed, or dropped after a run, never runs again";
-pub(crate) const ONE_RUN: &str = "no two runs of a message have leases that run";
-pub(crate) const LIMITED: &str = "attempts are limited";
-pub(crate) const ENDS: &str = "any worker alone brings everything to an end";
-pub(crate) const IN_TURN: &str = "messages of a sender are run in order";
+pub(super) const NOT_LOST: &str = "no message is lost";
+pub(super) const NOT_AGAIN: &str = "what was committed, or dropped after a run, never runs again";
+pub(super) const ONE_RUN: &str = "no two runs of a message have leases that run";
+pub(super) const LIMITED: &str = "attempts are limited";
+pub(super) const ENDS: &str = "any worker alone brings everything to an end";
+pub(super) const IN_TURN: &str = "messages of a sender are run in order";
 const HANDLED: &str = "all messages are handled";
 
 impl Machine {
-    pub(crate) fn all_properties(&self) -> Vec<Property<Self>> {
+    pub(super) fn all_properties(&self) -> Vec<Property<Self>> {
         let mut properties = vec![
             Property::always(NOT_LOST, Self::loses_nothing),
-            Property::always(NOT_AGAIN, |_, now: &Moment| {
-                !now.past.ran_again && now.past.commits.iter().all(|&commits| commits < 2)
-            }),
+            Property::always(NOT_AGAIN, |_, now: &Moment| !now.past.ran_again),
             Property::always(ONE_RUN, Self::has_single_runs),
             Property::always(LIMITED, |_, now: &Moment| {
                 now.past.runs.iter().all(|&runs| runs <= ATTEMPTS)
@@ -49,19 +47,17 @@ impl Machine {
         })
     }
 
-    fn copies(&self, message: usize) -> impl Iterator<Item = usize> {
+    /// The deliveries of a message.
+    pub(super) fn copies(&self, message: usize) -> impl Iterator<Item = usize> {
         let deliveries = self.deliveries.iter().enumerate();
         deliveries
             .filter_map(move |(number, delivery)| (delivery.message == message).then_some(number))
     }
 
     fn has_single_runs(&self, now: &Moment) -> bool {
-        let live = now.workers.iter().filter_map(|worker| match *worker {
-            Worker::Running {
-                row, leased: true, ..
-            } => Some(self.deliveries[row].message),
-            _ => None,
-        });
+        let runs = now.workers.iter().flat_map(|worker| &worker.runs);
+        let live = runs.filter(|run| run.leased);
+        let live = live.map(|run| self.deliveries[run.row].message);
         (0..now.inbox.seen.len())
             .all(|message| live.clone().filter(|other| *other == message).count() <= 1)
     }
@@ -70,8 +66,11 @@ impl Machine {
     /// brings everything to an end, except what waits for the user.
     fn can_end(&self, now: &Moment) -> bool {
         // As they may crash at any moment, it is enough to look at where that leaves everything.
-        let has_crashed = |worker: &Worker| *worker == Worker::Looking { place: 0 };
-        if !now.workers.iter().all(has_crashed) {
+        if now
+            .workers
+            .iter()
+            .any(|worker| *worker != Worker::default())
+        {
             return true;
         }
         (0..self.workers.len()).all(|worker| {
@@ -83,34 +82,43 @@ impl Machine {
 
     /// `outcome` is that of every run; none where each one crashes.
     fn ends_with(&self, mut now: Moment, worker: usize, outcome: Option<Outcome>) -> bool {
-        for number in 0..self.deliveries.len() {
+        let numbers = 0..self.deliveries.len();
+        for number in numbers.clone() {
             self.apply(&mut now, Action::Admit(number));
         }
         // Each pass settles an attempt at least.
-        let passes = self.deliveries.len() * (usize::from(ATTEMPTS) + 1) + 1;
-        for _ in 0..passes {
-            self.apply(&mut now, Action::LeasesEnd);
-            self.apply(&mut now, Action::PausesEnd);
-            self.apply(&mut now, Action::Look(worker));
-            while let Worker::Judged { .. } = now.workers[worker] {
-                self.apply(&mut now, Action::Claim(worker));
-                if let Worker::Running { row, .. } = now.workers[worker] {
-                    match outcome {
-                        Some(outcome) => self.apply(&mut now, Action::Settle(worker, outcome)),
-                        None => now.workers[worker] = Worker::Looking { place: row + 1 },
-                    }
+        for _ in 0..=numbers.len() * 3 {
+            for action in [Action::LeasesEnd, Action::PausesEnd, Action::Rewind(worker)] {
+                self.apply(&mut now, action);
+            }
+            for number in numbers.clone() {
+                if now.inbox.rows[number].awaits_retry() {
+                    self.take(&mut now, Action::LookAgain(worker, number), worker, outcome);
                 }
-                self.apply(&mut now, Action::Look(worker));
+            }
+            for _ in numbers.clone() {
+                self.take(&mut now, Action::Look(worker), worker, outcome);
             }
         }
-        (0..self.deliveries.len()).all(|number| match now.inbox.rows[number].state {
-            State::Done | State::Dead | State::Held | State::Quarantined => true,
-            // A copy of a dead letter waits for what the user decides on that.
-            State::New => {
-                let mut copies = self.copies(self.deliveries[number].message);
-                copies.any(|copy| now.inbox.rows[copy].state == State::Dead)
+        now.inbox
+            .rows
+            .iter()
+            .all(|row| !matches!(row.state, State::Absent | State::New | State::Running))
+    }
+
+    /// Reads a row, and handles it.
+    fn take(&self, now: &mut Moment, look: Action, worker: usize, outcome: Option<Outcome>) {
+        self.apply(now, look);
+        match now.workers[worker].judged {
+            Some((_, true)) => self.apply(now, Action::End(worker)),
+            Some((_, false)) => self.apply(now, Action::Claim(worker)),
+            None => {}
+        }
+        match outcome {
+            Some(outcome) if !now.workers[worker].runs.is_empty() => {
+                self.apply(now, Action::Settle(worker, 0, outcome));
             }
-            State::Absent | State::Running => false,
-        })
+            _ => now.workers[worker].runs.clear(),
+        }
     }
 }
