@@ -20,7 +20,7 @@ use crate::{
     commands::{
         ack, agents, card, channels, completions, contact, demo, doctor, export, health, import,
         inbox, inspect, keygen, man, open, pair, passwd, recv, register, relay, revoke, rotate,
-        seal, send, succeed, verify, whoami,
+        seal, send, service, succeed, verify, whoami,
     },
     exit,
     output::Output,
@@ -109,6 +109,7 @@ pub(crate) enum Command {
     Pair(pair::Args),
     Send(send::Args),
     Recv(recv::Args),
+    Service(service::Args),
     #[command(subcommand)]
     Inbox(inbox::Command),
     Seal(seal::Args),

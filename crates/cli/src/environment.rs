@@ -13,6 +13,10 @@ pub(crate) const RELAY_URL: &str = "CLAWTALK_URL";
 pub(crate) const API_KEY: &str = "CLAWTALK_API_KEY";
 pub(crate) const ADMIN_KEY: &str = "ADMIN_KEY";
 pub(crate) const INVITE: &str = "CLAWTALK_INVITE";
+pub(crate) const OPENCLAW_TOKEN: &str = "OPENCLAW_HOOKS_TOKEN";
+
+/// What no program that ctalk runs gets to see: secrets, and where one is.
+pub(crate) const SECRETS: [&str; 5] = [PASSPHRASE_FILE, API_KEY, ADMIN_KEY, INVITE, OPENCLAW_TOKEN];
 
 /// The variable's value.
 pub(crate) fn value(name: &str) -> Option<OsString> {

@@ -66,6 +66,11 @@ impl Output {
         self.raw(text.as_bytes(), b"\n")
     }
 
+    /// Prints bytes as they are.
+    pub(crate) fn bytes(&self, bytes: &[u8]) -> Result<()> {
+        self.raw(bytes, b"")
+    }
+
     /// Prints a value as one line of JSON.
     pub(crate) fn object(&self, value: &impl Serialize) -> Result<()> {
         let json = serde_json::to_string(value)?;

@@ -47,6 +47,37 @@ pub(crate) fn from_option(
     checked(Zeroizing::new(without_line_end(&text).to_owned()), file)
 }
 
+/// The name and value of an HTTP header, given as `NAME: VALUE`. The value, or what follows its first
+/// word, may be `@FILE`.
+pub(crate) fn header(given: &SecretArg, output: &Output) -> Result<(String, Zeroizing<String>)> {
+    let SecretArg(text) = given;
+    let Some((name, value)) = text.split_once(':') else {
+        let text = "--header needs a name, a colon and a value";
+        return Err(Complaint::new(Class::Usage, text)
+            .hint("for example --header 'Authorization: Bearer @FILE'")
+            .into());
+    };
+    let (name, value) = (name.trim(), value.trim());
+    let (scheme, rest) = match value.split_once(' ') {
+        Some((scheme, rest)) if rest.trim_start().starts_with('@') => (scheme, rest.trim_start()),
+        _ => ("", value),
+    };
+    let Some(file) = rest.strip_prefix('@') else {
+        if name.eq_ignore_ascii_case("authorization") {
+            output.hint("other users can read arguments: give the header's value as @FILE");
+        }
+        return Ok((name.to_owned(), Zeroizing::new(value.to_owned())));
+    };
+    let secret = read(file)?;
+    let secret = checked(Zeroizing::new(without_line_end(&secret).to_owned()), file)?;
+    let value = if scheme.is_empty() {
+        secret
+    } else {
+        Zeroizing::new(format!("{scheme} {}", secret.as_str()))
+    };
+    Ok((name.to_owned(), value))
+}
+
 /// The pairing code that `given` is or points to. Its rules are its own, and it may hold blanks.
 pub(crate) fn pairing_code(given: SecretArg, output: &Output) -> Result<Zeroizing<String>> {
     let SecretArg(text) = given;

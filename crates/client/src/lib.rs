@@ -26,7 +26,6 @@
 //! - [`keystore`]: where secrets are kept
 //! - [`backup`]: a profile as one file, to move it to another machine
 //! - [`doctor`]: what is not as it should be, and what to do about it
-//! - [`handler`]: what is run for a message
 //! - [`sanitize`](fn@sanitize), [`Hygiene`]: hidden characters taken out, links listed
 //! - [`stream`]: envelopes of any size, from a reader to a writer
 //! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown

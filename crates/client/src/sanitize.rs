@@ -52,6 +52,14 @@ pub struct Sanitized {
     pub normalized: bool,
 }
 
+impl Sanitized {
+    /// How many characters were removed.
+    #[must_use]
+    pub const fn removed(&self) -> usize {
+        self.zero_width.saturating_add(self.directional)
+    }
+}
+
 /// Cleans the payload, topic and file name of a message, and says what was found in
 /// [`Received::hygiene`]. Of JSON, the strings are cleaned, names of members too, and half a
 /// surrogate pair becomes U+FFFD; the rest of it stays as written. Bytes stay as they are, and so do ids.

@@ -25,6 +25,7 @@ pub(crate) mod revoke;
 pub(crate) mod rotate;
 pub(crate) mod seal;
 pub(crate) mod send;
+pub(crate) mod service;
 pub(crate) mod succeed;
 pub(crate) mod verify;
 pub(crate) mod whoami;
@@ -63,6 +64,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Pair(args) => pair::run(args, &context),
         Command::Send(args) => send::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
+        Command::Service(args) => service::run(&args, &context),
         Command::Inbox(command) => inbox::run(command, &context),
         Command::Seal(args) => seal::run(args, &context),
         Command::Open(args) => open::run(args, &context),

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Variables of the caller that would change what the binary does.
-const VARIABLES: [&str; 9] = [
+const VARIABLES: [&str; 10] = [
     "ADMIN_KEY",
     "CLAWTALK_API_KEY",
     "CLAWTALK_INVITE",
@@ -29,6 +29,7 @@ const VARIABLES: [&str; 9] = [
     "CTALK_HOME",
     "CTALK_PASSPHRASE_FILE",
     "DBUS_SESSION_BUS_ADDRESS",
+    "OPENCLAW_HOOKS_TOKEN",
     "XDG_DATA_HOME",
 ];
 /// How [`TestRelay`] is administered.

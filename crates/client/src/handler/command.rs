@@ -25,8 +25,9 @@ const URLS: &str = "CTALK_URLS";
 /// The payload is its stdin, as it is: text in UTF-8, JSON as written, or bytes. Who sent it and what
 /// it is about are the environment variables `CTALK_ID`, `CTALK_FROM`, `CTALK_FINGERPRINT`,
 /// `CTALK_TRUST`, `CTALK_TOPIC`, `CTALK_TYPE`, `CTALK_CORRELATION_ID`, `CTALK_REPLY_TO` and
-/// `CTALK_ATTEMPT`, each of them unset where there is nothing to say; `CTALK_URLS` lists the links that
-/// [`sanitize`](crate::sanitize()) found, one a line, as many as fit. Nothing of a message is ever part
+/// `CTALK_ATTEMPT`, each of them unset where there is nothing to say. [`sanitize`](crate::sanitize()) adds
+/// `CTALK_SANITIZED`, how many characters it removed, and `CTALK_URLS`, the links that it found, one a
+/// line, as many as fit. Nothing of a message is ever part
 /// of the command line. Everything else in the environment is inherited, and so is stderr.
 ///
 /// Exit code 0 is [`Outcome::Done`] with what it wrote to stdout; 75 (`EX_TEMPFAIL`), a signal, the

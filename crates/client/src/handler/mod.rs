@@ -48,8 +48,10 @@ impl Attempt {
             topic,
             correlation_id,
             reply_to,
+            hygiene,
             ..
         } = &self.message;
+        let removed = hygiene.as_ref().map(|hygiene| hygiene.sanitized.removed());
         FACTS
             .into_iter()
             .zip([
@@ -62,6 +64,9 @@ impl Attempt {
                 correlation_id.clone(),
                 reply_to.clone(),
                 Some(self.number.to_string()),
+                removed
+                    .filter(|removed| *removed > 0)
+                    .map(|removed| removed.to_string()),
             ])
             .filter_map(|(name, value)| value.map(|value| (name, value)))
     }
@@ -85,7 +90,7 @@ impl Attempt {
 }
 
 /// The names of all that handlers are told.
-const FACTS: [&str; 9] = [
+const FACTS: [&str; 10] = [
     "ID",
     "FROM",
     "FINGERPRINT",
@@ -95,6 +100,7 @@ const FACTS: [&str; 9] = [
     "CORRELATION_ID",
     "REPLY_TO",
     "ATTEMPT",
+    "SANITIZED",
 ];
 
 /// What became of an attempt.

@@ -22,13 +22,17 @@ pub struct Contract {
     pub keeps_done: bool,
     /// Whether what nobody signed is held for the user to decide on, and not handed over.
     pub holds_unsigned: bool,
+    /// Whether text is handed over [without what hides in it](crate::sanitize()).
+    pub sanitizes: bool,
 }
 
 impl Contract {
-    /// For a program that runs on messages: eight attempts, and only what somebody signed.
+    /// For a program that runs on messages: eight attempts, only what somebody signed, and text without
+    /// what hides in it.
     pub const HANDLER: Self = Self {
         most_attempts: Some(8),
         holds_unsigned: true,
+        sanitizes: true,
         ..Self::READER
     };
 
@@ -41,6 +45,7 @@ impl Contract {
         longest_pause: Duration::from_secs(5 * 60),
         keeps_done: false,
         holds_unsigned: false,
+        sanitizes: false,
     };
 
     /// The pause after this attempt, the first being 1.

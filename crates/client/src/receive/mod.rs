@@ -32,6 +32,7 @@ use crate::{
     error::Error,
     message::{Reason, Received, SetAside},
     relay::{Delivery, Incoming, RelayError},
+    sanitize::sanitize,
     store::{Claim, Claimable, CountKey, Entry, EntryState, Fence, Mark, REMEMBERED, Settlement},
 };
 
@@ -327,7 +328,7 @@ impl Client {
         delivered: Delivered,
     ) -> Result<Option<Next>, Error> {
         let Delivered {
-            message,
+            mut message,
             mark,
             signer,
             pinned_now,
@@ -391,6 +392,9 @@ impl Client {
                 return Ok(Some(self.put_away(&entry, state, refused)?));
             }
         };
+        if contract.sanitizes {
+            sanitize(&mut message);
+        }
         let handover = Box::new(Handover {
             message,
             attempt: fence.attempt,

@@ -58,7 +58,7 @@ async fn the_facts_are_environment_variables_and_unset_where_there_is_nothing_to
 }
 
 #[tokio::test]
-async fn the_links_that_hygiene_found_are_a_variable_too() {
+async fn what_hygiene_found_is_in_variables_too() {
     let urls = Command::new("printenv CTALK_URLS").unwrap();
     let mut linked = text("https://a.example/x and http://b.example, https://a.example/x");
     ctalk::sanitize(&mut linked);
@@ -68,7 +68,16 @@ async fn the_links_that_hygiene_found_are_a_variable_too() {
     );
     let mut plain = text("none");
     ctalk::sanitize(&mut plain);
-    assert!(is_failed(&handle(&urls, plain).await, "exited with 1"));
+    assert!(is_failed(
+        &handle(&urls, plain.clone()).await,
+        "exited with 1"
+    ));
+
+    let removed = Command::new("printenv CTALK_SANITIZED").unwrap();
+    assert!(is_failed(&handle(&removed, plain).await, "exited with 1"));
+    let mut hiding = text("a\u{200b}\u{202e}b");
+    ctalk::sanitize(&mut hiding);
+    assert_eq!(output(&removed, hiding).await, b"2\n");
 
     // As many as fit, whole.
     let many: String = (0..10_000)

@@ -1,5 +1,6 @@
 //! `ctalk recv`.
 
+mod handlers;
 mod printer;
 
 use std::{cell::Cell, path::PathBuf, process::ExitCode, time::Duration};
@@ -7,11 +8,14 @@ use std::{cell::Cell, path::PathBuf, process::ExitCode, time::Duration};
 use anyhow::Result;
 use clap::value_parser;
 use ctalk::{
-    Class, Client, Contract, Event, Filter, SetAside, Until, Work, store::EntryState,
-    text::distinct,
+    Class, Client, Contract, Event, Filter, SetAside, Until, Work, handler::Handler,
+    store::EntryState, text::distinct,
 };
 
-use self::printer::Printer;
+use self::{
+    handlers::{Aloud, HandlerArgs},
+    printer::Printer,
+};
 use crate::{
     args::{RelayArg, RequireArg},
     context::Context,
@@ -21,7 +25,7 @@ use crate::{
     save::Folder,
 };
 
-/// Print what was received, oldest first
+/// Print what was received, oldest first, or have a program handle it
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Stop after this many messages
@@ -52,13 +56,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", requires = "follow", value_parser = interval)]
     idle_exit: Option<Duration>,
     #[command(flatten)]
+    handlers: HandlerArgs,
+    #[command(flatten)]
     require: RequireArg,
     #[command(flatten)]
     relay: RelayArg,
 }
 
+/// Refuses handlers that cannot be run here.
+pub(crate) fn check(args: &Args, output: &Output) -> Result<()> {
+    args.handlers.handler(output).map(|_| ())
+}
+
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let folder = args.save.map(Folder::open).transpose()?;
+    let aloud = args.handlers.handler(context.output)?.map(|handler| Aloud {
+        handler,
+        output: context.output,
+    });
     let profile = context.profile()?;
     let mut client = context.client(&profile, args.relay)?;
     client.require(args.require.with(&profile));
@@ -81,9 +96,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         filter,
         contract: Contract {
             keeps_done: args.keep,
-            ..Contract::READER
+            ..args.handlers.contract()
         },
-        concurrency: 1,
+        concurrency: args.handlers.concurrency(),
         most: args.count,
         until: if args.follow {
             Until::Stopped {
@@ -94,12 +109,16 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             Until::Empty
         },
     };
+    let handler: &dyn Handler = match &aloud {
+        Some(aloud) => aloud,
+        None => &printer,
+    };
     let ended_by = Cell::new(None);
     let worked = runtime::run_through(async {
         let stop = async { ended_by.set(Some(runtime::signalled(1).await)) };
         let observe = |event: Event<'_>| report(&event, context.output);
         tokio::select! {
-            worked = client.work(&work, &printer, stop, observe) => Ok(worked?),
+            worked = client.work(&work, handler, stop, observe) => Ok(worked?),
             // Whoever asks twice does not want to wait for what runs.
             signal = runtime::signalled(2) => Err(signal.into()),
         }
@@ -170,6 +189,7 @@ fn report(event: &Event<'_>, output: &Output) {
         Event::Notice(notice) => output.notice(notice),
         Event::Trouble(error) => output.warning(&format!("{error}; trying on")),
         Event::Recovered => output.note("the relay answers again"),
+        Event::Ended { .. } => handlers::report(event, output),
         _ => {}
     }
 }

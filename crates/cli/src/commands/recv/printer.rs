@@ -132,6 +132,13 @@ impl<'a> Printer<'a> {
                 head += &format!("  {name}={}", escaped(value));
             }
         }
+        let removed = message
+            .hygiene
+            .as_ref()
+            .map(|hygiene| hygiene.sanitized.removed());
+        if let Some(removed) = removed.filter(|removed| *removed > 0) {
+            head += &format!("  sanitized={removed}");
+        }
         head
     }
 }

@@ -1,0 +1,491 @@
+//! Programs and servers that handle messages.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpListener,
+    sync::mpsc,
+    thread,
+};
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use crate::support::{PATIENCE, Sandbox, lines, stderr, text};
+
+/// Alice and bob, and a message from her in his inbox at the relay.
+fn with_message(content: &str) -> Sandbox {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    sandbox.run("alice", &["send", "bob", content]).success();
+    sandbox
+}
+
+fn states(sandbox: &Sandbox, profile: &str, state: &str) -> Vec<Value> {
+    sandbox.json(profile, &["inbox", "list", "--state", state])
+}
+
+#[test]
+fn a_handler_gets_the_payload_and_the_sender_once() {
+    let sandbox = with_message("$(echo no) `no`; \"a b\"");
+    let exec = [
+        "recv",
+        "--exec",
+        r#"sh -c 'cat; echo " $CTALK_FROM $CTALK_TRUST $CTALK_ATTEMPT"'"#,
+    ];
+    sandbox
+        .run("bob", &exec)
+        .success()
+        .stdout_eq("$(echo no) `no`; \"a b\" alice pinned 1\n");
+    sandbox.run("bob", &exec).success().stdout_eq("");
+}
+
+#[test]
+fn bytes_with_nuls_arrive_as_they_are() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let bytes = [&[0, 255, 10, 0][..], &[0; 20_000], b"end"].concat();
+    let file = sandbox.file("bytes", &bytes);
+    sandbox
+        .run("alice", &["send", "bob", "--file", &file])
+        .success();
+    let output = sandbox.run("bob", &["recv", "--exec", "cat"]).success();
+    assert_eq!(output.get_output().stdout, bytes);
+}
+
+#[test]
+fn in_json_each_handled_message_is_a_line_with_what_its_handler_said() {
+    let sandbox = with_message("hello");
+    let line = sandbox
+        .json("bob", &["recv", "--exec", "tr a-z A-Z"])
+        .remove(0);
+    assert_eq!(line["from"], "alice");
+    assert_eq!(line["attempt"], 1);
+    assert_eq!(line["output"], "HELLO");
+    assert_eq!(text(&line["id"]).len(), 32);
+    sandbox.run("alice", &["send", "bob", "x"]).success();
+    let exec = ["recv", "--exec", r"printf '\377\000'"];
+    let line = sandbox.json("bob", &exec).remove(0);
+    assert_eq!(line["output"], json!({"base64": "/wA="}));
+}
+
+#[test]
+fn a_handler_may_have_the_whole_message_as_json() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let send = ["send", "bob", "--data", r#"{"n": 1.50}"#, "--topic", "t"];
+    sandbox.run("alice", &send).success();
+    let output = sandbox
+        .run("bob", &["recv", "--json-stdin", "--exec", "cat"])
+        .success();
+    let message = lines(&output).remove(0);
+    assert_eq!(message["from"], "alice");
+    assert_eq!(message["topic"], "t");
+    assert_eq!(message["attempt"], 1);
+    assert!(String::from_utf8_lossy(&output.get_output().stdout).contains("1.50"));
+}
+
+#[test]
+fn a_handler_inherits_the_environment_without_secrets_and_without_an_outer_message() {
+    let sandbox = with_message("x");
+    let keys = fs::read(sandbox.profile("bob").join("keys.plain.json")).unwrap();
+    let keys: Value = serde_json::from_slice(&keys).unwrap();
+    let api_key = keys["apiKeys"]
+        .as_object()
+        .unwrap()
+        .values()
+        .next()
+        .unwrap();
+    let mut command = sandbox
+        .command("bob")
+        .env("CLAWTALK_API_KEY", text(api_key));
+    let secrets = ["ADMIN_KEY", "CLAWTALK_INVITE", "OPENCLAW_HOOKS_TOKEN"];
+    for name in secrets {
+        command = command.env(name, "a-secret-of-the-test");
+    }
+    let command = command
+        .env("CTALK_PASSPHRASE_FILE", "a-secret-of-the-test")
+        .env("CTALK_TOPIC", "outer")
+        .env("MY_OWN", "kept")
+        .args([
+            "recv",
+            "--exec",
+            "env",
+            "--filter",
+            "sh -c '! env | grep a-secret'",
+        ]);
+    let output = sandbox.finish(command).success();
+    let environment = String::from_utf8_lossy(&output.get_output().stdout);
+    assert!(environment.contains("MY_OWN=kept\n"), "{environment}");
+    assert!(
+        !environment.contains("a-secret-of-the-test"),
+        "{environment}"
+    );
+    assert!(!environment.contains(text(api_key)), "the API key");
+    assert!(!environment.contains("CTALK_TOPIC"), "{environment}");
+}
+
+#[test]
+fn a_handler_that_fails_makes_a_dead_letter_which_can_be_tried_again() {
+    let sandbox = with_message("x");
+    let output = sandbox
+        .run("bob", &["recv", "--shell", "--exec", "exit 3"])
+        .code(9);
+    let talk = stderr(&output);
+    assert!(
+        talk.contains("set aside: alice: handler: `/bin/sh` exited with 3"),
+        "{talk}"
+    );
+    let dead = states(&sandbox, "bob", "dead").remove(0);
+    assert_eq!(dead["reason"], "handler");
+    sandbox
+        .run("bob", &["recv", "--exec", "cat"])
+        .success()
+        .stdout_eq("");
+    let number = dead["number"].to_string();
+    sandbox.run("bob", &["inbox", "retry", &number]).success();
+    sandbox
+        .run(
+            "bob",
+            &["recv", "--shell", "--exec", "cat; echo $CTALK_ATTEMPT"],
+        )
+        .success()
+        .stdout_eq("x1\n");
+}
+
+#[test]
+fn a_handler_that_cannot_now_is_tried_again_and_told_which_attempt_it_is() {
+    let sandbox = with_message("x");
+    let exec = "test $CTALK_ATTEMPT = 3 && cat || exit 75";
+    let follow = [
+        "recv",
+        "--follow",
+        "--interval",
+        "0.1",
+        "--retry-after",
+        "0.1",
+        "--count",
+        "3",
+    ];
+    let output = sandbox.run("bob", &[&follow[..], &["--shell", "--exec", exec]].concat());
+    let output = output.success().stdout_eq("x");
+    let talk = stderr(&output);
+    assert!(talk.contains("exited with 75; attempt 3 follows"), "{talk}");
+}
+
+#[test]
+fn after_too_many_attempts_a_message_is_a_dead_letter() {
+    let sandbox = with_message("x");
+    let follow = [
+        "recv",
+        "--follow",
+        "--interval",
+        "0.1",
+        "--retry-after",
+        "0.1",
+        "--count",
+        "2",
+    ];
+    let exec = [
+        "--max-attempts",
+        "2",
+        "--shell",
+        "--exec",
+        "echo $CTALK_ATTEMPT >&2; exit 75",
+    ];
+    let output = sandbox.run("bob", &[&follow[..], &exec].concat()).code(9);
+    let talk = stderr(&output);
+    assert!(talk.contains("\n1\n") && talk.contains("\n2\n"), "{talk}");
+    assert!(talk.contains("set aside: alice: handler: "), "{talk}");
+    assert_eq!(states(&sandbox, "bob", "dead").len(), 1);
+}
+
+#[test]
+fn a_handler_that_hangs_is_ended_after_its_time() {
+    let sandbox = with_message("x");
+    let exec = [
+        "recv",
+        "--timeout",
+        "0.2",
+        "--max-attempts",
+        "1",
+        "--exec",
+        "sleep 1000",
+    ];
+    let output = sandbox.run("bob", &exec).code(9);
+    let talk = stderr(&output);
+    assert!(talk.contains("did not end within 0.2 s"), "{talk}");
+}
+
+#[test]
+fn a_flood_on_both_streams_passes() {
+    let sandbox = with_message("x");
+    let flood = "yes o | head -c 1000000; yes e | head -c 1000000 >&2";
+    let output = sandbox
+        .run("bob", &["recv", "--shell", "--exec", flood])
+        .success();
+    assert_eq!(output.get_output().stdout.len(), 1_000_000);
+    let flood = stderr(&output).matches("e\n").count();
+    assert_eq!(flood, 500_000);
+}
+
+#[test]
+fn what_a_guard_refuses_is_quarantined() {
+    let sandbox = with_message("now!");
+    sandbox
+        .run("alice", &["send", "bob", "now, please"])
+        .success();
+    let guarded = ["recv", "--filter", "grep -q please", "--exec", "cat"];
+    let output = sandbox
+        .run("bob", &guarded)
+        .code(9)
+        .stdout_eq("now, please");
+    let talk = stderr(&output);
+    assert!(
+        talk.contains("set aside: alice: guard: `grep` refused it"),
+        "{talk}"
+    );
+    assert_eq!(states(&sandbox, "bob", "quarantined")[0]["reason"], "guard");
+}
+
+#[test]
+fn handlers_that_cannot_be_run_are_refused_before_anything_is_taken() {
+    let sandbox = with_message("x");
+    let refused: [&[&str]; 17] = [
+        &["--exec", "no-such-program-anywhere"],
+        &["--exec", "/etc/passwd"],
+        &["--exec", "cat 'x"],
+        &["--exec", ""],
+        &["--exec", "cat", "--filter", "no-such-program-anywhere"],
+        &["--post", "ftp://a/"],
+        &["--post", "http://127.0.0.1:1/", "--header", "nothing"],
+        &[
+            "--post",
+            "http://127.0.0.1:1/",
+            "--header",
+            "A: @/no/such/file",
+        ],
+        &["--preset", "openclaw"],
+        &["--preset", "other"],
+        &["--exec", "cat", "--post", "http://127.0.0.1:1/"],
+        &["--exec", "cat", "--header", "A: b"],
+        &["--exec", "cat", "--peek"],
+        &["--shell"],
+        &["--filter", "cat"],
+        &["--exec", "cat", "--concurrency", "0"],
+        &["--exec", "cat", "--max-attempts", "0"],
+    ];
+    for args in refused {
+        sandbox
+            .run("bob", &[&["recv"], args].concat())
+            .code(2)
+            .stdout_eq("");
+    }
+    assert_eq!(sandbox.stored().len(), 1);
+    sandbox
+        .run("bob", &["recv", "--exec", "cat"])
+        .success()
+        .stdout_eq("x");
+}
+
+#[test]
+fn what_nobody_signed_is_held_and_runs_when_it_is_accepted() {
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
+    sandbox
+        .run("alice", &["send", "bob", "--plaintext", "x"])
+        .success();
+    let exec = [
+        "recv",
+        "--shell",
+        "--exec",
+        "cat; echo ${CTALK_FROM-unset} $CTALK_TRUST",
+    ];
+    let output = sandbox.run("bob", &exec).success().stdout_eq("");
+    assert!(stderr(&output).contains("held: alice: "));
+    sandbox.run("bob", &["inbox", "accept", "1"]).success();
+    sandbox
+        .run("bob", &exec)
+        .success()
+        .stdout_eq("xunset plaintext\n");
+}
+
+#[test]
+fn as_many_handlers_run_at_once_as_are_allowed() {
+    let sandbox = with_message("x");
+    sandbox.add("carol");
+    sandbox.run("carol", &["send", "bob", "y"]).success();
+    let pipe = sandbox.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    // Each end of the pipe waits for the other one.
+    let exec = format!(
+        "if [ $CTALK_FROM = alice ]; then cat {0}; else echo met > {0}; fi",
+        pipe.display()
+    );
+    sandbox
+        .run(
+            "bob",
+            &["recv", "--concurrency", "2", "--shell", "--exec", &exec],
+        )
+        .success()
+        .stdout_eq("met\n");
+}
+
+#[test]
+fn a_second_ctrl_c_ends_running_handlers_and_their_message_comes_again() {
+    let sandbox = with_message("x");
+    let pipe = sandbox.path("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let exec = format!("exec 3>{}; sleep 1000 & echo run >&3; wait", pipe.display());
+    let running = sandbox.start("bob", &["recv", "--follow", "--shell", "--exec", &exec]);
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut pipe = BufReader::new(fs::File::open(pipe).unwrap());
+        let mut rest = String::new();
+        pipe.read_line(&mut rest).unwrap();
+        send.send(rest.clone()).unwrap();
+        // Ends when the last process of the handler has.
+        pipe.read_to_string(&mut rest).unwrap();
+        send.send(rest).unwrap();
+    });
+    assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), "run\n");
+    running.signal(Signal::INT);
+    running.signal(Signal::TERM);
+    let (status, ..) = running.end();
+    assert_eq!(status.code(), Some(130));
+    assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), "run\n");
+    sandbox
+        .run("bob", &["recv", "--exec", "cat"])
+        .success()
+        .stdout_eq("x");
+}
+
+#[test]
+fn texts_are_cleaned_for_handlers_and_for_readers_who_ask_for_it() {
+    let sandbox = with_message("pay\u{200b}\u{202e}load https://a.example/");
+    let peek = sandbox.json("bob", &["recv", "--peek"]).remove(0);
+    assert_eq!(
+        peek["payload"],
+        "pay\u{200b}\u{202e}load https://a.example/"
+    );
+    assert_eq!(peek.get("urls"), None);
+    let exec = "cat; echo; echo $CTALK_SANITIZED $CTALK_URLS";
+    sandbox
+        .run("bob", &["recv", "--shell", "--exec", exec])
+        .success()
+        .stdout_eq("payload https://a.example/\n2 https://a.example/\n");
+
+    sandbox
+        .run("alice", &["send", "bob", "a\u{200b}b"])
+        .success();
+    sandbox
+        .run("bob", &["recv", "--sanitize", "off", "--exec", "cat"])
+        .success()
+        .stdout_eq("a\u{200b}b");
+    for (option, payload) in [(Some("--sanitize"), "ab"), (None, "a\u{200b}b")] {
+        sandbox
+            .run("alice", &["send", "bob", "a\u{200b}b"])
+            .success();
+        let args: Vec<_> = ["recv"].into_iter().chain(option).collect();
+        let line = sandbox.json("bob", &args).remove(0);
+        assert_eq!(line["payload"], payload);
+        assert_eq!(line.get("sanitized").is_some(), option.is_some());
+    }
+}
+
+/// A server on loopback that answers one request with a status; its address, and the request.
+fn server(status: &'static str) -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let (mut request, mut length) = (String::new(), 0);
+        loop {
+            let start = request.len();
+            reader.read_line(&mut request).unwrap();
+            let line = request[start..].to_ascii_lowercase();
+            if let Some(value) = line.strip_prefix("content-length:") {
+                length = value.trim().parse().unwrap();
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).unwrap();
+        request += str::from_utf8(&body).unwrap();
+        let mut stream = stream;
+        let answer =
+            format!("HTTP/1.1 {status}\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n");
+        stream.write_all(answer.as_bytes()).unwrap();
+        send.send(request).unwrap();
+    });
+    (url, receive)
+}
+
+#[test]
+fn a_server_may_handle_messages_with_headers_from_files() {
+    let sandbox = with_message("hello");
+    sandbox.file("token", "a-token-of-the-test\n");
+    let (url, request) = server("200 OK");
+    let header = format!("Authorization: Bearer {}", sandbox.at("token"));
+    let post = [
+        "recv",
+        "--post",
+        &url,
+        "--header",
+        &header,
+        "--header",
+        "X-Own: a b",
+    ];
+    let output = sandbox.run("bob", &post).success().stdout_eq("ok\n");
+    assert!(!stderr(&output).contains("hint:"));
+    let request = request.recv_timeout(PATIENCE).unwrap();
+    assert!(request.starts_with("POST / HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.contains("\r\nauthorization: Bearer a-token-of-the-test\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("\r\nx-own: a b\r\n"), "{request}");
+    assert!(request.contains("\r\nctalk-from: alice\r\n"), "{request}");
+    assert!(request.ends_with("\r\n\r\nhello"), "{request}");
+}
+
+#[test]
+fn a_server_that_refuses_makes_a_dead_letter() {
+    let sandbox = with_message("hello");
+    let (url, _request) = server("403 Forbidden");
+    let output = sandbox.run("bob", &["recv", "--post", &url]).code(9);
+    let talk = stderr(&output);
+    assert!(talk.contains("handler: the server answered 403"), "{talk}");
+}
+
+#[test]
+fn openclaw_is_woken_with_its_token() {
+    let sandbox = with_message("see https://a.example/");
+    let (url, request) = server("202 Accepted");
+    let url = format!("{url}/hooks/agent");
+    let command = sandbox
+        .command("bob")
+        .env("OPENCLAW_HOOKS_TOKEN", "a-token-of-the-test");
+    sandbox
+        .finish(command.args(["recv", "--preset", "openclaw", "--post", &url]))
+        .success();
+    let request = request.recv_timeout(PATIENCE).unwrap();
+    assert!(
+        request.starts_with("POST /hooks/agent HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(
+        request.contains("\r\nauthorization: Bearer a-token-of-the-test\r\n"),
+        "{request}"
+    );
+    let (_, body) = request.split_once("\r\n\r\n").unwrap();
+    let body: Value = serde_json::from_str(body).unwrap();
+    assert_eq!(body["name"], "ctalk");
+    assert_eq!(body["wakeMode"], "now");
+    assert_eq!(body["metadata"]["from"], "alice");
+    assert_eq!(body["metadata"]["trust"], "pinned");
+    assert_eq!(body["metadata"]["urls"], json!(["https://a.example/"]));
+    assert!(text(&body["message"]).ends_with("\n\nsee https://a.example/"));
+}
