@@ -30,6 +30,9 @@ pub struct Work {
     pub filter: Filter,
     /// How it hands them over.
     pub contract: Contract,
+    /// The name of the handler, for policies that name those which a sender may reach; `None` for what
+    /// every sender may reach, such as printing.
+    pub handler: Option<String>,
     /// How many handlers run at once.
     pub concurrency: usize,
     /// How many messages it takes at most.
@@ -60,6 +63,7 @@ impl Default for Work {
         Self {
             filter: Filter::default(),
             contract: Contract::HANDLER,
+            handler: None,
             concurrency: 1,
             most: None,
             until: Until::Empty,
@@ -124,7 +128,8 @@ impl Client {
         stop: impl Future<Output = ()>,
         observe: impl FnMut(Event<'_>),
     ) -> Result<Worked, Error> {
-        let receiving = self.receive_under(work.contract, work.filter.clone())?;
+        let mut receiving = self.receive_under(work.contract, work.filter.clone())?;
+        receiving.handler.clone_from(&work.handler);
         let pace = Pace::new(work.until, self.clock.monotonic());
         let worker = Worker {
             client: self,

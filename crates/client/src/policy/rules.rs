@@ -59,6 +59,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) size: usize,
     /// When it came, in milliseconds since the Unix epoch.
     pub(crate) arrived: i64,
+    /// The name of the handler that it is for.
+    pub(crate) handler: Option<&'a str>,
 }
 
 /// A rule that a message breaks.
@@ -89,13 +91,6 @@ impl<'p> Rules<'p> {
         Self {
             tables: [own, Some(default)],
         }
-    }
-
-    /// The names of the handlers that the sender may reach; `None` for every one.
-    #[must_use]
-    pub fn handlers(&self) -> Option<&'p [String]> {
-        let (handlers, _) = self.find(|table| table.handlers.as_deref())?;
-        Some(handlers)
     }
 
     /// Holds a message against the rules that look at nothing else.
@@ -130,6 +125,13 @@ impl<'p> Rules<'p> {
         {
             let why = format!("{} bytes are more than {most}", facts.size);
             return Err(broken("max-size", table, why));
+        }
+        if let Some(name) = facts.handler
+            && let Some((handlers, table)) = self.find(|table| table.handlers.as_deref())
+            && !handlers.iter().any(|handler| handler == name)
+        {
+            let why = format!("it has no {}", quoted(name));
+            return Err(broken("handlers", table, why));
         }
         Ok(())
     }
@@ -189,6 +191,7 @@ mod tests {
         topic: Some("ops/db"),
         size: 10,
         arrived: 1_800_000_000_000,
+        handler: None,
     };
 
     /// The rule that a stranger's message breaks.
@@ -207,6 +210,24 @@ mod tests {
         );
         let empty = Facts { size: 0, ..FACTS };
         assert_eq!(broken("[default]\nmax-size = 0", empty), None);
+    }
+
+    #[test]
+    fn a_sender_reaches_only_the_handlers_that_its_rules_name() {
+        let named = |handler| Facts {
+            handler: Some(handler),
+            ..FACTS
+        };
+        let policy = "[default]\nhandlers = ['build', 'test']";
+        assert_eq!(broken(policy, named("test")), None);
+        assert_eq!(
+            broken(policy, named("deploy")).unwrap(),
+            "`handlers` of [default] in the policy: it has no `deploy`"
+        );
+        assert!(broken("[default]\nhandlers = []", named("test")).is_some());
+        assert_eq!(broken("", named("deploy")), None);
+        // Whoever reads is no handler.
+        assert_eq!(broken(policy, FACTS), None);
     }
 
     #[test]

@@ -51,6 +51,7 @@ impl Judge<'_> {
             topic: valid.topic,
             size: valid.size,
             arrived: self.entry.stored_at,
+            handler: self.receiving.handler.as_deref(),
         })?;
         if let Admission::Held(detail) = admission {
             return Err(Refusal::Held(detail));

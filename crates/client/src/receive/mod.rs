@@ -102,6 +102,8 @@ pub(crate) struct Ticket {
 pub struct Receiving {
     filter: Filter,
     contract: Contract,
+    /// The name of the handler that messages go to.
+    pub(crate) handler: Option<String>,
     place: Option<(i64, i64)>,
     directory: Snapshot,
     /// Messages to look at before the inbox goes on: those to try again, and those that waited for
@@ -143,6 +145,7 @@ impl Receiving {
         Self {
             filter,
             contract,
+            handler: None,
             place: None,
             directory: Snapshot::NotAsked,
             ahead: None,

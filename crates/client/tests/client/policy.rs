@@ -3,9 +3,10 @@
 use std::{fs, time::Duration};
 
 use ctalk::{
-    Class, Client, Draft, Error, Filter, Reason, Rules, SetAside,
+    Class, Client, Draft, Error, Filter, Reason, SetAside, Work,
     clock::Clock,
     core::trust::Standing,
+    handler::{Attempt, Handler, Outcome},
     store::{EntryState, Learned, NewKeys},
     wire::MessageType,
 };
@@ -552,25 +553,42 @@ async fn accepting_a_message_does_not_make_it_valid() {
     assert_eq!(scene.one_refused().await.reason, Reason::Blocked);
 }
 
+/// Handles everything.
+struct Obliging;
+
+#[async_trait::async_trait]
+impl Handler for Obliging {
+    async fn handle(&self, _attempt: &Attempt) -> Outcome {
+        Outcome::Done { output: Vec::new() }
+    }
+}
+
 #[tokio::test]
-async fn handlers_are_told_by_the_most_specific_table() {
-    let policy = "[default]\nhandlers = ['all']\n[stranger]\nhandlers = []\n[contact.alice]\n\
-                  handlers = ['build', 'test']";
-    let scene = Scene::of_contacts(policy).await;
-    let client = &scene.bob.agent.client;
-    let alice = scene.bob.contact("alice").unwrap();
-    let policy = client.policy();
-    let handlers = |rules: Rules<'_>| rules.handlers().map(<[_]>::to_vec);
-    assert_eq!(
-        handlers(policy.rules(Some(&alice))).unwrap(),
-        ["build", "test"]
-    );
-    assert!(handlers(policy.rules(None)).unwrap().is_empty());
-    let mut other = alice;
-    other.name = "somebody".to_owned();
-    assert_eq!(handlers(policy.rules(Some(&other))).unwrap(), ["all"]);
-    let without = ctalk::Policy::default();
-    assert!(without.rules(None).handlers().is_none());
+async fn a_handler_gets_messages_of_those_who_may_reach_it() {
+    let policy = "[default]\nhandlers = ['all']\n[contact.alice]\nhandlers = ['build', 'test']";
+    let mut scene = Scene::of_contacts(policy).await;
+    for (handler, done) in [
+        (Some("build"), 1),
+        (Some("deploy"), 0),
+        (Some("all"), 0),
+        (None, 1),
+    ] {
+        scene.alice_says("one").await;
+        let work = Work {
+            handler: handler.map(str::to_owned),
+            ..Work::default()
+        };
+        let client = &mut scene.bob.agent.client;
+        let worked = client
+            .work(&work, &Obliging, std::future::pending(), |_| {})
+            .await
+            .unwrap();
+        assert_eq!(
+            (worked.done, worked.set_aside),
+            (done, 1 - done),
+            "{handler:?}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -54,6 +54,9 @@ pub(crate) struct HandlerArgs {
     /// Hand over the whole message as JSON, not only its payload
     #[arg(long, requires = "handler", conflicts_with = "preset")]
     json_stdin: bool,
+    /// The handler's name for the policy [default: the program, the preset, or the URL's host]
+    #[arg(long = "handler", value_name = "NAME", requires = "handler")]
+    name: Option<String>,
     /// Run this program first: exit code 0 lets the message pass, 1 puts it into quarantine
     #[arg(long, value_name = "COMMAND", requires = "handler")]
     filter: Option<String>,
@@ -119,6 +122,25 @@ impl HandlerArgs {
     /// How many handlers run at once.
     pub(super) fn concurrency(&self) -> usize {
         self.concurrency.into()
+    }
+
+    /// What the policy knows the handler by, unless messages are to be printed.
+    pub(super) fn name(&self) -> Option<String> {
+        let given = self.name.clone();
+        given.or_else(|| match (&self.exec, self.preset, &self.post) {
+            (Some(line), _, _) => {
+                let program = line.split_whitespace().next().unwrap_or_default();
+                let name = program.rsplit('/').next().unwrap_or_default();
+                Some(name.to_owned())
+            }
+            (None, Some(Preset::Openclaw), _) => Some("openclaw".to_owned()),
+            (None, None, Some(url)) => {
+                let host = url.split("//").nth(1).unwrap_or_default();
+                let end = host.find([':', '/', '?']).unwrap_or(host.len());
+                Some(host.get(..end).unwrap_or_default().to_owned())
+            }
+            (None, None, None) => None,
+        })
     }
 
     fn has_handler(&self) -> bool {

@@ -98,6 +98,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             keeps_done: args.keep,
             ..args.handlers.contract()
         },
+        handler: args.handlers.name(),
         concurrency: args.handlers.concurrency(),
         most: args.count,
         until: if args.follow {
