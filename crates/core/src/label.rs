@@ -63,6 +63,9 @@ pub(crate) const PAIRING_JOINER_KEY: &[u8] = b"ctalk/pairing/key/joiner/2";
 /// What both confirmations of a pairing begin with.
 pub(crate) const PAIRING_TRANSCRIPT: &[u8] = b"ctalk/pairing/transcript/2";
 
+/// Key of an identity's keyed digests, which stay on its own machine.
+pub(crate) const DIGEST_KEY: &[u8] = b"ctalk/digest/key/2";
+
 /// [`SeenKey`](crate::classic::SeenKey) of a box, signed or not.
 pub(crate) const SEEN_BOX: &[u8] = b"ctalk/seen/box/1";
 
