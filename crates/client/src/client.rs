@@ -7,15 +7,16 @@ use ctalk_core::{Card, Identity, PublicKeys, Timestamp, classic::BoxKeys};
 use crate::{
     clock::Clock,
     directory::Directory,
-    endings::{self, Notice},
+    endings::Notice,
     error::Error,
     message::{Draft, Sent},
+    outbox::Manner,
     policy::Policy,
     refresh::Home,
     relay::Relay,
     require::Require,
     send,
-    store::{Contact, Fence, Store, StoreError},
+    store::{Claimed, Contact, Fence, Store, StoreError},
 };
 
 /// Most messages that one call of [`Client::fetch`] takes, and most bytes of them, so that a relay
@@ -45,6 +46,8 @@ pub struct Client {
     pub(crate) require: Require,
     /// What the user has to be told.
     pub(crate) notices: Vec<Notice>,
+    /// What was being handed over when the waiting for it was broken off.
+    pub(crate) in_flight: Option<Claimed>,
     pub(crate) policy: Policy,
     /// What was handed over and not settled yet, and the keys that signed it.
     pub(crate) in_hand: HashMap<Fence, Option<[u8; 32]>>,
@@ -57,6 +60,7 @@ impl Drop for Client {
     fn drop(&mut self) {
         // Then they wait.
         let _ = self.release_all();
+        let _ = self.put_back();
     }
 }
 
@@ -91,6 +95,7 @@ impl Client {
             clock,
             require: Require::default(),
             notices: Vec::new(),
+            in_flight: None,
             in_hand: HashMap::new(),
             settled: 0,
         })
@@ -136,26 +141,24 @@ impl Client {
     /// The relay's directory is asked at most once, and not at all for contacts whose key card it
     /// showed within the last day; a changed key is noticed before anything is sealed.
     ///
+    /// The message is in the outbox before it leaves, behind older ones to the same recipient, which go
+    /// before it. If the relay cannot take it now it stays there, and that is
+    /// [`Error::Queued`]; what the relay refuses is taken out again.
+    ///
     /// # Errors
-    /// The outer error stands for all recipients, for example [`Error::Relay`]; an
-    /// inner one for its recipient alone.
+    /// The outer error stands for all recipients, for example [`Error::Relay`] or
+    /// [`Error::IdempotencyMismatch`], and then nothing was sent; an inner one for its recipient alone.
+    /// [`Error::Store`] may also mean that the message stays in the outbox.
     pub async fn send(
         &mut self,
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
-        endings::check_own_not_ended(&self.store, self.public_keys())?;
-        let directory = if send::needs_directory(self, recipients)? {
-            Directory::fetch(&*self.relay).await?
-        } else {
-            None
-        };
-        let outcomes = send::sealed(self, directory.as_ref(), recipients, draft).await;
-        self.store_buffered()?;
-        Ok(outcomes)
+        self.post(recipients, draft, Manner::Sealed, true).await
     }
 
-    /// Sends a message that everybody on the way can read and change, to each recipient by itself.
+    /// Sends a message that everybody on the way can read and change, to each recipient by itself. If
+    /// it is not known whether the relay got it, it may arrive twice: nothing in it tells copies apart.
     ///
     /// # Errors
     /// As [`Client::send`], and [`Error::PlaintextRefused`] where something is required.
@@ -164,27 +167,22 @@ impl Client {
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
-        endings::check_own_not_ended(&self.store, self.public_keys())?;
         self.check_plaintext()?;
-        let directory = Directory::fetch(&*self.relay).await?;
-        let mut outcomes = Vec::with_capacity(recipients.len());
-        for name in recipients {
-            outcomes.push(send::plaintext(self, directory.as_ref(), name, draft).await);
-        }
-        self.store_buffered()?;
-        Ok(outcomes)
+        self.post(recipients, draft, Manner::Plaintext, true).await
     }
 
     /// Sends plaintext to every agent of the relay as one message.
     ///
     /// # Errors
-    /// [`Error::Relay`], and [`Error::PlaintextRefused`] where something is required.
+    /// As [`Client::send_plaintext`].
     pub async fn broadcast_plaintext(&mut self, draft: &Draft) -> Result<Sent, Error> {
-        endings::check_own_not_ended(&self.store, self.public_keys())?;
         self.check_plaintext()?;
-        let outcome = send::broadcast(self, draft).await;
-        self.store_buffered()?;
-        outcome
+        let everyone = [send::EVERYONE.to_owned()];
+        let mut outcomes = self.post(&everyone, draft, Manner::Broadcast, true).await?;
+        let [name] = everyone;
+        outcomes
+            .pop()
+            .unwrap_or(Err(Error::UnknownRecipient { name }))
     }
 
     /// Names of all agents of the relay but this one, in the relay's order; none where the relay
@@ -277,7 +275,7 @@ impl Client {
 
     /// Stores what the relay delivered unasked. It is not acknowledged: relays that push before
     /// they are asked either forget by themselves or show it again.
-    fn store_buffered(&mut self) -> Result<(), Error> {
+    pub(crate) fn store_buffered(&mut self) -> Result<(), Error> {
         let deliveries = self.relay.take_buffered();
         if !deliveries.is_empty() {
             let _stored = self.store.admit(&deliveries, self.clock.now())?;

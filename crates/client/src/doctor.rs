@@ -9,19 +9,22 @@ use ctalk_core::{CLOCK_SKEW, PublicKeys, Timestamp};
 use ctalk_wire::{DirectoryEntry, Health};
 
 use crate::{
+    client::millis,
     directory::listed_keys,
     error::{Class, Error},
     keystore::{Keystore, KeystoreError, Kind, Secrets},
     profile::Profile,
     refresh::own_card as own,
     rotation::ROTATION,
-    store::{Integrity, Store},
+    store::{Integrity, OutboxState, Store},
 };
 
 /// How long SQLite may look through the store.
 const STORE_LIMIT: Duration = Duration::from_secs(10);
 /// A card that others can seal to for no longer than this is about to end.
 const CARD_RESERVE: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// How long a message may wait in the outbox without being looked into, in milliseconds.
+const PATIENCE: i64 = 60 * 60 * 1000;
 /// Publishes what the profile is.
 const PUBLISH: &str = "run `ctalk card --publish`";
 
@@ -39,6 +42,8 @@ pub enum Check {
     Keyring,
     /// Whether the store opens and is not damaged.
     Store,
+    /// What has not left for long.
+    Outbox,
     /// Whether the relay answers.
     Relay,
     /// The machine's clock against the relay's.
@@ -61,6 +66,7 @@ impl Check {
             Self::KeyStore => "key-store",
             Self::Keyring => "keyring",
             Self::Store => "store",
+            Self::Outbox => "outbox",
             Self::Relay => "relay",
             Self::Clock => "clock",
             Self::Card => "card",
@@ -190,6 +196,36 @@ pub fn store(profile: &Profile) -> Result<Vec<Finding>, Error> {
             "move it away and restore the contacts with `ctalk import`, into another --profile",
         )],
     })
+}
+
+/// Looks for messages that the relay refuses, and for those that it could not be given for an hour.
+///
+/// # Errors
+/// Those of [`Store::each_outgoing`].
+pub fn outbox(store: &Store, now: Timestamp) -> Result<Vec<Finding>, Error> {
+    let (mut failed, mut stuck) = (0, 0);
+    let now = millis(now);
+    store.each_outgoing(|entry| match entry.state {
+        OutboxState::Failed => failed += 1,
+        OutboxState::Queued if now.saturating_sub(entry.created) > PATIENCE => stuck += 1,
+        OutboxState::Queued | OutboxState::Sent => {}
+    })?;
+    let finding = |class, count: u64, text: &str, hint| {
+        (count > 0).then(|| Finding::new(class, format!("{text} (messages: {count})"), hint))
+    };
+    let failed = finding(
+        Class::RelayRefused,
+        failed,
+        "the relay refuses what is in the outbox",
+        "`ctalk outbox list` says why; then `ctalk outbox retry ID` or `ctalk outbox drop ID`",
+    );
+    let stuck = finding(
+        Class::RelayUnreachable,
+        stuck,
+        "something has been in the outbox for more than an hour",
+        "run `ctalk flush`, which says what keeps it",
+    );
+    Ok(failed.into_iter().chain(stuck).collect())
 }
 
 /// Judges what the relay says about itself.

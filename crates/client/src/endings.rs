@@ -25,7 +25,7 @@ use crate::{
 /// Most statements of each kind that are read in one entry, because each costs two signatures.
 const MAX_STATEMENTS: usize = 64;
 
-/// Something about a contact's identity that its user has to be told.
+/// Something that came up beside what was asked for, and that the user has to be told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(
     tag = "notice",
@@ -77,6 +77,22 @@ pub enum Notice {
         #[serde(serialize_with = "hex")]
         refused: Fingerprint,
     },
+    /// The relay refuses a message that was in the outbox, where it stays.
+    SendFailed {
+        /// Its number there.
+        number: i64,
+        /// Names of those who were to get it.
+        to: Vec<String>,
+        /// What the relay said.
+        why: String,
+    },
+    /// A message was in the outbox until its life was over, and is not sent any more.
+    SendExpired {
+        /// Its number there.
+        number: i64,
+        /// Names of those who were to get it.
+        to: Vec<String>,
+    },
 }
 
 impl fmt::Display for Notice {
@@ -117,6 +133,16 @@ impl fmt::Display for Notice {
                 second: *refused,
             }
             .fmt(formatter),
+            Self::SendFailed { number, to, why } => write!(
+                formatter,
+                "the relay refuses message {number} to {}, which stays in the outbox: {why}",
+                to.join(", ")
+            ),
+            Self::SendExpired { number, to } => write!(
+                formatter,
+                "message {number} to {} could not be sent in time and was taken out of the outbox",
+                to.join(", ")
+            ),
         }
     }
 }

@@ -383,6 +383,34 @@ pub enum Error {
         /// What did not come.
         why: &'static str,
     },
+    /// The relay does not have the message yet.
+    #[error("{}", queued(why.as_ref()))]
+    Queued {
+        /// Its number in the outbox, where it stays.
+        number: i64,
+        /// What the relay or the network said; `None` if older messages to the same recipient go first.
+        why: Option<RelayError>,
+    },
+    /// The relay refuses a message, which it may have got before.
+    #[error("the relay refuses the message: {why}")]
+    Refused {
+        /// Its number in the outbox, where it stays.
+        number: i64,
+        /// What the relay said.
+        why: String,
+    },
+    /// The idempotency key was used for another message.
+    #[error("this idempotency key was used for another message, or for other recipients")]
+    IdempotencyMismatch,
+    /// A message with this idempotency key was given up, and may have arrived.
+    #[error("the message with this idempotency key was given up, and may have arrived")]
+    GivenUp,
+    /// There is no such message in the outbox.
+    #[error("the outbox holds no message `{id}`")]
+    UnknownOutgoing {
+        /// The id asked for.
+        id: String,
+    },
     /// ClawTalk's format carries text and JSON only.
     #[error("bytes that are not UTF-8 text cannot be sent in ClawTalk's format")]
     NotText,
@@ -403,7 +431,14 @@ impl Error {
             | Self::Stopped { .. }
             | Self::OwnEnvelope(_)
             | Self::IdentityReplaced => Class::Unexpected,
-            Self::LifeTooLong | Self::OwnIdentityEnded { .. } => Class::Usage,
+            Self::LifeTooLong
+            | Self::OwnIdentityEnded { .. }
+            | Self::IdempotencyMismatch
+            | Self::GivenUp
+            | Self::UnknownOutgoing { .. } => Class::Usage,
+            Self::Queued { why: None, .. } => Class::RelayUnreachable,
+            Self::Queued { why: Some(why), .. } => why.class(),
+            Self::Refused { .. } => Class::RelayRefused,
             Self::Blocked { .. } => Class::Refused,
             Self::SharedMessage { class } => *class,
             Self::Relay(error) | Self::Unpublished { why: error } => error.class(),
@@ -450,7 +485,8 @@ impl Error {
     #[must_use]
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Relay(RelayError::Refused { status, .. }) => *status == 429 || *status >= 500,
+            Self::Relay(RelayError::RateLimited { .. }) => true,
+            Self::Relay(RelayError::Refused { status, .. }) => *status >= 500,
             _ => self.class() == Class::RelayUnreachable,
         }
     }
@@ -536,11 +572,33 @@ impl Error {
             Self::NotHeld { .. } => {
                 Some("`ctalk inbox list --state held` shows what waits for a decision".to_owned())
             }
+            Self::Queued { number, .. } => Some(format!(
+                "it stays in the outbox: `ctalk flush` sends it, as does the next send or recv; \
+                 `ctalk outbox drop {number}` takes it back"
+            )),
+            Self::Refused { number, .. } => Some(format!(
+                "it stays in the outbox: ctalk outbox retry {number}, or ctalk outbox drop {number}"
+            )),
+            Self::IdempotencyMismatch => {
+                Some("use a key of its own for each message".to_owned())
+            }
+            Self::GivenUp => {
+                Some("ask whether it arrived; if not, send it with another key".to_owned())
+            }
+            Self::UnknownOutgoing { .. } => Some("`ctalk outbox list` shows them all".to_owned()),
             Self::NotText => {
                 Some("encode them first, for example with `base64 FILE | ctalk send …`".to_owned())
             }
             _ => None,
         }
+    }
+}
+
+/// Why a message is still in the outbox.
+fn queued(why: Option<&RelayError>) -> String {
+    match why {
+        Some(why) => why.to_string(),
+        None => "older messages to the same recipient have to leave first".to_owned(),
     }
 }
 

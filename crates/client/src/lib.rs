@@ -17,6 +17,7 @@
 //! - [`succeed`], [`revoke`], [`Notice`], [`check_not_ended`], [`check_own_not_ended`]: how identities
 //!   end
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
+//! - [`Progress`], [`Flushed`], [`Fate`]: what is on its way out
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`Client::work`], [`Work`], [`Until`], [`Contract`], [`Event`], [`Worked`], [`handler`]: programs
 //!   that run on messages
@@ -50,6 +51,7 @@ mod error;
 mod fault;
 mod http;
 mod message;
+mod outbox;
 mod own_ending;
 mod pairing;
 mod policy;
@@ -73,7 +75,8 @@ pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use endings::{Notice, check_not_ended, check_own_not_ended};
 pub use error::{Class, Error};
-pub use message::{Content, Draft, Format, Reason, Received, Sent, SetAside, Trust};
+pub use message::{Content, Draft, Format, Progress, Reason, Received, Sent, SetAside, Trust};
+pub use outbox::{Fate, Flushed};
 pub use own_ending::{Succeeded, revoke, succeed};
 pub use pairing::Pairing;
 pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};

@@ -4,7 +4,7 @@ use core::fmt;
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ctalk_wire::MessageType;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -96,7 +96,7 @@ fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde_json::Value>(text).is_ok()
 }
 
-#[derive(serde::Deserialize, Serialize)]
+#[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct TextPayload<'a> {
     text: std::borrow::Cow<'a, str>,
@@ -151,6 +151,9 @@ pub struct Draft {
     pub ttl: Option<u64>,
     /// The name of the file that it is; only envelopes carry it.
     pub name: Option<String>,
+    /// A key of the caller's, under which this message is delivered once: sent again under the same
+    /// key by the same identity, it has the same outcome and nothing leaves, however much later.
+    pub idempotency_key: Option<String>,
 }
 
 impl Draft {
@@ -166,12 +169,24 @@ impl Draft {
             reply_to: None,
             ttl: None,
             name: None,
+            idempotency_key: None,
         }
     }
 }
 
+/// How far a message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Progress {
+    /// It is in the outbox.
+    Queued,
+    /// The relay has it.
+    Sent,
+}
+
 /// What became of a message for one recipient.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Sent {
     /// The contact, or the relay's name for somebody who got plaintext.
@@ -191,6 +206,8 @@ pub struct Sent {
     pub fingerprint: Option<String>,
     /// Whether the recipient's keys were pinned just now.
     pub pinned: bool,
+    /// How far it has come.
+    pub state: Progress,
 }
 
 /// How much is known about who sent a message.
@@ -225,7 +242,7 @@ impl Trust {
 }
 
 /// A message's format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Format {

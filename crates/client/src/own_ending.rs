@@ -13,7 +13,7 @@ use crate::{
     keystore::{Keystore, Secrets},
     profile::Profile,
     registration,
-    relay::{Body, Destination, Outgoing, Relay, clawtalk::ClawTalk},
+    relay::{Body, Destination, Outgoing, Relay, clawtalk::ClawTalk, send_patiently},
     rotation::first_card,
     store::{Contact, Store},
 };
@@ -197,6 +197,6 @@ async fn tell(
         ttl: Some(MAX_LIFE.as_secs()),
         body: Body::Native(envelope::to_text(&sealed)),
     };
-    relay.send(&outgoing).await?;
+    send_patiently(relay, relay.clock(), &outgoing).await?;
     Ok(())
 }

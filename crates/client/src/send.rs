@@ -1,4 +1,4 @@
-//! Sending: find the recipients, hold the directory against the pins, seal, hand over.
+//! Sending: find the recipients, hold the directory against the pins, seal. The outbox does the rest.
 //!
 //! Whoever has a key card gets an envelope, always; all of them share one. The others get ClawTalk's
 //! format, each a message of their own.
@@ -14,17 +14,19 @@ use ctalk_core::{
 use ctalk_wire::MessageType;
 
 use crate::{
-    client::Client,
+    client::{Client, millis},
     contacts::{self, Added},
     directory::Directory,
     endings,
     error::{Class, Error},
-    message::{Draft, Format, Sent},
-    relay::{Accepted, Body, Destination, Outgoing},
-    store::Contact,
+    message::{Draft, Format, Progress, Sent},
+    relay::{Body, Destination, Outgoing},
+    store::{Contact, NewOutgoing, To},
 };
 
-/// How long an envelope lives unless the sender says otherwise.
+/// What a message to every agent of the relay is shown to be sent to.
+pub(crate) const EVERYONE: &str = "broadcast";
+/// How long an envelope lives, and any message stays in the outbox, unless the sender says otherwise.
 const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a contact's card is used before the directory is asked for a newer one, in milliseconds.
 const REFRESH: i64 = 24 * 60 * 60 * 1000;
@@ -33,13 +35,29 @@ const REFRESH: i64 = 24 * 60 * 60 * 1000;
 /// neither for the card nor for company.
 const MAX_SHARED: usize = 60_000;
 
-/// Sends a message to everybody named, sealed; one outcome each, in order.
-pub(crate) async fn sealed(
+/// What is put into the outbox, and which of it each recipient gets.
+#[derive(Default)]
+pub(crate) struct Plan {
+    pub(crate) messages: Vec<NewOutgoing>,
+    /// One for each recipient, in order.
+    pub(crate) outcomes: Vec<Result<Planned, Error>>,
+}
+
+/// What a recipient gets.
+pub(crate) struct Planned {
+    /// The place of its message.
+    pub(crate) place: usize,
+    /// What is known of it so far.
+    pub(crate) sent: Sent,
+}
+
+/// Seals a message for everybody named.
+pub(crate) fn sealed(
     client: &mut Client,
     directory: Option<&Directory>,
     names: &[String],
     draft: &Draft,
-) -> Vec<Result<Sent, Error>> {
+) -> Plan {
     let mut recipients = Vec::with_capacity(names.len());
     for name in names {
         recipients.push(recipient(client, directory, name));
@@ -53,14 +71,16 @@ pub(crate) async fn sealed(
         {
             readers.push(Reader {
                 contact: recipient.contact,
+                name: &recipient.name,
                 address: &recipient.address,
                 card,
             });
         }
     }
-    let mut shared = natives(client, &readers, draft).await;
+    let mut messages = Vec::new();
+    let mut shared = natives(client, &readers, draft, &mut messages);
     // A contact under two names gets the message once, and both names have that outcome.
-    let mut told: HashMap<i64, Result<Sent, Class>> = HashMap::new();
+    let mut told: HashMap<i64, Result<usize, Class>> = HashMap::new();
     let mut outcomes = Vec::with_capacity(names.len());
     for recipient in recipients {
         let recipient = match recipient {
@@ -71,60 +91,62 @@ pub(crate) async fn sealed(
             }
         };
         let contact = recipient.contact;
-        let outcome = match (told.get(&contact), shared.remove(&contact)) {
-            (Some(before), _) => before
-                .clone()
-                .map_err(|class| Error::SharedMessage { class }),
-            (None, None) => classic(client, recipient, draft).await,
-            (None, Some(Ok((id, accepted)))) => {
-                Ok(recipient.sent(Format::Native, Some(id), accepted))
-            }
-            (None, Some(Err(error))) => Err(error),
+        let place = match (told.get(&contact), shared.remove(&contact)) {
+            (Some(before), _) => before.map_err(|class| Error::SharedMessage { class }),
+            (None, Some(place)) => place,
+            (None, None) => classic(client, &recipient, draft).map(|message| {
+                messages.push(message);
+                messages.len() - 1
+            }),
         };
-        let summary = outcome.as_ref().map_err(Error::class);
-        told.entry(contact).or_insert_with(|| summary.cloned());
-        outcomes.push(outcome);
+        let summary = place.as_ref().map_err(Error::class);
+        told.entry(contact).or_insert_with(|| summary.copied());
+        outcomes.push(place.map(|place| Planned {
+            place,
+            sent: recipient.queued(messages.get(place)),
+        }));
     }
-    outcomes
+    Plan { messages, outcomes }
 }
 
-/// Sends envelopes that these recipients share, in as few as a relay takes, and returns what became of
-/// each contact's: the envelope's id and what the relay said.
-async fn natives(
-    client: &mut Client,
+/// Seals envelopes that these recipients share, as few as a relay takes, and returns the place of each
+/// contact's.
+fn natives(
+    client: &Client,
     readers: &[Reader<'_>],
     draft: &Draft,
-) -> HashMap<i64, Result<(String, Accepted), Error>> {
-    let mut outcomes = HashMap::new();
+    messages: &mut Vec<NewOutgoing>,
+) -> HashMap<i64, Result<usize, Error>> {
+    let mut places = HashMap::new();
     let mut groups = vec![readers];
     while let Some(group) = groups.pop() {
-        let outcome = match seal(client, group, draft) {
+        let mut contacts = group.iter().map(|reader| reader.contact);
+        match seal(client, group, draft) {
             Ok(sealed) if sealed.text.len() > MAX_SHARED && group.len() > 1 => {
                 let (first, rest) = group.split_at(group.len() / 2);
                 groups.extend([rest, first]);
-                continue;
             }
-            Ok(sealed) => hand_over(client, group, draft, sealed).await,
-            Err(error) => Err(error),
-        };
-        let mut contacts = group.iter().map(|reader| reader.contact);
-        match outcome {
-            Ok(done) => outcomes.extend(contacts.map(|contact| (contact, Ok(done.clone())))),
+            Ok(sealed) => {
+                let place = messages.len();
+                messages.push(native(group, draft, sealed));
+                places.extend(contacts.map(|contact| (contact, Ok(place))));
+            }
             Err(error) => {
                 // The first one gets the error itself, the others learn what kind it was.
                 let class = error.class();
-                outcomes.extend(contacts.next().map(|contact| (contact, Err(error))));
-                outcomes
+                places.extend(contacts.next().map(|contact| (contact, Err(error))));
+                places
                     .extend(contacts.map(|contact| (contact, Err(Error::SharedMessage { class }))));
             }
         }
     }
-    outcomes
+    places
 }
 
 /// A recipient of an envelope.
 struct Reader<'a> {
     contact: i64,
+    name: &'a str,
     address: &'a str,
     card: &'a Card,
 }
@@ -134,6 +156,7 @@ struct Sealed {
     id: String,
     text: String,
     life: Duration,
+    expires: Timestamp,
     /// The serial of the own card in it.
     card: Option<u64>,
 }
@@ -157,6 +180,7 @@ fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sea
     metadata.correlation_id.clone_from(&draft.correlation_id);
     metadata.reply_to.clone_from(&draft.reply_to);
     metadata.name.clone_from(&draft.name);
+    let expires = created.checked_add(life).unwrap_or(Timestamp::MAX);
     let to_all = |metadata: &envelope::Metadata| {
         envelope::seal(
             &client.identity,
@@ -164,7 +188,7 @@ fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sea
             metadata,
             draft.content.as_bytes(),
             created,
-            created.checked_add(life).unwrap_or(Timestamp::MAX),
+            expires,
             &mut crate::rng(),
         )
     };
@@ -184,38 +208,39 @@ fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sea
         id,
         text,
         life,
+        expires,
         card: metadata.card.map(|card| card.serial()),
     })
 }
 
-/// Sends an envelope to its recipients.
-async fn hand_over(
-    client: &mut Client,
-    recipients: &[Reader<'_>],
-    draft: &Draft,
-    sealed: Sealed,
-) -> Result<(String, Accepted), Error> {
+/// An envelope as it is handed over.
+fn native(recipients: &[Reader<'_>], draft: &Draft, sealed: Sealed) -> NewOutgoing {
     let addresses = recipients.iter().map(|reader| reader.address.to_owned());
-    let outgoing = Outgoing {
-        to: match recipients {
-            [reader] => Destination::Agent(reader.address.to_owned()),
-            _ => Destination::Agents(addresses.collect()),
+    NewOutgoing {
+        id: Some(sealed.id),
+        outgoing: Outgoing {
+            to: match recipients {
+                [reader] => Destination::Agent(reader.address.to_owned()),
+                _ => Destination::Agents(addresses.collect()),
+            },
+            // What the message is about stands inside; outside it is a notification like any other.
+            message_type: MessageType::Notification,
+            topic: draft.topic.clone().filter(|_| draft.public_topic),
+            correlation_id: None,
+            reply_to: None,
+            ttl: Some(sealed.life.as_secs()),
+            body: Body::Native(sealed.text),
         },
-        // What the message is about stands inside; outside it is a notification like any other.
-        message_type: MessageType::Notification,
-        topic: draft.topic.clone().filter(|_| draft.public_topic),
-        correlation_id: None,
-        reply_to: None,
-        ttl: Some(sealed.life.as_secs()),
-        body: Body::Native(sealed.text),
-    };
-    let accepted = client.relay.send(&outgoing).await?;
-    if let Some(serial) = sealed.card {
-        let contacts: Vec<i64> = recipients.iter().map(|reader| reader.contact).collect();
-        // The message has left. At worst the next one carries the card again.
-        let _ = client.store.set_told(&contacts, serial);
+        to: recipients
+            .iter()
+            .map(|reader| To {
+                contact: Some(reader.contact),
+                name: reader.name.to_owned(),
+            })
+            .collect(),
+        card: sealed.card,
+        expires: millis(sealed.expires),
     }
-    Ok((sealed.id, accepted))
 }
 
 /// The own card, if a recipient has not been sent it yet.
@@ -231,8 +256,12 @@ fn due_card(client: &Client, recipients: &[Reader<'_>]) -> Result<Option<Card>, 
     Ok(None)
 }
 
-/// Sends one message in ClawTalk's format.
-async fn classic(client: &mut Client, recipient: Recipient, draft: &Draft) -> Result<Sent, Error> {
+/// Seals one message in ClawTalk's format.
+fn classic(
+    client: &mut Client,
+    recipient: &Recipient,
+    draft: &Draft,
+) -> Result<NewOutgoing, Error> {
     let metadata = Metadata {
         to: &recipient.address,
         message_type: draft.message_type.as_str(),
@@ -247,26 +276,48 @@ async fn classic(client: &mut Client, recipient: Recipient, draft: &Draft) -> Re
         &draft.content.to_classic()?,
         &mut crate::rng(),
     )?;
-    let to = Destination::Agent(recipient.address.clone());
-    let accepted = client
-        .relay
-        .send(&outgoing(to, draft, Body::Classic(sealed)))
-        .await?;
-    let id = accepted.relay_id.clone();
-    Ok(recipient.sent(Format::Classic, id, accepted))
+    let to = To {
+        contact: Some(recipient.contact),
+        name: recipient.name.clone(),
+    };
+    let destination = Destination::Agent(recipient.address.clone());
+    Ok(outgoing(
+        client,
+        destination,
+        to,
+        draft,
+        Body::Classic(sealed),
+    ))
 }
 
-/// Sends one message in the clear.
-#[expect(
-    clippy::needless_pass_by_ref_mut,
-    reason = "a shared borrow across an await would tie the future to one thread, as SQLite does"
-)]
-pub(crate) async fn plaintext(
-    client: &mut Client,
+/// Prepares one message in the clear for everybody named.
+pub(crate) fn plaintext(
+    client: &Client,
+    directory: Option<&Directory>,
+    names: &[String],
+    draft: &Draft,
+) -> Plan {
+    let mut messages = Vec::new();
+    let mut outcomes = Vec::with_capacity(names.len());
+    for name in names {
+        let message = in_the_clear(client, directory, name, draft);
+        outcomes.push(message.map(|(address, message)| {
+            messages.push(message);
+            Planned {
+                place: messages.len() - 1,
+                sent: unsealed(address),
+            }
+        }));
+    }
+    Plan { messages, outcomes }
+}
+
+fn in_the_clear(
+    client: &Client,
     directory: Option<&Directory>,
     name: &str,
     draft: &Draft,
-) -> Result<Sent, Error> {
+) -> Result<(String, NewOutgoing), Error> {
     let contact = client.contact_for(name)?;
     if let Some(contact) = &contact
         && contact.standing == Standing::Blocked
@@ -281,25 +332,29 @@ pub(crate) async fn plaintext(
         Some(directory) => directory.resolve(&address).found(name)?.name.clone(),
         None => address,
     };
-    let payload = draft.content.to_classic()?;
-    let to = Destination::Agent(address.clone());
-    let accepted = client
-        .relay
-        .send(&outgoing(to, draft, Body::Plaintext(payload)))
-        .await?;
-    Ok(in_the_clear(address, accepted))
+    let to = To {
+        contact: None,
+        name: address.clone(),
+    };
+    let destination = Destination::Agent(address.clone());
+    let body = Body::Plaintext(draft.content.to_classic()?);
+    Ok((address, outgoing(client, destination, to, draft, body)))
 }
 
-/// Sends one message to everybody, in the clear.
-#[expect(
-    clippy::needless_pass_by_ref_mut,
-    reason = "a shared borrow across an await would tie the future to one thread, as SQLite does"
-)]
-pub(crate) async fn broadcast(client: &mut Client, draft: &Draft) -> Result<Sent, Error> {
-    let payload = draft.content.to_classic()?;
-    let outgoing = outgoing(Destination::Everyone, draft, Body::Plaintext(payload));
-    let accepted = client.relay.send(&outgoing).await?;
-    Ok(in_the_clear("broadcast".to_owned(), accepted))
+/// Prepares one message in the clear for every agent of the relay.
+pub(crate) fn broadcast(client: &Client, draft: &Draft) -> Result<Plan, Error> {
+    let body = Body::Plaintext(draft.content.to_classic()?);
+    let to = To {
+        contact: None,
+        name: EVERYONE.to_owned(),
+    };
+    Ok(Plan {
+        messages: vec![outgoing(client, Destination::Everyone, to, draft, body)],
+        outcomes: vec![Ok(Planned {
+            place: 0,
+            sent: unsealed(EVERYONE.to_owned()),
+        })],
+    })
 }
 
 struct Recipient {
@@ -343,20 +398,22 @@ impl Recipient {
         })
     }
 
-    fn sent(self, format: Format, id: Option<String>, accepted: Accepted) -> Sent {
-        let fingerprint = match &self.card {
-            Some(card) => card.fingerprint(),
-            None => self.keys.fingerprint(),
+    /// What is known of a message to this recipient that has not left.
+    fn queued(self, message: Option<&NewOutgoing>) -> Sent {
+        let (format, fingerprint) = match &self.card {
+            Some(card) => (Format::Native, card.fingerprint()),
+            None => (Format::Classic, self.keys.fingerprint()),
         };
         Sent {
             to: self.name,
-            id,
-            relay_id: accepted.relay_id,
-            ts: accepted.ts,
+            id: message.and_then(|message| message.id.clone()),
+            relay_id: None,
+            ts: None,
             format,
             encrypted: true,
             fingerprint: Some(fingerprint.to_hex()),
             pinned: self.pinned_now,
+            state: Progress::Queued,
         }
     }
 }
@@ -415,27 +472,42 @@ fn recipient(
     })
 }
 
-fn outgoing(to: Destination, draft: &Draft, body: Body) -> Outgoing {
-    Outgoing {
-        to,
-        message_type: draft.message_type,
-        topic: draft.topic.clone(),
-        correlation_id: draft.correlation_id.clone(),
-        reply_to: draft.reply_to.clone(),
-        ttl: draft.ttl,
-        body,
+fn outgoing(
+    client: &Client,
+    destination: Destination,
+    to: To,
+    draft: &Draft,
+    body: Body,
+) -> NewOutgoing {
+    let life = draft.ttl.map_or(LIFE, Duration::from_secs);
+    let expires = client.now().checked_add(life).unwrap_or(Timestamp::MAX);
+    NewOutgoing {
+        id: None,
+        outgoing: Outgoing {
+            to: destination,
+            message_type: draft.message_type,
+            topic: draft.topic.clone(),
+            correlation_id: draft.correlation_id.clone(),
+            reply_to: draft.reply_to.clone(),
+            ttl: draft.ttl,
+            body,
+        },
+        to: vec![to],
+        card: None,
+        expires: millis(expires),
     }
 }
 
-fn in_the_clear(to: String, accepted: Accepted) -> Sent {
+fn unsealed(to: String) -> Sent {
     Sent {
         to,
-        id: accepted.relay_id.clone(),
-        relay_id: accepted.relay_id,
-        ts: accepted.ts,
+        id: None,
+        relay_id: None,
+        ts: None,
         format: Format::Plain,
         encrypted: false,
         fingerprint: None,
         pinned: false,
+        state: Progress::Queued,
     }
 }

@@ -304,6 +304,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     }
 
     async fn fetch(&mut self) -> Result<Came, Error> {
+        self.client.flush_due().await?;
         let clock = self.client.clock.clone();
         let (before, wait) = self.pace.look(clock.monotonic());
         let due = self.until_due()?;

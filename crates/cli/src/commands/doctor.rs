@@ -118,6 +118,15 @@ fn examine(
             .note("no relay is known, so nothing about one was checked");
         return Ok(());
     };
+    let store = context.store(
+        profile,
+        RelayArg {
+            url: Some(url.clone()),
+        },
+    );
+    if let Ok(store) = store {
+        report.tell_of(Check::Outbox, doctor::outbox(&store, super::now()))?;
+    }
     let relay = match &secrets {
         Some(secrets) => context.connect(&url, secrets)?,
         None => ClawTalk::new(&url, None, Arc::new(SystemClock))?,

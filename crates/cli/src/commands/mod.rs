@@ -9,6 +9,7 @@ pub(crate) mod contact;
 pub(crate) mod demo;
 pub(crate) mod doctor;
 pub(crate) mod export;
+pub(crate) mod flush;
 pub(crate) mod health;
 pub(crate) mod import;
 pub(crate) mod inbox;
@@ -16,6 +17,7 @@ pub(crate) mod inspect;
 pub(crate) mod keygen;
 pub(crate) mod man;
 pub(crate) mod open;
+pub(crate) mod outbox;
 pub(crate) mod pair;
 pub(crate) mod passwd;
 pub(crate) mod recv;
@@ -63,6 +65,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Contact(command) => contact::run(command, &context),
         Command::Pair(args) => pair::run(args, &context),
         Command::Send(args) => send::run(args, &context),
+        Command::Outbox(command) => outbox::run(command, &context),
+        Command::Flush(args) => flush::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
         Command::Service(args) => service::run(&args, &context),
         Command::Inbox(command) => inbox::run(command, &context),

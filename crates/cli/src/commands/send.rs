@@ -8,11 +8,11 @@ use std::{
 
 use anyhow::Result;
 use clap::{
-    builder::{PossibleValuesParser, TypedValueParser},
+    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
     value_parser,
 };
 use ctalk::{
-    Class, Content, Draft, Error, Sent,
+    Class, Content, Draft, Error, Progress, Sent,
     text::{distinct, escaped},
     wire::MessageType,
 };
@@ -75,6 +75,12 @@ pub(crate) struct Args {
     /// How long the relay may keep the message, and how long an envelope lives: at most 30 days
     #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..))]
     ttl: Option<u64>,
+    /// Deliver once however often this is run: the same message under the same key is not sent again
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
+    idempotency_key: Option<String>,
+    /// Only put the message into the outbox; `ctalk flush` sends it, as does the next send or recv
+    #[arg(long, conflicts_with = "plaintext")]
+    no_wait: bool,
     /// Neither encrypt nor sign: everybody on the way can read and change the message
     #[arg(long)]
     plaintext: bool,
@@ -124,11 +130,14 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         correlation_id: args.correlation_id,
         reply_to: args.reply_to,
         ttl: args.ttl,
+        idempotency_key: args.idempotency_key,
     };
     let mut client = context.client(&profile, args.relay)?;
     client.require(args.require.with(&profile));
     let sent = crate::runtime::run(async {
-        context::refresh(&mut client, context.output).await;
+        if !args.no_wait {
+            context::refresh(&mut client, context.output).await;
+        }
         if args.broadcast && args.plaintext {
             let sent = client.broadcast_plaintext(&draft).await?;
             return Ok((vec![sent.to.clone()], vec![Ok(sent)]));
@@ -140,6 +149,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         };
         let outcomes = if args.plaintext {
             client.send_plaintext(&recipients, &draft).await?
+        } else if args.no_wait {
+            client.enqueue(&recipients, &draft).await?
         } else {
             client.send(&recipients, &draft).await?
         };
@@ -191,8 +202,11 @@ fn print_sent(sent: &Sent, output: &Output) -> Result<()> {
         output.object(sent)
     } else {
         let to = distinct(&sent.to);
-        let [id, ts] = [sent.id.as_ref(), sent.ts.as_ref()]
-            .map(|text| escaped(text.map_or("-", String::as_str)));
+        let ts = match sent.state {
+            Progress::Queued => Some("queued"),
+            _ => sent.ts.as_deref(),
+        };
+        let [id, ts] = [sent.id.as_deref(), ts].map(|text| escaped(text.unwrap_or("-")));
         output.line(&format!("{to}  {id}  {ts}"))
     }
 }

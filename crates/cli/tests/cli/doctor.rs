@@ -46,6 +46,7 @@ ok       permissions
 ok       key-store
 ok       store
 ok       card
+ok       outbox
 ok       relay
 ok       clock
 ok       directory

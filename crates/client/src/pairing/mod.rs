@@ -24,7 +24,7 @@ use crate::{
     error::{Class, Error},
     message::Reason,
     receive::has_usable_sender,
-    relay::{Body, Destination, Incoming, Outgoing},
+    relay::{Body, Destination, Incoming, Outgoing, send_patiently},
     store::{Contact, EntryState, REMEMBERED},
 };
 
@@ -309,7 +309,7 @@ async fn send(client: &mut Client, to: String, message: &Message) -> Result<(), 
         ttl: Some(LIFE.as_secs()),
         body: Body::Pairing(message.to_text()),
     };
-    client.relay.send(&outgoing).await?;
+    send_patiently(&*client.relay, &*client.clock, &outgoing).await?;
     Ok(())
 }
 

@@ -36,8 +36,8 @@ const MAX_ANSWER: usize = 64 << 20;
 const ACKNOWLEDGEMENTS: usize = 16;
 /// Length of the relay's rate window.
 const RATE_WINDOW: Duration = Duration::from_secs(10);
-/// How long a message may be held back by the rate limit.
-const MAX_RATE_WAIT: Duration = Duration::from_secs(300);
+/// Longest pause that a relay can ask for.
+const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// Longest silence within an answer, and longest request of all.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
@@ -121,6 +121,10 @@ impl ClawTalk {
         let mut relay = Self::new(url, None, clock)?;
         relay.key = key(&relay.url);
         Ok(relay)
+    }
+
+    pub(crate) fn clock(&self) -> &dyn Clock {
+        &*self.clock
     }
 
     /// Registers an agent with the relay's admin key.
@@ -292,6 +296,14 @@ impl ClawTalk {
                 url: self.url.clone(),
             };
         }
+        if status == StatusCode::TOO_MANY_REQUESTS {
+            let asked = response.headers().get(header::RETRY_AFTER);
+            let seconds = asked.and_then(|value| value.to_str().ok()?.parse().ok());
+            let pause = seconds.map_or_else(|| self.next_window(), Duration::from_secs);
+            return RelayError::RateLimited {
+                pause: pause.min(MAX_PAUSE),
+            };
+        }
         let bytes = match self.body(response).await {
             Ok(bytes) => bytes,
             Err(error) => return error,
@@ -335,13 +347,11 @@ impl ClawTalk {
         }
     }
 
-    /// Sleeps into the next rate window, spread so that several clients do not return together.
-    async fn wait_for_next_window(&self) -> Duration {
+    /// How long it is into the next rate window, spread so that several clients do not return together.
+    fn next_window(&self) -> Duration {
         let window = i64::try_from(RATE_WINDOW.as_millis()).unwrap_or(i64::MAX);
         let left = window - self.clock.now().rem_euclid(window);
-        let pause = Duration::from_millis(u64::try_from(left).unwrap_or(0) + u64::from(jitter()));
-        self.clock.sleep(pause).await;
-        pause
+        Duration::from_millis(u64::try_from(left).unwrap_or(0) + u64::from(jitter()))
     }
 }
 
@@ -353,25 +363,10 @@ impl Relay for ClawTalk {
 
     async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError> {
         let message = post_body(outgoing)?;
-        let key = self.key()?;
-        let mut waited = Duration::ZERO;
-        loop {
-            let answer = self
-                .call(Method::POST, "/messages", Some(key), Some(&message))
-                .await;
-            match answer {
-                Ok(Posted { id, ts }) => return Ok(Accepted { relay_id: id, ts }),
-                Err(RelayError::Refused { status: 429, .. }) if waited < MAX_RATE_WAIT => {
-                    waited += self.wait_for_next_window().await;
-                }
-                Err(RelayError::Refused { status: 429, .. }) => {
-                    return Err(RelayError::RateLimited {
-                        waited_seconds: waited.as_secs(),
-                    });
-                }
-                Err(error) => return Err(error),
-            }
-        }
+        let Posted { id, ts } = self
+            .call(Method::POST, "/messages", Some(self.key()?), Some(&message))
+            .await?;
+        Ok(Accepted { relay_id: id, ts })
     }
 
     async fn fetch(&self, wait: Duration) -> Result<Vec<Delivery>, RelayError> {

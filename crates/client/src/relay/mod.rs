@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use ctalk_core::{Card, classic};
 use serde_json::value::RawValue;
 
-use crate::store::Stored;
+use crate::{clock::Clock, store::Stored};
 
 /// One relay, as one agent sees it.
 ///
@@ -27,7 +27,8 @@ pub trait Relay: Send + Sync {
     /// The address that tells this relay from others.
     fn url(&self) -> &str;
 
-    /// Hands over one message. Ok means that the relay accepted it, never that it arrived.
+    /// Hands over one message. Ok means that the relay accepted it, never that it arrived. Does not
+    /// wait for a rate limit; [`RelayError::RateLimited`] says how long to wait.
     async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError>;
 
     /// Takes what is waiting, at most one page or one burst of pushes. When nothing is waiting it
@@ -85,6 +86,27 @@ pub trait Relay: Send + Sync {
     /// [`classic::Malformed`] for bytes that are no message of this relay.
     fn read(&self, raw: &[u8]) -> Result<Incoming, classic::Malformed> {
         clawtalk::read(raw)
+    }
+}
+
+/// How long a message may be held back by a relay's rate limit.
+pub(crate) const MAX_RATE_WAIT: Duration = Duration::from_secs(300);
+
+/// Hands over one message as soon as the relay's rate limit lets it.
+pub(crate) async fn send_patiently(
+    relay: &dyn Relay,
+    clock: &dyn Clock,
+    outgoing: &Outgoing,
+) -> Result<Accepted, RelayError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match relay.send(outgoing).await {
+            Err(RelayError::RateLimited { pause }) if waited < MAX_RATE_WAIT => {
+                clock.sleep(pause).await;
+                waited += pause;
+            }
+            answer => return answer,
+        }
     }
 }
 
@@ -253,11 +275,11 @@ pub enum RelayError {
         /// The relay's words, cleaned.
         text: String,
     },
-    /// The relay kept refusing for too many messages.
-    #[error("the relay's rate limit did not let this message through in {waited_seconds} s")]
+    /// The relay refuses for too many messages; it did nothing.
+    #[error("the relay's rate limit is reached: it takes no more for {} s", pause.as_secs().max(1))]
     RateLimited {
-        /// How long it was tried, in seconds.
-        waited_seconds: u64,
+        /// How long it wants to be left alone.
+        pause: Duration,
     },
     /// The answer is not what the protocol says.
     #[error("the answer of the relay at {url} makes no sense: {why}")]

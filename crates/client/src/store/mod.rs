@@ -9,9 +9,11 @@
 //! - `claims`: which worker has a message in hand, and what became of it
 //! - `counts`: how much senders handed over, for the policy's limits
 //! - `endings`: which identities ended, and who took their place
+//! - `idempotency`: what was sent under keys of the caller's
 //! - `inbox`: what was fetched and not handled yet, held or set aside
 //! - `integrity`: whether the file is damaged
 //! - `lock`: what only one process at a time does
+//! - `outbox`: what is on its way to a relay
 //! - `own_card`: who was given the own key card
 //! - `parts`: envelopes that come in parts, until they are whole
 //! - `schema`: the tables and their migrations
@@ -22,11 +24,13 @@ mod claims;
 mod contacts;
 mod counts;
 mod endings;
+mod idempotency;
 mod inbox;
 mod integrity;
 mod lock;
 #[cfg(test)]
 mod model;
+mod outbox;
 mod own_card;
 mod parts;
 mod schema;
@@ -51,7 +55,9 @@ pub(crate) use self::{
     backup::{Dump, Unrestored},
     claims::{Claim, Claimable, Fence, Settlement},
     counts::CountKey,
+    idempotency::{Key, NewOutcome, OutcomeState},
     inbox::REMEMBERED,
+    outbox::{Claimed, Enqueued, MAX_PAUSE, NewOutgoing, Settled, To},
     parts::Kept,
 };
 pub use self::{
@@ -59,6 +65,7 @@ pub use self::{
     contacts::{Contact, Holder, Learned, NewContact, NewKeys},
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
     integrity::Integrity,
+    outbox::{OutboxEntry, OutboxState},
 };
 
 /// How long one process waits for another one's write.

@@ -4,7 +4,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, Transaction};
 
 impl Store {
     /// The serial of the own card that was last put into the current relay's directory.
@@ -45,19 +45,16 @@ impl Store {
                 .query_row(params![contact, serial.to_be_bytes()], |row| row.get(0))
         })
     }
+}
 
-    /// Records that these contacts were sent the own card with this serial.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`].
-    pub(crate) fn set_told(&mut self, contacts: &[i64], serial: u64) -> Result<(), StoreError> {
-        self.write("set-told", |transaction| {
-            let mut update =
-                transaction.prepare_cached("UPDATE contacts SET told = ?2 WHERE id = ?1")?;
-            for contact in contacts {
-                update.execute(params![contact, serial.to_be_bytes()])?;
-            }
-            Ok(())
-        })
-    }
+/// Records that the recipients of a message in the outbox were sent the card in it, if there is one.
+pub(super) fn told(transaction: &Transaction<'_>, message: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE contacts SET told = (SELECT card FROM outbox WHERE number = ?1)
+             WHERE id IN (SELECT contact FROM outbox_recipients WHERE message = ?1)
+                 AND (SELECT card FROM outbox WHERE number = ?1) IS NOT NULL",
+        )?
+        .execute([message])?;
+    Ok(())
 }

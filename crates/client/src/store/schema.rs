@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 9] = [
+const MIGRATIONS: [&str; 10] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -203,6 +203,67 @@ const MIGRATIONS: [&str; 9] = [
     -- a claim from all others.
     ALTER TABLE inbox ADD COLUMN claims INTEGER NOT NULL DEFAULT 0;
     UPDATE inbox SET claims = attempt;
+",
+    "
+    -- What is on its way to a relay, as it is handed over: sealed, unless it was to go in the clear.
+    -- The lease is by the machine's monotonic clock; uncertain is what the relay may have already.
+    CREATE TABLE outbox (
+        number          INTEGER PRIMARY KEY AUTOINCREMENT,
+        relay           INTEGER NOT NULL REFERENCES relays (id),
+        id              TEXT,
+        format          TEXT NOT NULL CHECK (format IN ('native', 'classic', 'plain')),
+        message_type    TEXT NOT NULL,
+        topic           TEXT,
+        correlation_id  TEXT,
+        reply_to        TEXT,
+        ttl             INTEGER,
+        body            TEXT NOT NULL,
+        nonce           TEXT,
+        signature       TEXT,
+        card            BLOB CHECK (length(card) = 8),
+        state           TEXT NOT NULL CHECK (state IN ('queued', 'sent', 'failed')),
+        created         INTEGER NOT NULL,
+        expires         INTEGER NOT NULL,
+        attempt         INTEGER NOT NULL,
+        uncertain       INTEGER NOT NULL,
+        due             INTEGER,
+        lease           INTEGER,
+        error           TEXT
+    ) STRICT;
+    CREATE INDEX outbox_by_state ON outbox (relay, state, number);
+    CREATE INDEX outbox_by_expiry ON outbox (relay, expires);
+    CREATE INDEX outbox_by_id ON outbox (id);
+
+    -- Without an address: everybody. Contacts may go before their messages.
+    CREATE TABLE outbox_recipients (
+        message  INTEGER NOT NULL REFERENCES outbox (number) ON DELETE CASCADE,
+        place    INTEGER NOT NULL,
+        address  TEXT,
+        contact  INTEGER,
+        name     TEXT NOT NULL,
+        PRIMARY KEY (message, place)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX outbox_by_address ON outbox_recipients (address, message);
+
+    -- What was sent under a key, which delivers once: digests of key and content, and for each
+    -- recipient what became of its message. Kept for good.
+    CREATE TABLE idempotency_keys (
+        sender   BLOB NOT NULL CHECK (length(sender) = 32),
+        key      BLOB NOT NULL CHECK (length(key) = 32),
+        content  BLOB NOT NULL CHECK (length(content) = 32),
+        PRIMARY KEY (sender, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE idempotent_outcomes (
+        sender     BLOB NOT NULL,
+        key        BLOB NOT NULL,
+        recipient  TEXT NOT NULL,
+        message    INTEGER NOT NULL,
+        state      TEXT NOT NULL CHECK (state IN ('queued', 'sent', 'given-up')),
+        sent       TEXT NOT NULL,
+        PRIMARY KEY (sender, key, recipient),
+        FOREIGN KEY (sender, key) REFERENCES idempotency_keys (sender, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotent_outcomes_of_message ON idempotent_outcomes (message);
 ",
 ];
 

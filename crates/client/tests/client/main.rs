@@ -19,6 +19,7 @@ mod hostile_relay;
 mod lying_relay;
 mod native;
 mod other_relays;
+mod outbox;
 mod pairing;
 mod policy;
 mod rotation;

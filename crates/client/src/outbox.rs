@@ -1,0 +1,589 @@
+//! The outbox: what is sent lies on the disk before it leaves, and stays until the relay has confirmed it.
+//!
+//! So a crash loses nothing, and what may have arrived before is sent again as the same bytes, which a
+//! receiver of envelopes takes once. Whoever talks to the relay hands over what is due: several
+//! processes may, and each message is in the hands of one of them at a time.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::{
+    client::Client,
+    directory::Directory,
+    endings::{self, Notice},
+    error::Error,
+    message::{Draft, Progress, Sent},
+    relay::{Accepted, Body, MAX_RATE_WAIT, Outgoing, RelayError},
+    send::{self, Plan},
+    store::{Claimed, Enqueued, Key, MAX_PAUSE, NewOutcome, OutboxState, OutcomeState, Settled},
+};
+
+/// Pause after the first attempt, in milliseconds; each one after that doubles it.
+const FIRST_PAUSE: i64 = 1000;
+/// Longest pause between attempts, in milliseconds, before jitter.
+const LAST_PAUSE: i64 = 5 * 60 * 1000;
+/// How often it is looked whether another process has handed a message over.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long that is waited for, which is as long as the other one's claim lasts.
+const OTHERS: Duration = Duration::from_secs(60);
+
+/// How a message is sent.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Manner {
+    Sealed,
+    Plaintext,
+    Broadcast,
+}
+
+/// What became of a message in the outbox.
+#[derive(Clone, Debug)]
+pub struct Flushed {
+    /// Its number there.
+    pub number: i64,
+    /// The envelope's id; other formats have none of their own.
+    pub id: Option<String>,
+    /// Names of those who get it.
+    pub to: Vec<String>,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of an attempt to send a message.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Fate {
+    /// The relay has it.
+    Sent(Accepted),
+    /// Not now: it stays in the outbox and is tried again.
+    Queued(RelayError),
+    /// The relay refuses it for good. It stays in the outbox to be looked at, unless whoever sent it
+    /// is told at once.
+    Failed(RelayError),
+    /// Its life is over, and it was taken out.
+    Expired,
+}
+
+/// What follows an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Then {
+    Next,
+    /// No message would fare better.
+    Stop,
+    /// The relay wants to be left alone for so long.
+    Pause(Duration),
+}
+
+impl Client {
+    /// As [`Client::send`], but only puts the message into the outbox, which works without the relay
+    /// for contacts whose key card it showed within the last day. [`Client::flush`] sends it.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub async fn enqueue(
+        &mut self,
+        recipients: &[String],
+        draft: &Draft,
+    ) -> Result<Vec<Result<Sent, Error>>, Error> {
+        self.post(recipients, draft, Manner::Sealed, false).await
+    }
+
+    /// Sends what is in the outbox, whether its next attempt is due or not, as fast as the relay's rate
+    /// limit lets it. Returns what became of each message that was tried or expired; when the relay
+    /// cannot be reached, the others were not tried.
+    ///
+    /// # Errors
+    /// [`Error::OwnIdentityEnded`], [`Error::Store`].
+    pub async fn flush(&mut self) -> Result<Vec<Flushed>, Error> {
+        endings::check_own_not_ended(&self.store, self.public_keys())?;
+        let mut flushed = self.expired()?;
+        self.store.hasten_outgoing()?;
+        let claimed = self.claim()?;
+        flushed.extend(self.send_out(claimed, &[], true).await?);
+        self.store_buffered()?;
+        Ok(flushed)
+    }
+
+    /// Sends what is due in the outbox and does not wait for a rate limit. What failed or expired is
+    /// among the [notices](Client::take_notices). For whoever talks to the relay anyway. Does nothing
+    /// for an identity that has ended.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn flush_due(&mut self) -> Result<(), Error> {
+        match endings::check_own_not_ended(&self.store, self.public_keys()) {
+            Err(Error::OwnIdentityEnded { .. }) => return Ok(()),
+            checked => checked?,
+        }
+        let mut flushed = self.expired()?;
+        let claimed = self.claim()?;
+        flushed.extend(self.send_out(claimed, &[], false).await?);
+        self.note(flushed);
+        Ok(())
+    }
+
+    /// Seals a message, puts it into the outbox, and hands it over unless it is not to be waited for.
+    pub(crate) async fn post(
+        &mut self,
+        recipients: &[String],
+        draft: &Draft,
+        manner: Manner,
+        waits: bool,
+    ) -> Result<Vec<Result<Sent, Error>>, Error> {
+        endings::check_own_not_ended(&self.store, self.public_keys())?;
+        self.put_back()?;
+        let key = self.key(recipients, draft, manner)?;
+        let (recorded, plan, numbers, claimed) = loop {
+            let recorded = match &key {
+                Some(key) => self.store.outcomes(key)?,
+                None => Some(HashMap::new()),
+            };
+            let recorded = recorded.ok_or(Error::IdempotencyMismatch)?;
+            let is_new = |name: &&String| !recorded.contains_key(*name);
+            let new: Vec<String> = recipients.iter().filter(is_new).cloned().collect();
+            let plan = self.plan(&new, draft, manner).await?;
+            if plan.messages.is_empty() {
+                break (recorded, plan, Vec::new(), None);
+            }
+            let planned = plan.outcomes.iter().zip(&new);
+            let outcomes: Vec<_> = planned
+                .filter_map(|(planned, recipient)| {
+                    planned.as_ref().ok().map(|planned| NewOutcome {
+                        recipient,
+                        place: planned.place,
+                        sent: &planned.sent,
+                    })
+                })
+                .collect();
+            let key = key.as_ref().map(|key| (key, &*outcomes));
+            let claims_at = waits.then(|| self.clock.monotonic());
+            let now = self.clock.now();
+            // Nothing is there if another process used the key meanwhile; then its outcome counts.
+            if let Some(Enqueued { numbers, claimed }) =
+                self.store.enqueue(&plan.messages, key, now, claims_at)?
+            {
+                break (recorded, plan, numbers, claimed);
+            }
+        };
+        let mut mine = numbers.clone();
+        let queued = recorded
+            .values()
+            .filter(|outcome| outcome.state == OutcomeState::Queued);
+        mine.extend(queued.map(|outcome| outcome.number));
+        mine.sort_unstable();
+        mine.dedup();
+        let mut fates = HashMap::new();
+        if waits && !mine.is_empty() {
+            for number in mine.iter().filter(|number| !numbers.contains(number)) {
+                self.store.retry_outgoing(*number)?;
+            }
+            fates = self.send_mine(claimed, &mine).await?;
+        }
+        let mut told = HashSet::new();
+        let mut fate = |number: i64, sent: Sent| match fates.get(&number) {
+            None => Ok(sent),
+            Some(fate) => fate.outcome(number, sent, told.insert(number)),
+        };
+        let mut planned = plan.outcomes.into_iter();
+        let mut outcomes = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            outcomes.extend(match recorded.get(recipient) {
+                Some(outcome) => {
+                    let sent = Sent {
+                        pinned: false,
+                        ..outcome.sent.clone()
+                    };
+                    Some(match outcome.state {
+                        OutcomeState::Queued => fate(outcome.number, sent),
+                        OutcomeState::Sent => Ok(sent),
+                        OutcomeState::GivenUp => Err(Error::GivenUp),
+                    })
+                }
+                None => planned.next().map(|planned| {
+                    let planned = planned?;
+                    match numbers.get(planned.place) {
+                        Some(number) => fate(*number, planned.sent),
+                        None => Ok(planned.sent),
+                    }
+                }),
+            });
+        }
+        self.store_buffered()?;
+        Ok(outcomes)
+    }
+
+    /// Seals a message for everybody named, after a look at the relay's directory where that is needed.
+    async fn plan(
+        &mut self,
+        names: &[String],
+        draft: &Draft,
+        manner: Manner,
+    ) -> Result<Plan, Error> {
+        let needs_directory = match manner {
+            Manner::Sealed => send::needs_directory(self, names)?,
+            Manner::Plaintext => !names.is_empty(),
+            Manner::Broadcast => false,
+        };
+        let directory = if needs_directory {
+            Directory::fetch(&*self.relay).await?
+        } else {
+            None
+        };
+        Ok(match manner {
+            Manner::Sealed => send::sealed(self, directory.as_ref(), names, draft),
+            Manner::Plaintext => send::plaintext(self, directory.as_ref(), names, draft),
+            Manner::Broadcast if names.is_empty() => Plan::default(),
+            Manner::Broadcast => send::broadcast(self, draft)?,
+        })
+    }
+
+    /// The draft's key with a digest of all that it stands for.
+    fn key(
+        &self,
+        recipients: &[String],
+        draft: &Draft,
+        manner: Manner,
+    ) -> Result<Option<Key>, Error> {
+        let Some(key) = &draft.idempotency_key else {
+            return Ok(None);
+        };
+        let outside = serde_json::to_vec(&Outside {
+            manner,
+            recipients,
+            message_type: draft.message_type.as_str(),
+            content_type: draft.content.content_type(),
+            topic: draft.topic.as_deref(),
+            public_topic: draft.public_topic,
+            correlation_id: draft.correlation_id.as_deref(),
+            reply_to: draft.reply_to.as_deref(),
+            ttl: draft.ttl,
+            name: draft.name.as_deref(),
+        })
+        .map_err(|_| Error::NotText)?;
+        let content = draft.content.as_bytes();
+        Ok(Some(Key {
+            sender: *self.public_keys().verifying().as_bytes(),
+            key: self.identity.keyed_digest(&[b"key", key.as_bytes()]),
+            content: self.identity.keyed_digest(&[b"content", &outside, content]),
+        }))
+    }
+
+    /// Hands over until it is known what became of these messages, which may be with other processes.
+    async fn send_mine(
+        &mut self,
+        mut claimed: Option<Claimed>,
+        mine: &[i64],
+    ) -> Result<HashMap<i64, MyFate>, Error> {
+        if claimed.is_none() {
+            claimed = self.claim()?;
+        }
+        let mut fates: HashMap<i64, MyFate> = HashMap::new();
+        let mut waited = Duration::ZERO;
+        let mut last = None;
+        loop {
+            for flushed in self.send_out(claimed.take(), mine, true).await? {
+                if let Fate::Queued(error) = &flushed.fate {
+                    last = Some(error.clone());
+                }
+                if mine.contains(&flushed.number) {
+                    fates.insert(flushed.number, MyFate::Known(flushed.fate));
+                } else {
+                    self.note(vec![flushed]);
+                }
+            }
+            let open = mine.iter().filter(|number| !fates.contains_key(number));
+            let Some(newest) = open.max().copied() else {
+                return Ok(fates);
+            };
+            // Another process has it in hand, or an older one to the same recipient.
+            let is_elsewhere = self.store.is_handed_over(newest, self.clock.monotonic())?;
+            if !is_elsewhere && claimed.is_none() || waited >= OTHERS {
+                break;
+            }
+            self.clock.sleep(LOOK).await;
+            waited += LOOK;
+            claimed = self.claim()?;
+        }
+        for number in mine {
+            if fates.contains_key(number) {
+                continue;
+            }
+            let entry = self.store.outgoing_named(&number.to_string())?.pop();
+            fates.insert(
+                *number,
+                match entry {
+                    None => MyFate::Elsewhere,
+                    Some(entry) if entry.state == OutboxState::Failed => {
+                        MyFate::Failed(entry.error.unwrap_or_default())
+                    }
+                    Some(_) => MyFate::Queued(last.clone()),
+                },
+            );
+        }
+        Ok(fates)
+    }
+
+    /// Hands over what is claimed and whatever is due after it. What is refused of `mine` is withdrawn,
+    /// because its sender is told.
+    async fn send_out(
+        &mut self,
+        mut claimed: Option<Claimed>,
+        mine: &[i64],
+        waits: bool,
+    ) -> Result<Vec<Flushed>, Error> {
+        let mut flushed = Vec::new();
+        let mut waited = Duration::ZERO;
+        while let Some(message) = claimed.take() {
+            let message = self.in_flight.insert(message);
+            let answer = self.relay.send(&message.outgoing).await;
+            let Some(message) = self.in_flight.take() else {
+                break;
+            };
+            let now = self.clock.now();
+            let is_mine = mine.contains(&message.entry.number);
+            let (settled, then) = judge(&message, &answer, is_mine, now);
+            let claims_at = (then == Then::Next).then(|| self.clock.monotonic());
+            claimed = self
+                .store
+                .settle_outgoing(&message, &settled, now, claims_at)?;
+            match then {
+                Then::Pause(pause) if waits && waited < MAX_RATE_WAIT => {
+                    self.clock.sleep(pause).await;
+                    waited += pause;
+                    claimed = self.claim()?;
+                    continue;
+                }
+                _ => waited = Duration::ZERO,
+            }
+            let fate = match answer {
+                Ok(accepted) => Fate::Sent(accepted),
+                Err(error) if matches!(settled, Settled::Later { .. }) => Fate::Queued(error),
+                Err(error) => Fate::Failed(error),
+            };
+            flushed.push(Flushed {
+                number: message.entry.number,
+                id: message.entry.id,
+                to: message.entry.to,
+                fate,
+            });
+        }
+        Ok(flushed)
+    }
+
+    fn claim(&mut self) -> Result<Option<Claimed>, Error> {
+        self.put_back()?;
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        Ok(self.store.claim_outgoing(now, monotonic)?)
+    }
+
+    /// Gives back what this client was handing over when the waiting for it was broken off.
+    pub(crate) fn put_back(&mut self) -> Result<(), Error> {
+        let Some(message) = self.in_flight.take() else {
+            return Ok(());
+        };
+        let now = self.clock.now();
+        let settled = Settled::Later {
+            due: now,
+            error: "broken off".to_owned(),
+            is_uncertain: true,
+        };
+        self.store.settle_outgoing(&message, &settled, now, None)?;
+        Ok(())
+    }
+
+    /// Takes out what nobody could send in time.
+    fn expired(&mut self) -> Result<Vec<Flushed>, Error> {
+        let expired = self.store.expire_outgoing(self.clock.now())?;
+        let expired = expired.into_iter().map(|entry| Flushed {
+            number: entry.number,
+            id: entry.id,
+            to: entry.to,
+            fate: Fate::Expired,
+        });
+        Ok(expired.collect())
+    }
+
+    /// Keeps for the user what will not be delivered.
+    fn note(&mut self, flushed: Vec<Flushed>) {
+        for Flushed {
+            number, to, fate, ..
+        } in flushed
+        {
+            match fate {
+                Fate::Sent(_) | Fate::Queued(_) => {}
+                Fate::Failed(why) => self.notices.push(Notice::SendFailed {
+                    number,
+                    to,
+                    why: why.to_string(),
+                }),
+                Fate::Expired => self.notices.push(Notice::SendExpired { number, to }),
+            }
+        }
+    }
+}
+
+/// All that a key stands for besides the content, which is kept for ever as a digest: a member that is
+/// added is left out where it says nothing.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outside<'a> {
+    manner: Manner,
+    recipients: &'a [String],
+    message_type: &'a str,
+    content_type: &'a str,
+    topic: Option<&'a str>,
+    public_topic: bool,
+    correlation_id: Option<&'a str>,
+    reply_to: Option<&'a str>,
+    ttl: Option<u64>,
+    name: Option<&'a str>,
+}
+
+/// What became of a message that its sender waits for.
+enum MyFate {
+    /// This process did it.
+    Known(Fate),
+    /// Another process has handed it over.
+    Elsewhere,
+    /// It is behind others, the last of which had this error.
+    Queued(Option<RelayError>),
+    /// The relay refused it when another process handed it over, for this reason.
+    Failed(String),
+}
+
+impl MyFate {
+    /// The outcome for one recipient, the first that is told of it or another one.
+    fn outcome(&self, number: i64, sent: Sent, is_first: bool) -> Result<Sent, Error> {
+        let queued = |why: Option<&RelayError>| Error::Queued {
+            number,
+            why: why.cloned(),
+        };
+        match self {
+            Self::Known(Fate::Sent(accepted)) => Ok(Sent {
+                id: sent.id.or_else(|| accepted.relay_id.clone()),
+                relay_id: accepted.relay_id.clone(),
+                ts: accepted.ts.clone(),
+                state: Progress::Sent,
+                ..sent
+            }),
+            Self::Elsewhere => Ok(Sent {
+                state: Progress::Sent,
+                ..sent
+            }),
+            Self::Known(Fate::Queued(why)) => Err(queued(Some(why))),
+            Self::Queued(why) => Err(queued(why.as_ref())),
+            Self::Known(Fate::Failed(error)) if is_first => Err(Error::Relay(error.clone())),
+            Self::Known(Fate::Failed(error)) => Err(Error::SharedMessage {
+                class: error.class(),
+            }),
+            Self::Failed(why) => Err(Error::Refused {
+                number,
+                why: why.clone(),
+            }),
+            Self::Known(Fate::Expired) => Err(Error::GivenUp),
+        }
+    }
+}
+
+/// What an answer means for the message, and for those after it.
+fn judge<'a>(
+    message: &Claimed,
+    answer: &'a Result<Accepted, RelayError>,
+    is_mine: bool,
+    now: i64,
+) -> (Settled<'a>, Then) {
+    let error = match answer {
+        Ok(accepted) => return (Settled::Sent(accepted), Then::Next),
+        Err(error) => error,
+    };
+    let later = |pause: i64, is_uncertain: bool| Settled::Later {
+        due: now.saturating_add(pause),
+        error: error.to_string(),
+        is_uncertain,
+    };
+    let pause = pause(message.attempt(), &message.outgoing);
+    // What may have arrived is not given up, nor is it sent under another id.
+    let may_withdraw = is_mine && !message.is_uncertain;
+    match error {
+        RelayError::RateLimited { pause } => {
+            let millis = i64::try_from(pause.as_millis()).unwrap_or(MAX_PAUSE);
+            (later(millis.min(MAX_PAUSE), false), Then::Pause(*pause))
+        }
+        RelayError::Unreachable { .. } => (later(pause, false), Then::Stop),
+        RelayError::TimedOut { .. } => (later(pause, true), Then::Stop),
+        RelayError::Interrupted { .. } | RelayError::BadAnswer { .. } => {
+            (later(pause, true), Then::Next)
+        }
+        RelayError::Refused { status, .. } if *status >= 500 => (later(pause, true), Then::Next),
+        // The message is not at fault, and the next one would meet the same.
+        RelayError::Unauthorized { .. }
+        | RelayError::NoKey { .. }
+        | RelayError::BadKey
+        | RelayError::BadUrl { .. }
+            if !may_withdraw =>
+        {
+            (later(pause, false), Then::Stop)
+        }
+        _ if may_withdraw => (Settled::Withdrawn, Then::Next),
+        _ => (Settled::Failed(error.to_string()), Then::Next),
+    }
+}
+
+/// How long to wait after an attempt, in milliseconds: twice as long as after the one before, up to five
+/// minutes, and up to a quarter longer, so that what failed together does not come back together. The
+/// spread is taken from the message itself.
+fn pause(attempt: u32, outgoing: &Outgoing) -> i64 {
+    let doubled = FIRST_PAUSE.checked_shl(attempt.saturating_sub(1).min(32));
+    let pause = doubled.unwrap_or(LAST_PAUSE).min(LAST_PAUSE);
+    let body = match &outgoing.body {
+        Body::Native(text) | Body::Pairing(text) => text.as_bytes(),
+        Body::Classic(sealed) => sealed.payload.as_bytes(),
+        Body::Plaintext(json) => json.get().as_bytes(),
+    };
+    let digest = Sha256::new()
+        .chain_update(body)
+        .chain_update(attempt.to_be_bytes())
+        .finalize();
+    let share = digest.first().copied().map_or(0, i64::from);
+    pause + pause * share / 1024
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{LAST_PAUSE, pause};
+    use crate::relay::{Body, Destination, Outgoing};
+
+    fn outgoing(text: &str) -> Outgoing {
+        Outgoing {
+            to: Destination::Everyone,
+            message_type: ctalk_wire::MessageType::Notification,
+            topic: None,
+            correlation_id: None,
+            reply_to: None,
+            ttl: None,
+            body: Body::Native(text.to_owned()),
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_five_minutes_and_are_spread_over_a_quarter() {
+        for attempt in 1..100 {
+            let longest = 1000_i64 << (attempt - 1).min(20);
+            let base = longest.min(LAST_PAUSE);
+            let taken = pause(attempt, &outgoing("a"));
+            assert!(
+                (base..=base + base / 4).contains(&taken),
+                "{attempt}: {taken}"
+            );
+        }
+        let pauses: std::collections::BTreeSet<i64> = (0..100)
+            .map(|number| pause(1, &outgoing(&number.to_string())))
+            .collect();
+        assert!(pauses.len() > 50, "{pauses:?}");
+    }
+}
