@@ -59,6 +59,7 @@ mod profile;
 mod receive;
 mod refresh;
 mod registration;
+mod reply;
 mod require;
 mod rotation;
 mod sanitize;

@@ -16,7 +16,8 @@ use crate::{
     error::Error,
     handler::{Attempt, Handler, Outcome},
     message::SetAside,
-    receive::{Contract, Filter, Handover, Next, Receiving, Ticket},
+    receive::{Contract, Filter, Handover, Next, Receiving, Ticket, Unsettled},
+    reply,
     store::{EntryState, Settlement},
 };
 
@@ -33,6 +34,8 @@ pub struct Work {
     /// The name of the handler, for policies that name those which a sender may reach; `None` for what
     /// every sender may reach, such as printing.
     pub handler: Option<String>,
+    /// Whether what the handler says to a request goes back as its response.
+    pub replies: bool,
     /// How many handlers run at once.
     pub concurrency: usize,
     /// How many messages it takes at most.
@@ -64,6 +67,7 @@ impl Default for Work {
             filter: Filter::default(),
             contract: Contract::HANDLER,
             handler: None,
+            replies: false,
             concurrency: 1,
             most: None,
             until: Until::Empty,
@@ -140,6 +144,7 @@ impl Client {
             pace,
             next_refresh: i64::MIN,
             is_fresh: work.until != Until::Empty,
+            owes: false,
             started: 0,
             worked: Worked::default(),
             failure: None,
@@ -159,6 +164,8 @@ struct Worker<'a, O> {
     next_refresh: i64,
     /// Whether there may be something in the inbox to begin with.
     is_fresh: bool,
+    /// Whether something was put into the outbox that was not sent yet.
+    owes: bool,
     started: u64,
     worked: Worked,
     /// Why the relay could not be asked, where nobody waits for it to come back.
@@ -172,6 +179,8 @@ enum Step {
     Refresh,
     /// Look for a message in the inbox.
     Claim,
+    /// Send what is owed.
+    Flush,
     /// Ask the relay, after a pause.
     Fetch,
     /// Wait for handlers.
@@ -184,6 +193,7 @@ enum Step {
 enum Came {
     Refreshed(Result<(), Error>),
     Claimed(Result<Option<Next>, Error>),
+    Flushed(Result<(), Error>),
     Fetched(Result<usize, Error>),
     /// The pause ended before the relay was to be asked.
     Due,
@@ -254,7 +264,9 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     fn step(&self, running: usize, is_stopped: bool) -> Result<Step, Error> {
         let is_last = is_stopped || self.work.most.is_some_and(|most| self.started >= most);
         let now = self.client.clock.monotonic();
-        Ok(if is_last {
+        Ok(if self.owes {
+            Step::Flush
+        } else if is_last {
             if running == 0 { Step::End } else { Step::Wait }
         } else if now >= self.next_refresh {
             Step::Refresh
@@ -295,6 +307,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 Came::Refreshed(outcome)
             }
             Step::Claim => Came::Claimed(self.client.next(&mut self.receiving).await),
+            Step::Flush => Came::Flushed(self.client.flush_due().await),
             Step::Fetch => match self.fetch().await {
                 Ok(came) => came,
                 Err(error) => Came::Fetched(Err(error)),
@@ -371,6 +384,11 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 self.look_again();
                 outcome.err()
             }
+            Came::Flushed(outcome) => {
+                // What did not leave stays in the outbox, and is looked at before each fetch.
+                self.owes = false;
+                outcome.err()
+            }
             Came::Due => {
                 self.look_again();
                 None
@@ -414,6 +432,20 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
 
     /// Settles a message whose handler ended.
     fn end(&mut self, (attempt, ticket, outcome): Ended) -> Result<(), Error> {
+        let mut mail = Vec::new();
+        let mut outcome = outcome;
+        if let Outcome::Done { output } = &outcome
+            && self.work.replies
+            && reply::is_wanted(&attempt.message)
+        {
+            match reply::seal(self.client, &attempt.message, output) {
+                Ok(sealed) => mail = sealed,
+                Err(error) => {
+                    let why = format!("its reply cannot be sent: {error}");
+                    outcome = Outcome::Failed { why };
+                }
+            }
+        }
         let (settlement, state) = match &outcome {
             Outcome::Done { .. } => (ticket.done(), EntryState::Done),
             Outcome::Retry { why } => ticket.again(self.client.clock.now(), why),
@@ -431,13 +463,18 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 return Err(Error::Stopped { why });
             }
         };
+        self.owes |= !mail.is_empty();
         match state {
             EntryState::Done => self.worked.done += 1,
             EntryState::New => {}
             _ => self.worked.set_aside += 1,
         }
-        self.client
-            .settle_soon(&mut self.receiving, &ticket, settlement);
+        let unsettled = Unsettled {
+            fence: ticket.fence,
+            settlement,
+            mail,
+        };
+        self.client.settle_soon(&mut self.receiving, unsettled);
         self.is_fresh = true;
         self.pace.stir(self.client.clock.monotonic());
         (self.observe)(Event::Ended {

@@ -22,6 +22,7 @@ use ctalk_core::classic::Malformed;
 
 pub(crate) use self::judge::has_usable_sender;
 use self::judge::{Delivered, Judge, Refusal, Verdict};
+pub(crate) use self::settle::Unsettled;
 pub use self::{
     classic::{VerifiedSender, verify},
     contract::Contract,
@@ -33,7 +34,7 @@ use crate::{
     message::{Reason, Received, SetAside},
     relay::{Delivery, Incoming, RelayError},
     sanitize::sanitize,
-    store::{Claim, Claimable, CountKey, Entry, EntryState, Fence, Mark, REMEMBERED, Settlement},
+    store::{Claim, Claimable, CountKey, Entry, EntryState, Fence, Mark, REMEMBERED},
 };
 
 /// Which messages are wanted. What does not match stays in the inbox.
@@ -116,7 +117,7 @@ pub struct Receiving {
     /// Messages that the filter does not want, so that none is opened twice to find that out.
     unwanted: HashSet<i64>,
     /// What was said of messages and is written with the next claim.
-    unsettled: Vec<(Fence, Settlement)>,
+    unsettled: Vec<Unsettled>,
     /// What a peek counted for the policy's limits.
     shown: Vec<CountKey>,
     /// Why messages were left new in this run.

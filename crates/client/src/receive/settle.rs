@@ -4,8 +4,16 @@ use super::{Handover, Receiving, Ticket};
 use crate::{
     client::{Client, as_millis},
     error::Error,
-    store::{EntryState, Fence, Settlement, StoreError},
+    store::{EntryState, Fence, NewOutgoing, Settlement, StoreError},
 };
+
+/// What was said of a message and is not written yet.
+pub(crate) struct Unsettled {
+    pub(crate) fence: Fence,
+    pub(crate) settlement: Settlement,
+    /// What is put into the outbox with it.
+    pub(crate) mail: Vec<NewOutgoing>,
+}
 
 impl Client {
     /// Ends a message after it was handled: it is not handed over again, whoever delivers it, for as
@@ -53,14 +61,9 @@ impl Client {
 
     /// Says what became of a message, to be written with the next claim or by
     /// [`Client::settle_unsettled`], whatever is first.
-    pub(crate) fn settle_soon(
-        &mut self,
-        receiving: &mut Receiving,
-        ticket: &Ticket,
-        settlement: Settlement,
-    ) {
-        receiving.unsettled.push((ticket.fence, settlement));
-        self.let_go(ticket.fence);
+    pub(crate) fn settle_soon(&mut self, receiving: &mut Receiving, unsettled: Unsettled) {
+        self.let_go(unsettled.fence);
+        receiving.unsettled.push(unsettled);
     }
 
     /// Writes what was said of messages and is not written yet.
@@ -72,15 +75,19 @@ impl Client {
         self.batch("settle-all", |client| client.write_settlements(&unsettled))
     }
 
-    /// Writes them within a batch. Of one whose lease was lost nothing is written, because another
-    /// worker has the message.
-    pub(super) fn write_settlements(
-        &mut self,
-        settlements: &[(Fence, Settlement)],
-    ) -> Result<(), Error> {
+    /// Writes them within a batch, with what is to be sent on account of them. Of one whose lease was lost
+    /// nothing is written, because another worker has the message.
+    pub(super) fn write_settlements(&mut self, unsettled: &[Unsettled]) -> Result<(), Error> {
         let now = self.clock.now();
-        for (fence, settlement) in settlements {
-            let _is_mine = self.store.settle(*fence, settlement, now)?;
+        for Unsettled {
+            fence,
+            settlement,
+            mail,
+        } in unsettled
+        {
+            if self.store.settle(*fence, settlement, now)? && !mail.is_empty() {
+                let _enqueued = self.store.enqueue(mail, None, now, None)?;
+            }
         }
         Ok(())
     }

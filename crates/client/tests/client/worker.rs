@@ -11,9 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use ctalk::{
-    Class, Contract, Error, Event, Filter, Until, Work, Worked,
+    Class, Contract, Error, Event, Filter, Format, Until, Work, Worked,
     handler::{Attempt, Handler, Outcome},
     store::EntryState,
+    wire::MessageType,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -371,4 +372,74 @@ async fn a_follower_outlives_a_relay_that_is_away_and_says_so_once() {
             .done,
         1
     );
+}
+
+fn echo() -> Scripted<impl Fn(&str, u32) -> Outcome + Send + Sync> {
+    Scripted::new(|text, attempt| match (text, attempt) {
+        ("later", 1) => Outcome::Retry { why: why("busy") },
+        _ => Outcome::Done {
+            output: format!("{text}!").into_bytes(),
+        },
+    })
+}
+
+#[tokio::test]
+async fn a_request_is_answered_once_with_what_its_handler_says() {
+    let mut scene = Scene::new().await;
+    let mut draft = text_draft("later");
+    draft.correlation_id = Some("question 1".to_owned());
+    let sent = scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    let replying = Work {
+        replies: true,
+        most: Some(2),
+        ..following(60)
+    };
+    assert_eq!(work(&mut scene, &replying, &echo()).await.unwrap().done, 1);
+    let (messages, aside) = scene.alice.receive().await;
+    assert!(aside.is_empty(), "{aside:?}");
+    assert_eq!(messages.len(), 1);
+    let response = &messages[0];
+    assert_eq!(body(response), "later!");
+    assert_eq!(response.message_type, "response");
+    assert_eq!(response.correlation_id.as_deref(), Some("question 1"));
+    assert_eq!(response.reply_to, sent.id);
+    assert_eq!(response.format, Format::Native);
+}
+
+#[tokio::test]
+async fn responses_and_notifications_are_not_answered() {
+    let mut scene = Scene::new().await;
+    for message_type in [MessageType::Response, MessageType::Notification] {
+        let mut draft = text_draft("hello");
+        draft.message_type = message_type;
+        scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    }
+    let replying = Work {
+        replies: true,
+        ..Work::default()
+    };
+    assert_eq!(work(&mut scene, &replying, &echo()).await.unwrap().done, 2);
+    assert!(scene.alice.receive().await.0.is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_leave_now_waits_in_the_outbox() {
+    let mut scene = written(&["1"]).await;
+    let client = &mut scene.bob.agent.client;
+    client.fetch(Duration::ZERO).await.unwrap();
+    // So that its sender needs no asking.
+    let again = Scripted::new(|_, _| Outcome::Retry { why: why("busy") });
+    work(&mut scene, &Work::default(), &again).await.unwrap();
+    scene.clock.advance(1000);
+    scene.relay.stop();
+    let replying = Work {
+        replies: true,
+        ..Work::default()
+    };
+    work(&mut scene, &replying, &echo()).await.unwrap_err();
+    scene.relay.restart();
+    assert!(scene.alice.receive().await.0.is_empty());
+    let flushed = scene.bob.agent.client.flush().await.unwrap();
+    assert_eq!(flushed.len(), 1);
+    assert_eq!(body(&scene.alice.receive().await.0[0]), "1!");
 }

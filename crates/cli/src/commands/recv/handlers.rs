@@ -54,6 +54,9 @@ pub(crate) struct HandlerArgs {
     /// Hand over the whole message as JSON, not only its payload
     #[arg(long, requires = "handler", conflicts_with = "preset")]
     json_stdin: bool,
+    /// Send what the handler says to a request back as its response
+    #[arg(long, requires = "handler")]
+    pub(super) reply: bool,
     /// The handler's name for the policy [default: the program, the preset, or the URL's host]
     #[arg(long = "handler", value_name = "NAME", requires = "handler")]
     name: Option<String>,

@@ -99,6 +99,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             ..args.handlers.contract()
         },
         handler: args.handlers.name(),
+        replies: args.handlers.reply,
         concurrency: args.handlers.concurrency(),
         most: args.count,
         until: if args.follow {
@@ -111,6 +112,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         },
     };
     let handler: &dyn Handler = match &aloud {
+        // What it says goes to the sender.
+        Some(aloud) if args.handlers.reply => &*aloud.handler,
         Some(aloud) => aloud,
         None => &printer,
     };

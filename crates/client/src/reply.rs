@@ -1,0 +1,45 @@
+//! Replies: what a handler says goes back to whoever asked.
+
+use ctalk_wire::MessageType;
+
+use crate::{
+    client::Client,
+    error::Error,
+    message::{Content, Draft, Received},
+    send,
+    store::NewOutgoing,
+};
+
+/// Whether a message asks for a response, of somebody who can be given one. Responses and notifications
+/// are never answered, else two agents could answer each other for ever.
+pub(crate) fn is_wanted(message: &Received) -> bool {
+    message.from.is_some() && message.message_type == MessageType::Request.as_str()
+}
+
+/// Seals the response to a message for its sender: text where `output` is UTF-8, else bytes.
+///
+/// The pinned keys and card of the sender are all that counts, and the relay is not asked.
+///
+/// # Errors
+/// Those of sealing.
+pub(crate) fn seal(
+    client: &mut Client,
+    message: &Received,
+    output: &[u8],
+) -> Result<Vec<NewOutgoing>, Error> {
+    let content = match str::from_utf8(output) {
+        Ok(text) => Content::Text(text.to_owned()),
+        Err(_) => Content::Bytes(output.to_owned()),
+    };
+    let mut draft = Draft::new(content);
+    draft.message_type = MessageType::Response;
+    draft.topic.clone_from(&message.topic);
+    draft.correlation_id.clone_from(&message.correlation_id);
+    draft.reply_to.clone_from(&message.id);
+    let recipients: Vec<_> = message.from.iter().cloned().collect();
+    let plan = send::sealed(client, None, &recipients, &draft);
+    for outcome in plan.outcomes {
+        let _ = outcome?;
+    }
+    Ok(plan.messages)
+}
