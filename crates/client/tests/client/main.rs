@@ -11,6 +11,7 @@
 mod agents;
 mod claims;
 mod contact_list;
+mod crash;
 mod delivery;
 mod edges;
 mod endings;
