@@ -16,7 +16,7 @@ use crate::{
     relay::Relay,
     require::Require,
     send,
-    store::{Claimed, Contact, Fence, Store, StoreError},
+    store::{Claimed, Contact, Fence, InboxLimits, Store, StoreError},
 };
 
 /// Most messages that one call of [`Client::fetch`] takes, and most bytes of them, so that a relay
@@ -106,9 +106,21 @@ impl Client {
         self.require = require;
     }
 
-    /// What came up about contacts' identities since this was last called.
+    /// What came up about contacts' identities, and what was dropped from the inbox, since this was last
+    /// called.
     pub fn take_notices(&mut self) -> Vec<Notice> {
+        let dropped = self.store.take_dropped().into_iter();
+        let dropped = dropped.map(|dropped| Notice::Dropped {
+            state: dropped.state,
+            messages: dropped.messages,
+        });
+        self.notices.extend(dropped);
         std::mem::take(&mut self.notices)
+    }
+
+    /// Bounds what waits in the inbox for the user; by default, [`InboxLimits::default`].
+    pub const fn limit_inbox(&mut self, limits: InboxLimits) {
+        self.store.set_limits(limits);
     }
 
     /// What others may send, as it was read when the client was made.

@@ -19,7 +19,7 @@ use crate::{
     contacts,
     directory::{self, Directory},
     error::Error,
-    store::{Contact, Store},
+    store::{Contact, EntryState, Store},
 };
 
 /// Most statements of each kind that are read in one entry, because each costs two signatures.
@@ -93,6 +93,13 @@ pub enum Notice {
         /// Names of those who were to get it.
         to: Vec<String>,
     },
+    /// Too much lay in the inbox waiting for the user, and the oldest of it was dropped.
+    Dropped {
+        /// The state that the messages were in: dead, held or quarantined.
+        state: EntryState,
+        /// How many messages were dropped.
+        messages: u64,
+    },
 }
 
 impl fmt::Display for Notice {
@@ -142,6 +149,11 @@ impl fmt::Display for Notice {
                 formatter,
                 "message {number} to {} could not be sent in time and was taken out of the outbox",
                 to.join(", ")
+            ),
+            Self::Dropped { state, messages } => write!(
+                formatter,
+                "the oldest {messages} of the {state} messages were dropped, because the inbox keeps \
+                 no more; look after them with `ctalk inbox`"
             ),
         }
     }

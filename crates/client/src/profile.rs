@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tempfile::NamedTempFile;
 
-use crate::{error::Class, keystore::Kind, require::Require};
+use crate::{error::Class, keystore::Kind, require::Require, store::InboxLimits};
 
 const SETTINGS: &str = "profile.toml";
 const STORE: &str = "store.sqlite";
@@ -37,6 +37,19 @@ pub(crate) struct Settings {
     /// What is required of everybody who is written to or read.
     #[serde(skip_serializing_if = "Require::is_nothing", default)]
     require: Require,
+    /// How much is kept in the inbox of what waits for the user.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    inbox: Option<Inbox>,
+}
+
+/// How much is kept in each of the states `dead`, `held` and `quarantined`.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+struct Inbox {
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    bytes: Option<u64>,
 }
 
 /// Why a profile cannot be used.
@@ -158,6 +171,7 @@ impl Profile {
                     key_store,
                     relay: None,
                     require: Require::default(),
+                    inbox: None,
                 },
             }),
             Err(error) => Err(error),
@@ -247,6 +261,16 @@ impl Profile {
     #[must_use]
     pub const fn require(&self) -> Require {
         self.settings.require
+    }
+
+    /// How much is kept in the inbox of what waits for the user, who writes it into the settings.
+    #[must_use]
+    pub fn inbox_limits(&self) -> InboxLimits {
+        let default = InboxLimits::default();
+        self.settings.inbox.map_or(default, |inbox| InboxLimits {
+            messages: inbox.messages.unwrap_or(default.messages),
+            bytes: inbox.bytes.unwrap_or(default.bytes),
+        })
     }
 
     /// The file that holds contacts and messages.

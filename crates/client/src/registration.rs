@@ -146,6 +146,7 @@ pub fn client(
         clock,
     )?;
     client.require(profile.require());
+    client.limit_inbox(profile.inbox_limits());
     client.use_keys(secrets)?;
     client.home = Some(Home {
         profile: profile.clone(),

@@ -316,9 +316,10 @@ async fn send(client: &mut Client, to: String, message: &Message) -> Result<(), 
 /// Puts away a message that no pairing takes.
 fn set_aside(client: &mut Client, number: i64, detail: &str) -> Result<(), Error> {
     let state = EntryState::Quarantined;
+    let now = client.clock.now();
     Ok(client
         .store
-        .put_away(number, state, Reason::Pairing, detail)?)
+        .put_away(number, state, Reason::Pairing, detail, now)?)
 }
 
 /// The clock's time in a while, in milliseconds since the Unix epoch.

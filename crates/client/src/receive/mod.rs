@@ -262,6 +262,7 @@ impl Client {
                             EntryState::Quarantined,
                             Reason::Pairing,
                             detail,
+                            self.clock.now(),
                         )?;
                     }
                 }
@@ -385,7 +386,7 @@ impl Client {
             }
             Ok(Err(Claimable::Exhausted(attempts))) => {
                 let why = format!("it was tried {attempts} times");
-                self.store.exhaust(&claim, &why)?;
+                self.store.exhaust(&claim, &why, self.clock.now())?;
                 let dead = (Reason::Handler, why);
                 let aside = self.set_aside(&entry, EntryState::Dead, dead);
                 return Ok(Some(Next::SetAside(aside)));
@@ -493,7 +494,9 @@ impl Client {
         state: EntryState,
         (reason, detail): (Reason, String),
     ) -> Result<Next, Error> {
-        self.store.put_away(entry.number, state, reason, &detail)?;
+        let now = self.clock.now();
+        self.store
+            .put_away(entry.number, state, reason, &detail, now)?;
         let aside = self.set_aside(entry, state, (reason, detail));
         Ok(Next::SetAside(aside))
     }

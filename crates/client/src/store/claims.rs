@@ -6,7 +6,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Entry, Mark, Store, StoreError, Transaction, inbox};
+use super::{Entry, EntryState, Mark, Store, StoreError, Transaction, inbox};
 use crate::message::Reason;
 
 /// What a message is claimed with.
@@ -60,6 +60,18 @@ pub(crate) enum Settlement {
     Quarantined { why: String },
     /// Nothing came of it, and it is as it was before, but for the attempt.
     Released,
+}
+
+impl Settlement {
+    /// The state that it leads to.
+    const fn state(&self) -> EntryState {
+        match self {
+            Self::Done { .. } => EntryState::Done,
+            Self::Retry { .. } | Self::Released => EntryState::New,
+            Self::Dead { .. } => EntryState::Dead,
+            Self::Quarantined { .. } => EntryState::Quarantined,
+        }
+    }
 }
 
 impl Store {
@@ -236,48 +248,34 @@ impl Store {
         settlement: &Settlement,
         now: i64,
     ) -> Result<bool, StoreError> {
-        self.write("settle", |transaction| match settlement {
-            Settlement::Done {
-                mark,
-                relay_id,
-                keep,
-            } => {
-                let ended = transaction
-                    .prepare_cached(
-                        "UPDATE inbox SET state = 'done', raw = iif(?4, raw, x''),
-                         envelope = iif(?4, envelope, NULL), expires = ?3,
-                         lease = NULL, sender = NULL, mark = NULL
-                         WHERE number = ?1 AND claims = ?2 AND state = 'running'",
-                    )?
-                    .execute(params![claim.number, claim.claims, mark.expires(), keep])?;
-                let is_gone = || -> rusqlite::Result<bool> {
-                    let there = transaction
-                        .prepare_cached("SELECT 1 FROM inbox WHERE number = ?1")?
-                        .exists([claim.number])?;
-                    Ok(!there)
-                };
-                if ended == 0 && !is_gone()? {
-                    return Ok(false);
+        let limits = self.limits;
+        let (is_mine, dropped) = self.write("settle", |transaction| {
+            let is_mine = settle(transaction, claim, settlement, now)?;
+            let dropped = match settlement.state() {
+                state @ (EntryState::Dead | EntryState::Quarantined) if is_mine => {
+                    limits.enforce(transaction, state, now)?
                 }
-                inbox::remember(transaction, mark, relay_id.as_deref())?;
-                inbox::forget_expired(transaction, now)?;
-                Ok(true)
-            }
-            Settlement::Retry { due, why } => put_back(transaction, claim, Some(*due), Some(why)),
-            Settlement::Released => put_back(transaction, claim, None, None),
-            Settlement::Dead { why } => give_up(transaction, claim, "dead", Reason::Handler, why),
-            Settlement::Quarantined { why } => {
-                give_up(transaction, claim, "quarantined", Reason::Guard, why)
-            }
-        })
+                _ => 0,
+            };
+            Ok((is_mine, dropped))
+        })?;
+        self.note_dropped(settlement.state(), dropped);
+        Ok(is_mine)
     }
 
     /// Gives a message up that was tried too often.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub(crate) fn exhaust(&mut self, claim: &Claim<'_>, why: &str) -> Result<(), StoreError> {
-        self.write("exhaust", |transaction| {
+    pub(crate) fn exhaust(
+        &mut self,
+        claim: &Claim<'_>,
+        why: &str,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        let limits = self.limits;
+        let dropped = self.write("exhaust", |transaction| {
+            inbox::set_size(transaction, claim.number)?;
             transaction.execute(
                 "UPDATE inbox SET state = 'dead', reason = ?2, detail = ?3, due = NULL,
                  sender = NULL, mark = ?4, header = ?5 WHERE number = ?1 AND state = 'new'",
@@ -289,8 +287,52 @@ impl Store {
                     claim.mark.header(),
                 ],
             )?;
-            Ok(())
-        })
+            limits.enforce(transaction, EntryState::Dead, now)
+        })?;
+        self.note_dropped(EntryState::Dead, dropped);
+        Ok(())
+    }
+}
+
+fn settle(
+    transaction: &Transaction<'_>,
+    claim: Fence,
+    settlement: &Settlement,
+    now: i64,
+) -> rusqlite::Result<bool> {
+    match settlement {
+        Settlement::Done {
+            mark,
+            relay_id,
+            keep,
+        } => {
+            let ended = transaction
+                .prepare_cached(
+                    "UPDATE inbox SET state = 'done', raw = iif(?4, raw, x''),
+                         envelope = iif(?4, envelope, NULL), expires = ?3,
+                         lease = NULL, sender = NULL, mark = NULL
+                         WHERE number = ?1 AND claims = ?2 AND state = 'running'",
+                )?
+                .execute(params![claim.number, claim.claims, mark.expires(), keep])?;
+            let is_gone = || -> rusqlite::Result<bool> {
+                let there = transaction
+                    .prepare_cached("SELECT 1 FROM inbox WHERE number = ?1")?
+                    .exists([claim.number])?;
+                Ok(!there)
+            };
+            if ended == 0 && !is_gone()? {
+                return Ok(false);
+            }
+            inbox::remember(transaction, mark, relay_id.as_deref())?;
+            inbox::forget_expired(transaction, now)?;
+            Ok(true)
+        }
+        Settlement::Retry { due, why } => put_back(transaction, claim, Some(*due), Some(why)),
+        Settlement::Released => put_back(transaction, claim, None, None),
+        Settlement::Dead { why } => give_up(transaction, claim, "dead", Reason::Handler, why),
+        Settlement::Quarantined { why } => {
+            give_up(transaction, claim, "quarantined", Reason::Guard, why)
+        }
     }
 }
 
@@ -317,6 +359,7 @@ fn give_up(
     reason: Reason,
     why: &str,
 ) -> rusqlite::Result<bool> {
+    inbox::set_size(transaction, claim.number)?;
     let given_up = transaction
         .prepare_cached(
             "UPDATE inbox SET state = ?3, lease = NULL, sender = NULL, reason = ?4, detail = ?5

@@ -412,7 +412,7 @@ impl Store {
         })
     }
 
-    /// Sets a message aside, or holds it.
+    /// Sets a message aside, or holds it, and drops the oldest others in that state that are too much.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -422,16 +422,21 @@ impl Store {
         state: EntryState,
         reason: Reason,
         detail: &str,
+        now: i64,
     ) -> Result<(), StoreError> {
-        self.write("put-away", |transaction| {
+        let limits = self.limits;
+        let dropped = self.write("put-away", |transaction| {
+            set_size(transaction, number)?;
             transaction.execute(
                 "UPDATE inbox SET state = ?2, reason = ?3, detail = ?4, attempt = 0, due = NULL,
                  sender = NULL, mark = NULL
                  WHERE number = ?1 AND state = 'new'",
                 params![number, state.as_str(), reason.as_str(), detail],
             )?;
-            Ok(())
-        })
+            limits.enforce(transaction, state, now)
+        })?;
+        self.note_dropped(state, dropped);
+        Ok(())
     }
 
     /// Makes a held message new, to be handed over whatever the policy says; false when it is not
@@ -489,22 +494,45 @@ impl Store {
     /// [`StoreError::Failed`].
     pub fn drop_entry(&mut self, number: i64, now: i64) -> Result<(), StoreError> {
         self.write("drop-entry", |transaction| {
-            let expires = now.saturating_add(REMEMBERED);
-            for remembered in [
-                "INSERT INTO seen (hash, relay_id, expires)
-                 SELECT mark, relay_id, ?2 FROM inbox WHERE number = ?1 AND length(mark) = 32
-                 ON CONFLICT (hash) DO NOTHING",
-                "INSERT INTO seen_envelopes (sender, id, digest, expires)
-                 SELECT substr(mark, 1, 32), substr(mark, 33), header, ?2 FROM inbox
-                 WHERE number = ?1 AND length(mark) = 48 AND header IS NOT NULL
-                 ON CONFLICT (sender, id) DO NOTHING",
-            ] {
-                transaction.execute(remembered, params![number, expires])?;
-            }
-            transaction.execute("DELETE FROM inbox WHERE number = ?1", [number])?;
-            Ok(())
+            drop_row(transaction, number, now)
         })
     }
+}
+
+/// Deletes a message, and remembers it if it was claimed before.
+pub(super) fn drop_row(
+    transaction: &Transaction<'_>,
+    number: i64,
+    now: i64,
+) -> rusqlite::Result<()> {
+    let expires = now.saturating_add(REMEMBERED);
+    for remembered in [
+        "INSERT INTO seen (hash, relay_id, expires)
+         SELECT mark, relay_id, ?2 FROM inbox WHERE number = ?1 AND length(mark) = 32
+         ON CONFLICT (hash) DO NOTHING",
+        "INSERT INTO seen_envelopes (sender, id, digest, expires)
+         SELECT substr(mark, 1, 32), substr(mark, 33), header, ?2 FROM inbox
+         WHERE number = ?1 AND length(mark) = 48 AND header IS NOT NULL
+         ON CONFLICT (sender, id) DO NOTHING",
+    ] {
+        let mut remember = transaction.prepare_cached(remembered)?;
+        remember.execute(params![number, expires])?;
+    }
+    transaction
+        .prepare_cached("DELETE FROM inbox WHERE number = ?1")?
+        .execute([number])?;
+    Ok(())
+}
+
+/// Notes how many bytes a message has, before it is set aside.
+pub(super) fn set_size(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE inbox SET size = length(raw) + coalesce(length(envelope), 0)
+             WHERE number = ?1 AND state IN ('new', 'running')",
+        )?
+        .execute([number])?;
+    Ok(())
 }
 
 /// Forgets some of what need not be known any more.

@@ -4,6 +4,7 @@
 //! opening. Every write is durable when its call returns (WAL with `synchronous=FULL`).
 //!
 //! - `backup`: what of it moves to another machine
+//! - `bounds`: how much is kept of what waits for the user
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
 //! - `cards`: the key cards that contacts had
 //! - `claims`: which worker has a message in hand, and what became of it
@@ -19,6 +20,7 @@
 //! - `schema`: the tables and their migrations
 
 mod backup;
+mod bounds;
 mod cards;
 mod claims;
 mod contacts;
@@ -53,6 +55,7 @@ use crate::fault::{self, Side};
 
 pub(crate) use self::{
     backup::{Dump, Unrestored},
+    bounds::Dropped,
     claims::{Claim, Claimable, Fence, Settlement},
     counts::CountKey,
     idempotency::{Key, NewOutcome, OutcomeState},
@@ -61,6 +64,7 @@ pub(crate) use self::{
     parts::Kept,
 };
 pub use self::{
+    bounds::InboxLimits,
     cards::HeldCard,
     contacts::{Contact, Holder, Learned, NewContact, NewKeys},
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
@@ -80,6 +84,9 @@ pub struct Store {
     path: PathBuf,
     /// Row of the relay that is worked with; 0, which no row has, for none.
     relay: i64,
+    limits: InboxLimits,
+    /// What was dropped for being too much, and nobody was told of.
+    dropped: Vec<Dropped>,
 }
 
 /// Why the store could not be used.
@@ -129,6 +136,8 @@ impl Store {
             db,
             path: path.to_owned(),
             relay: 0,
+            limits: InboxLimits::default(),
+            dropped: Vec::new(),
         };
         if let Some(url) = relay_url {
             store.relay = store.relay_row(url)?;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 10] = [
+const MIGRATIONS: [&str; 11] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -264,6 +264,34 @@ const MIGRATIONS: [&str; 10] = [
         FOREIGN KEY (sender, key) REFERENCES idempotency_keys (sender, key)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX idempotent_outcomes_of_message ON idempotent_outcomes (message);
+",
+    "
+    -- How much waits for the user, by state. A message has its size while it does.
+    CREATE TABLE aside (
+        state     TEXT PRIMARY KEY,
+        messages  INTEGER NOT NULL,
+        bytes     INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE inbox ADD COLUMN size INTEGER NOT NULL DEFAULT 0;
+    UPDATE inbox SET size = length(raw) + coalesce(length(envelope), 0)
+        WHERE state IN ('dead', 'held', 'quarantined');
+    INSERT INTO aside SELECT 'dead', count(*), coalesce(sum(size), 0) FROM inbox WHERE state = 'dead';
+    INSERT INTO aside SELECT 'held', count(*), coalesce(sum(size), 0) FROM inbox WHERE state = 'held';
+    INSERT INTO aside
+        SELECT 'quarantined', count(*), coalesce(sum(size), 0) FROM inbox WHERE state = 'quarantined';
+    CREATE INDEX inbox_aside ON inbox (state, number) WHERE state IN ('dead', 'held', 'quarantined');
+    CREATE TRIGGER inbox_goes_aside AFTER UPDATE OF state ON inbox
+        WHEN new.state IN ('dead', 'held', 'quarantined') BEGIN
+        UPDATE aside SET messages = messages + 1, bytes = bytes + new.size WHERE state = new.state;
+    END;
+    CREATE TRIGGER inbox_comes_back AFTER UPDATE OF state ON inbox
+        WHEN old.state IN ('dead', 'held', 'quarantined') BEGIN
+        UPDATE aside SET messages = messages - 1, bytes = bytes - old.size WHERE state = old.state;
+    END;
+    CREATE TRIGGER inbox_is_dropped AFTER DELETE ON inbox
+        WHEN old.state IN ('dead', 'held', 'quarantined') BEGIN
+        UPDATE aside SET messages = messages - 1, bytes = bytes - old.size WHERE state = old.state;
+    END;
 ",
 ];
 

@@ -44,7 +44,7 @@ impl Filled {
                 stored("waits");
                 assert!(store.absorb(handled, &mark(card), None, NOW).unwrap());
                 store
-                    .put_away(aside, EntryState::Quarantined, Reason::Malformed, "")
+                    .put_away(aside, EntryState::Quarantined, Reason::Malformed, "", NOW)
                     .unwrap();
                 store.count(handled, &count_key(card), NOW).unwrap();
             }
@@ -126,13 +126,13 @@ impl Filled {
         store.set_minute_back(&count_key(held), NOW - 1).unwrap();
         done("set_minute_back");
         store
-            .put_away(waiting, EntryState::Held, Reason::Policy, "")
+            .put_away(waiting, EntryState::Held, Reason::Policy, "", NOW)
             .unwrap();
         done("put_away");
         assert!(store.accept(waiting).unwrap());
         done("accept");
         store
-            .put_away(waiting, EntryState::Held, Reason::Policy, "")
+            .put_away(waiting, EntryState::Held, Reason::Policy, "", NOW)
             .unwrap();
         done("put_away again");
         assert!(store.reject(waiting, NOW).unwrap());

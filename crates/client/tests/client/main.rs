@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod bounds;
 mod claims;
 mod contact_list;
 mod crash;

@@ -130,7 +130,7 @@ impl Real {
                 let (row, _) = last.workers[worker].judged.unwrap();
                 let store = &mut self.workers[worker];
                 let number = self.numbers[row];
-                let held = store.put_away(number, EntryState::Held, Reason::Policy, "");
+                let held = store.put_away(number, EntryState::Held, Reason::Policy, "", self.now);
                 held.unwrap();
             }
             Action::Renew(worker, place) => {
@@ -189,7 +189,7 @@ impl Real {
                 prop_assert!(run.is_some(), "the model does not claim");
                 self.fences.insert((row, run.unwrap().fence), fence);
             }
-            Claimable::Exhausted(_) => store.exhaust(&claim, "").unwrap(),
+            Claimable::Exhausted(_) => store.exhaust(&claim, "", self.now).unwrap(),
             Claimable::Waits => prop_assert!(next.workers[worker].waiting.contains(&row)),
             Claimable::Taken => {}
         }
@@ -240,6 +240,14 @@ impl Real {
             let message = self.machine.deliveries[number].message;
             prop_assert_eq!(remembered.unwrap(), model.inbox.seen[message]);
         }
+        let totals = "SELECT (SELECT group_concat(state || messages || ' ' || bytes) FROM aside),
+            (SELECT group_concat(state || (SELECT count(*) || ' ' || coalesce(sum(length(raw)), 0)
+             FROM inbox WHERE inbox.state = aside.state)) FROM aside)";
+        let totals = self
+            .user
+            .read(|db| db.query_row(totals, [], |row| Ok((row.get(0)?, row.get(1)?))));
+        let (kept, counted): (String, String) = totals.unwrap();
+        prop_assert_eq!(kept, counted);
         Ok(())
     }
 
