@@ -366,7 +366,12 @@ fn read_page(
 
 /// Reads on; what was deleted since is left out.
 fn read_rest(connection: &Connection, keys: Vec<CopyKey>) -> rusqlite::Result<StoredPage> {
-    let mut select = connection.prepare_cached("SELECT head FROM messages WHERE seq = ?1")?;
+    // The number of a message that was deleted meanwhile may have been given to another one.
+    let mut select = connection.prepare_cached(
+        "SELECT head FROM messages WHERE seq = ?1 AND EXISTS (
+         SELECT 1 FROM copies INDEXED BY copies_by_message
+         WHERE message = ?1 AND ts = ?2 AND tail = ?3)",
+    )?;
     let mut page = StoredPage::default();
     let mut bytes = 0;
     for key in keys {
@@ -375,7 +380,7 @@ fn read_rest(connection: &Connection, keys: Vec<CopyKey>) -> rusqlite::Result<St
             continue;
         }
         let head: Option<String> = select
-            .query_row([key.message], |row| row.get(0))
+            .query_row(params![key.message, key.ts, key.tail], |row| row.get(0))
             .optional()?;
         if let Some(mut json) = head {
             json.push_str(&key.tail);

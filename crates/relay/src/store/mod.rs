@@ -189,4 +189,43 @@ mod tests {
         store.keep_house().await.unwrap();
         assert_eq!((count("messages").await, count("copies").await), (1, 2));
     }
+
+    #[tokio::test]
+    async fn the_rest_of_a_page_never_shows_what_took_the_place_of_a_deleted_message() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(0);
+        let store = Store::open(folder.path(), Arc::new(clock)).unwrap();
+        for name in ["alice", "bob"] {
+            store.register(new_agent(name), None).await.unwrap();
+        }
+        let agent = |name| store.directory().by_name(name).unwrap();
+        let send = async |id: &str, to, payload: String| {
+            let message = NewMessage {
+                id: id.to_owned(),
+                sender: agent("alice"),
+                recipients: vec![agent(to)],
+                topic: None,
+                ttl_ms: 1000,
+                members: format!("\"payload\":\"{payload}\""),
+            };
+            store.send(message).await.unwrap();
+        };
+        // More than one part of a page.
+        for id in ["1", "2", "3"] {
+            send(id, "bob", "x".repeat(200_000)).await;
+        }
+        let everything = Filter {
+            after_ms: None,
+            topic: None,
+            oldest_first: true,
+            limit: 100,
+        };
+        let inbox = agent("bob").id;
+        let first = store.page(Inbox::Of(inbox), everything).await.unwrap();
+        assert_eq!((first.envelopes.len(), first.rest.len()), (2, 1));
+        assert!(store.delete(inbox, "3".to_owned()).await.unwrap());
+        send("4", "alice", "not for bob".to_owned()).await;
+        let rest = store.rest(first.rest).await.unwrap();
+        assert!(rest.envelopes.is_empty(), "{:?}", rest.envelopes);
+    }
 }
