@@ -134,7 +134,9 @@ impl Client {
     ) -> Result<Worked, Error> {
         let mut receiving = self.receive_under(work.contract, work.filter.clone())?;
         receiving.handler.clone_from(&work.handler);
-        let pace = Pace::new(work.until, self.clock.monotonic());
+        let now = self.clock.monotonic();
+        let pace = Pace::new(work.until, now);
+        let next_renewal = now.saturating_add(as_millis(work.contract.lease / 3));
         let worker = Worker {
             client: self,
             work,
@@ -143,6 +145,7 @@ impl Client {
             receiving,
             pace,
             next_refresh: i64::MIN,
+            next_renewal,
             is_fresh: work.until != Until::Empty,
             owes: false,
             started: 0,
@@ -162,6 +165,8 @@ struct Worker<'a, O> {
     pace: Pace,
     /// When the own keys are looked after again, by the monotonic clock.
     next_refresh: i64,
+    /// When the leases of what runs are renewed, by the monotonic clock.
+    next_renewal: i64,
     /// Whether there may be something in the inbox to begin with.
     is_fresh: bool,
     /// Whether something was put into the outbox that was not sent yet.
@@ -214,6 +219,9 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 self.client.settle_unsettled(&mut self.receiving)?;
             }
             let is_busy = !running.is_empty();
+            if is_busy {
+                self.renew()?;
+            }
             let renewal = self.work.contract.lease / 3;
             let came = tokio::select! {
                 biased;
@@ -225,10 +233,8 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                     is_stopped = true;
                     continue;
                 }
-                () = tokio::time::sleep(renewal), if is_busy => {
-                    self.client.renew(&self.receiving)?;
-                    continue;
-                }
+                // However long the step takes.
+                () = tokio::time::sleep(renewal), if is_busy => continue,
                 came = self.take(step) => came,
             };
             match came {
@@ -259,6 +265,16 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             Some(error) => Err(error),
             None => Ok(self.worked),
         }
+    }
+
+    /// Renews the leases of what runs, each time that a third of their life is over.
+    fn renew(&mut self) -> Result<(), Error> {
+        let now = self.client.clock.monotonic();
+        if now >= self.next_renewal {
+            self.client.renew(&self.receiving)?;
+            self.next_renewal = now.saturating_add(as_millis(self.work.contract.lease / 3));
+        }
+        Ok(())
     }
 
     fn step(&self, running: usize, is_stopped: bool) -> Result<Step, Error> {

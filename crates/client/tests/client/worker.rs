@@ -12,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use ctalk::{
     Class, Contract, Error, Event, Filter, Format, Until, Work, Worked,
+    clock::Clock,
     handler::{Attempt, Handler, Outcome},
     store::EntryState,
     wire::MessageType,
@@ -20,7 +21,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     agents::{body, text_draft},
-    scene::{Native, Scene},
+    scene::{Native, Scene, SetClock},
 };
 
 /// Says what came and ends each attempt as told.
@@ -280,6 +281,46 @@ async fn as_many_handlers_run_at_once_as_asked_for() {
         assert_eq!(worked.unwrap().done, 3);
         assert_eq!(gate.most.load(Ordering::SeqCst), concurrency);
     }
+}
+
+/// Takes as long as this by a clock, and then stops the work.
+struct Slow {
+    clock: SetClock,
+    millis: i64,
+    stop: Notify,
+    attempts: Mutex<Vec<u32>>,
+}
+
+#[async_trait]
+impl Handler for Slow {
+    async fn handle(&self, attempt: &Attempt) -> Outcome {
+        self.attempts.lock().unwrap().push(attempt.number);
+        let end = self.clock.now() + self.millis;
+        while attempt.number == 1 && self.clock.now() < end {
+            tokio::task::yield_now().await;
+        }
+        self.stop.notify_one();
+        done()
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_longer_than_a_lease_is_not_run_a_second_time() {
+    let mut scene = written(&["1"]).await;
+    let slow = Slow {
+        clock: scene.clock.clone(),
+        millis: 4 * i64::try_from(Contract::HANDLER.lease.as_millis()).unwrap(),
+        stop: Notify::new(),
+        attempts: Mutex::default(),
+    };
+    let work_of = Work {
+        concurrency: 2,
+        ..following(3600)
+    };
+    let client = &mut scene.bob.agent.client;
+    let worked = client.work(&work_of, &slow, slow.stop.notified(), |_| {});
+    assert_eq!(worked.await.unwrap().done, 1);
+    assert_eq!(*slow.attempts.lock().unwrap(), [1]);
 }
 
 #[tokio::test]
