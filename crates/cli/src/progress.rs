@@ -27,19 +27,30 @@ impl Progress {
             bar.set_position(done);
         }
     }
+
+    /// Shows that so many bytes of so many are done.
+    pub(crate) fn show_of(&self, done: u64, total: u64) {
+        if let Some(bar) = &self.0
+            && bar.length() != Some(total)
+        {
+            bar.set_length(total);
+            bar.set_style(style(Some(total)));
+        }
+        self.show(done);
+    }
 }
 
 /// A bar that measures from now on and is not to be seen yet.
 fn hidden(total: Option<u64>) -> ProgressBar {
+    ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden()).with_style(style(total))
+}
+
+fn style(total: Option<u64>) -> ProgressStyle {
     let template = match total {
         Some(_) => "{bytes} of {total_bytes} {wide_bar} {bytes_per_sec} {eta}",
         None => "{spinner} {bytes} {bytes_per_sec}",
     };
-    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 impl Drop for Progress {

@@ -11,6 +11,7 @@ use crate::{
     error::Error,
     message::{Draft, Sent},
     outbox::Manner,
+    parts::Transfer,
     policy::Policy,
     refresh::Home,
     relay::Relay,
@@ -23,6 +24,9 @@ use crate::{
 /// which never runs dry cannot keep it busy for ever or fill the disk in one go.
 const MAX_TAKEN: usize = 100_000;
 const MAX_TAKEN_BYTES: usize = 1 << 30;
+
+/// Most bytes of a payload that is sent: 64 MiB.
+pub const MAX_PAYLOAD: usize = 64 << 20;
 
 /// One agent at one relay.
 ///
@@ -47,12 +51,14 @@ pub struct Client {
     /// What the user has to be told.
     pub(crate) notices: Vec<Notice>,
     /// What was being handed over when the waiting for it was broken off.
-    pub(crate) in_flight: Option<Claimed>,
+    pub(crate) in_flight: Option<Arc<Claimed>>,
     pub(crate) policy: Policy,
     /// What was handed over and not settled yet, and the keys that signed it.
     pub(crate) in_hand: HashMap<Fence, Option<[u8; 32]>>,
     /// How many messages were settled.
     pub(crate) settled: u64,
+    /// Who is told how far a message in parts is.
+    pub(crate) on_transfer: Option<Box<dyn FnMut(Transfer) + Send>>,
 }
 
 /// Gives back what is in hand; else others would wait for its leases.
@@ -98,12 +104,18 @@ impl Client {
             in_flight: None,
             in_hand: HashMap::new(),
             settled: 0,
+            on_transfer: None,
         })
     }
 
     /// Requires something of everybody who is written to or read; by default that is nothing.
     pub const fn require(&mut self, require: Require) {
         self.require = require;
+    }
+
+    /// Has `show` told how far each message is that is too long for the relay and goes in parts.
+    pub fn on_transfer(&mut self, show: impl FnMut(Transfer) + Send + 'static) {
+        self.on_transfer = Some(Box::new(show));
     }
 
     /// What came up about contacts' identities, and what was dropped from the inbox, since this was last
@@ -152,6 +164,9 @@ impl Client {
     /// Recipients are contacts' names, or names of the relay, which are pinned by this first use.
     /// The relay's directory is asked at most once, and not at all for contacts whose key card it
     /// showed within the last day; a changed key is noticed before anything is sealed.
+    ///
+    /// An envelope that is too long for one message of the relay goes in parts. Payloads have up to
+    /// [`MAX_PAYLOAD`] bytes, of which there are some six copies in memory meanwhile.
     ///
     /// The message is in the outbox before it leaves, behind older ones to the same recipient, which go
     /// before it. If the relay cannot take it now it stays there, and that is

@@ -166,6 +166,15 @@ pub enum Error {
     /// The envelope would live too long.
     #[error("an envelope lives at most 30 days")]
     LifeTooLong,
+    /// A payload longer than [`MAX_PAYLOAD`](crate::MAX_PAYLOAD).
+    #[error(
+        "the message has {found} bytes, more than the {} that can be sent",
+        crate::MAX_PAYLOAD
+    )]
+    PayloadTooLong {
+        /// Bytes found.
+        found: usize,
+    },
     /// An envelope that was just sealed does not parse.
     #[error("the envelope that was just sealed is none: {0}")]
     OwnEnvelope(envelope::ParseError),
@@ -432,6 +441,7 @@ impl Error {
             | Self::OwnEnvelope(_)
             | Self::IdentityReplaced => Class::Unexpected,
             Self::LifeTooLong
+            | Self::PayloadTooLong { .. }
             | Self::OwnIdentityEnded { .. }
             | Self::IdempotencyMismatch
             | Self::GivenUp

@@ -16,6 +16,7 @@
 //! - [`Pairing`]: getting each other's cards by a short code, over the relay
 //! - [`succeed`], [`revoke`], [`Notice`], [`check_not_ended`], [`check_own_not_ended`]: how identities
 //!   end
+//! - [`MAX_PAYLOAD`], [`Transfer`]: payloads that are too long for a relay's messages
 //! - [`Draft`], [`Content`], [`Sent`], [`Received`], [`SetAside`], [`Reason`]: messages
 //! - [`Progress`], [`Flushed`], [`Fate`]: what is on its way out
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
@@ -54,6 +55,7 @@ mod message;
 mod outbox;
 mod own_ending;
 mod pairing;
+mod parts;
 mod policy;
 mod profile;
 mod receive;
@@ -70,7 +72,7 @@ mod worker;
 pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
-pub use client::Client;
+pub use client::{Client, MAX_PAYLOAD};
 pub use contact_list::{ImportError, Imported, LineError, ListedContact, import_contacts};
 pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
@@ -80,6 +82,7 @@ pub use message::{Content, Draft, Format, Progress, Reason, Received, Sent, SetA
 pub use outbox::{Fate, Flushed};
 pub use own_ending::{Succeeded, revoke, succeed};
 pub use pairing::Pairing;
+pub use parts::Transfer;
 pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};
 pub use profile::{Profile, ProfileError, check_name};
 pub use receive::{Contract, Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};

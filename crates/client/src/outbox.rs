@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::{
-    client::Client,
+    client::{Client, MAX_PAYLOAD},
     directory::Directory,
     endings::{self, Notice},
     error::Error,
@@ -136,6 +137,10 @@ impl Client {
         waits: bool,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
         endings::check_own_not_ended(&self.store, self.public_keys())?;
+        let found = draft.content.as_bytes().len();
+        if found > MAX_PAYLOAD {
+            return Err(Error::PayloadTooLong { found });
+        }
         self.put_back()?;
         let key = self.key(recipients, draft, manner)?;
         let (recorded, plan, numbers, claimed) = loop {
@@ -339,11 +344,10 @@ impl Client {
         let mut flushed = Vec::new();
         let mut waited = Duration::ZERO;
         while let Some(message) = claimed.take() {
-            let message = self.in_flight.insert(message);
-            let answer = self.relay.send(&message.outgoing).await;
-            let Some(message) = self.in_flight.take() else {
-                break;
-            };
+            let message = Arc::new(message);
+            self.in_flight = Some(Arc::clone(&message));
+            let answer = self.transmit(&message, waits).await?;
+            self.in_flight = None;
             let now = self.clock.now();
             let is_mine = mine.contains(&message.entry.number);
             let (settled, then) = judge(&message, &answer, is_mine, now);
@@ -367,8 +371,8 @@ impl Client {
             };
             flushed.push(Flushed {
                 number: message.entry.number,
-                id: message.entry.id,
-                to: message.entry.to,
+                id: message.entry.id.clone(),
+                to: message.entry.to.clone(),
                 fate,
             });
         }

@@ -8,7 +8,7 @@ use std::{collections::HashMap, time::Duration};
 use ctalk_core::{
     Card, PublicKeys, Timestamp,
     classic::{self, Metadata},
-    envelope::{self, Envelope, Kind, MAX_LIFE},
+    envelope::{self, Envelope, HEADER_START_LEN, Kind, MAX_HEADER_LEN, MAX_LIFE, MAX_RECIPIENTS},
     trust::Standing,
 };
 use ctalk_wire::MessageType;
@@ -30,10 +30,8 @@ pub(crate) const EVERYONE: &str = "broadcast";
 const LIFE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How long a contact's card is used before the directory is asked for a newer one, in milliseconds.
 const REFRESH: i64 = 24 * 60 * 60 * 1000;
-/// Longest text of an envelope, in characters, that carries the own card besides its content, or that
-/// several recipients share. ClawTalk relays take 65,536 for a whole message, and the content must fail
-/// neither for the card nor for company.
-const MAX_SHARED: usize = 60_000;
+/// Bytes that each recipient adds to an envelope.
+const RECIPIENT_LEN: usize = (MAX_HEADER_LEN - HEADER_START_LEN) / MAX_RECIPIENTS;
 
 /// What is put into the outbox, and which of it each recipient gets.
 #[derive(Default)]
@@ -122,7 +120,11 @@ fn natives(
     while let Some(group) = groups.pop() {
         let mut contacts = group.iter().map(|reader| reader.contact);
         match seal(client, group, draft) {
-            Ok(sealed) if sealed.text.len() > MAX_SHARED && group.len() > 1 => {
+            // It is company alone that makes it too long for one message.
+            Ok(sealed)
+                if !client.fits(sealed.length)
+                    && client.fits(sealed.length - (group.len() - 1) * RECIPIENT_LEN) =>
+            {
                 let (first, rest) = group.split_at(group.len() / 2);
                 groups.extend([rest, first]);
             }
@@ -155,6 +157,8 @@ struct Reader<'a> {
 struct Sealed {
     id: String,
     text: String,
+    /// Its bytes before they became a text.
+    length: usize,
     life: Duration,
     expires: Timestamp,
     /// The serial of the own card in it.
@@ -194,10 +198,10 @@ fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sea
     };
     metadata.card = due_card(client, recipients)?;
     let mut sealed = to_all(&metadata)?;
-    let mut text = envelope::to_text(&sealed);
-    if text.len() > MAX_SHARED && metadata.card.take().is_some() {
+    // The card must not be what makes it too long for one message.
+    let fits_bare = client.fits(draft.content.as_bytes().len());
+    if fits_bare && !client.fits(sealed.len()) && metadata.card.take().is_some() {
         sealed = to_all(&metadata)?;
-        text = envelope::to_text(&sealed);
     }
     let id = Envelope::parse(&sealed)
         .map_err(Error::OwnEnvelope)?
@@ -206,7 +210,8 @@ fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sea
         .to_string();
     Ok(Sealed {
         id,
-        text,
+        text: envelope::to_text(&sealed),
+        length: sealed.len(),
         life,
         expires,
         card: metadata.card.map(|card| card.serial()),

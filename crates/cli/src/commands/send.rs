@@ -12,7 +12,7 @@ use clap::{
     value_parser,
 };
 use ctalk::{
-    Class, Content, Draft, Error, Progress, Sent,
+    Class, Content, Draft, Error, MAX_PAYLOAD, Progress, Sent,
     text::{distinct, escaped},
     wire::MessageType,
 };
@@ -24,10 +24,8 @@ use crate::{
     exit::{Complaint, Failure},
     input,
     output::{ErrorLine, Output},
+    progress,
 };
-
-/// Largest content read, in bytes. A relay takes less; this only bounds what is held in memory.
-const MAX_CONTENT: usize = 1 << 20;
 
 /// Seal, sign and send a message
 #[derive(clap::Args)]
@@ -134,6 +132,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     };
     let mut client = context.client(&profile, args.relay)?;
     client.require(args.require.with(&profile));
+    let bar = progress::Progress::new(context.output, None);
+    client.on_transfer(move |transfer| bar.show_of(transfer.done, transfer.total));
     let sent = crate::runtime::run(async {
         if !args.no_wait {
             context::refresh(&mut client, context.output).await;
@@ -157,6 +157,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         Ok((recipients, outcomes))
     });
     context.output.notices(client.take_notices());
+    // The bar goes before anything is printed.
+    drop(client);
     let (recipients, outcomes) = sent?;
     if outcomes.is_empty() {
         return Err(Complaint::new(Class::RelayRefused, "the relay has no other agents").into());
@@ -254,7 +256,7 @@ fn read_text(source: &Path) -> Result<String> {
 
 fn read(source: &Path) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    input::read(source, MAX_CONTENT, &mut bytes)?;
+    input::read(source, MAX_PAYLOAD, &mut bytes)?;
     Ok(bytes)
 }
 

@@ -98,14 +98,15 @@ fn input_that_is_not_what_it_should_be_is_exit_10() {
     let sandbox = Sandbox::classic(&["alice", "bob"]);
     let bytes = sandbox.file("bytes", b"\xff\xfe");
     let large = sandbox.file("large", "x".repeat((1 << 20) + 1));
+    let huge = sandbox.file("huge", vec![b'x'; (64 << 20) + 1]);
     for (arguments, error) in [
         (
             &["send", "bob", "--file", &bytes][..],
             "bytes that are not UTF-8 text cannot be sent",
         ),
         (
-            &["send", "bob", "--file", &large],
-            "has more than 1048576 bytes",
+            &["send", "bob", "--file", &huge],
+            "has more than 67108864 bytes",
         ),
         (&["send", "bob", "--data", "{"], "the data is not JSON: "),
         (

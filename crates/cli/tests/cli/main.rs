@@ -21,6 +21,7 @@ mod handlers;
 mod inbox;
 mod key_stores;
 mod keyring;
+mod large;
 mod outbox;
 mod pairing;
 mod passwd;

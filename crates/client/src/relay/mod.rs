@@ -27,6 +27,12 @@ pub trait Relay: Send + Sync {
     /// The address that tells this relay from others.
     fn url(&self) -> &str;
 
+    /// The longest text of an envelope, or of a part of one, in characters, that it takes as a message.
+    /// What is longer goes in parts.
+    fn longest_text(&self) -> usize {
+        60_000
+    }
+
     /// Hands over one message. Ok means that the relay accepted it, never that it arrived. Does not
     /// wait for a rate limit; [`RelayError::RateLimited`] says how long to wait.
     async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError>;

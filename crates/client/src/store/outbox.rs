@@ -130,6 +130,10 @@ pub(crate) struct Claimed {
     pub(crate) outgoing: Outgoing,
     /// Whether the relay may have it already.
     pub(crate) is_uncertain: bool,
+    /// How many parts of it the relay has.
+    pub(crate) parts: u16,
+    /// How long the slices of its parts are, once there is one.
+    pub(crate) slice_len: Option<u16>,
 }
 
 impl Claimed {
@@ -159,8 +163,8 @@ pub(crate) enum Settled<'a> {
 
 const MESSAGE: &str =
     "SELECT message.number, id, format, state, created, expires, attempt, due, error,
-     uncertain, message_type, topic, correlation_id, reply_to, ttl, body, nonce, signature
-     FROM outbox AS message";
+     uncertain, message_type, topic, correlation_id, reply_to, ttl, body, nonce, signature, parts,
+     slice_len FROM outbox AS message";
 
 /// What is queued, due, in nobody's hands and not behind an older one to the same recipient. Its
 /// parameters are the relay, the time, the monotonic time, and the longest pause and lease.
@@ -252,6 +256,35 @@ impl Store {
                 Some(monotonic) => claim(transaction, relay, now, monotonic),
                 None => Ok(None),
             }
+        })
+    }
+
+    /// Records that the relay has so many parts of a message, and makes the claim on it begin anew; false
+    /// when the claim was lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`]; then the last of them is sent again, which does no harm.
+    pub(crate) fn advance_outgoing(
+        &mut self,
+        claimed: &Claimed,
+        parts: u16,
+        slice_len: u16,
+        monotonic: i64,
+    ) -> Result<bool, StoreError> {
+        self.write("advance-outgoing", |transaction| {
+            let advanced = transaction
+                .prepare_cached(
+                    "UPDATE outbox SET parts = ?3, slice_len = ?4, lease = ?5
+                     WHERE number = ?1 AND attempt = ?2",
+                )?
+                .execute(params![
+                    claimed.entry.number,
+                    claimed.attempt(),
+                    parts,
+                    slice_len,
+                    monotonic.saturating_add(LEASE),
+                ])?;
+            Ok(advanced == 1)
         })
     }
 
@@ -599,6 +632,8 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Claimed> {
             body,
         },
         is_uncertain: row.get(9)?,
+        parts: row.get(18)?,
+        slice_len: row.get(19)?,
     })
 }
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 11] = [
+const MIGRATIONS: [&str; 12] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -292,6 +292,12 @@ const MIGRATIONS: [&str; 11] = [
         WHEN old.state IN ('dead', 'held', 'quarantined') BEGIN
         UPDATE aside SET messages = messages - 1, bytes = bytes - old.size WHERE state = old.state;
     END;
+",
+    "
+    -- How many parts of a message the relay has, and how long their slices are, where the message is too
+    -- long for one.
+    ALTER TABLE outbox ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE outbox ADD COLUMN slice_len INTEGER;
 ",
 ];
 

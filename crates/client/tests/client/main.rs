@@ -23,6 +23,7 @@ mod native;
 mod other_relays;
 mod outbox;
 mod pairing;
+mod parts;
 mod policy;
 mod rotation;
 mod scene;
