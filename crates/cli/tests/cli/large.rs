@@ -36,8 +36,6 @@ fn a_pipe_ends_in_a_handlers_stdin() {
     sandbox.finish(send.stdin(bytes.clone())).success();
     let to = sandbox.path("unpacked").display().to_string();
     let handler = format!("dd of={to} status=none");
-    sandbox
-        .run("bob", &["recv", "--exec", &handler])
-        .success();
+    sandbox.run("bob", &["recv", "--exec", &handler]).success();
     assert!(fs::read(to).unwrap() == bytes);
 }

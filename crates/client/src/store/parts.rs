@@ -17,8 +17,9 @@ use super::{Store, StoreError, Transaction, inbox};
 /// that it will have counts, not what is there of it.
 const CONTACT_ROOM: i64 = 2 * MAX_SPLIT_LEN as i64;
 
-/// Most bytes of envelopes of all together who are no contacts: 16 MiB.
-const STRANGERS_ROOM: i64 = 16 << 20;
+/// Most bytes of envelopes of all together who are no contacts: one of the longest, which may be
+/// somebody's first message.
+const STRANGERS_ROOM: i64 = MAX_SPLIT_LEN as i64;
 
 /// Most bytes of envelopes of everybody: 512 MiB.
 const ROOM: i64 = 512 << 20;

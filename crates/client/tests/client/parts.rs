@@ -349,7 +349,7 @@ async fn parts_are_given_up_when_their_envelope_has_expired() {
 /// An envelope of some length of which only the first part ever comes.
 fn endless(from: &Identity, to: &Card, created: i64) -> String {
     let mut envelope = sealed(from, to, created);
-    envelope.resize(7 << 20, 0);
+    envelope.resize(40 << 20, 0);
     let split = Split::new(from, &envelope, 44_800).unwrap();
     split.text(from, 0).unwrap()
 }
