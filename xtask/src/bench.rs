@@ -2,6 +2,7 @@
 //! so that both meet the same machine.
 
 mod classic;
+mod delivery;
 mod envelope;
 mod relay;
 mod send;
@@ -23,7 +24,9 @@ use crate::workspace::{cargo, target};
 /// # Errors
 /// On the first unknown name, before anything runs; and on the first bench that fails.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
-    let all = ["classic", "envelope", "relay", "send", "startup", "store"];
+    let all = [
+        "classic", "delivery", "envelope", "relay", "send", "startup", "store",
+    ];
     if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
         bail!(
             "there is no bench `{unknown}`; there are {}",
@@ -35,6 +38,7 @@ pub(crate) fn run(names: &[&str]) -> Result<()> {
     for name in if names.is_empty() { &all } else { names } {
         tables.push(match *name {
             "classic" => classic::table(&mut steps)?,
+            "delivery" => delivery::table(&mut steps)?,
             "envelope" => envelope::table(&mut steps)?,
             "relay" => relay::table(&mut steps)?,
             "send" => send::table(&mut steps)?,

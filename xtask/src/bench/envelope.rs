@@ -154,7 +154,8 @@ fn series(name: &str, operations: &mut [Operation]) -> Result<String> {
     let mut times = vec![Vec::with_capacity(ROUNDS); operations.len()];
     let mut memory = Vec::with_capacity(operations.len());
     for operation in &mut *operations {
-        memory.push(peak_memory(operation)?);
+        let report = operation.to.with_extension("memory");
+        memory.push(peak_memory(&operation.command, &report)?);
     }
     for _ in 0..ROUNDS {
         for (operation, times) in operations.iter_mut().zip(&mut times) {
@@ -185,12 +186,10 @@ fn series(name: &str, operations: &mut [Operation]) -> Result<String> {
     Ok(rows)
 }
 
-/// Runs the operation once, unmeasured in time; returns the peak of its resident memory in KiB.
-fn peak_memory(operation: &Operation) -> Result<f64> {
-    let Operation { command, to, .. } = operation;
-    let report = to.with_extension("memory");
+/// Runs the command once, with a file to write to; returns the peak of its resident memory in KiB.
+pub(super) fn peak_memory(command: &Command, report: &Path) -> Result<f64> {
     let mut timed = Command::new("time");
-    timed.args(["-f", "%M", "-o"]).arg(&report);
+    timed.args(["-f", "%M", "-o"]).arg(report);
     timed.arg(command.get_program()).args(command.get_args());
     for (name, value) in command.get_envs() {
         if let Some(value) = value {
@@ -198,7 +197,7 @@ fn peak_memory(operation: &Operation) -> Result<f64> {
         }
     }
     run(&mut timed)?;
-    let printed = fs::read_to_string(&report)?;
+    let printed = fs::read_to_string(report)?;
     printed
         .trim()
         .parse()
@@ -209,6 +208,7 @@ fn run(command: &mut Command) -> Result<()> {
     let line = shell_line(command);
     let status = command
         .stdin(Stdio::null())
+        .stdout(Stdio::null())
         .status()
         .with_context(|| format!("cannot start `{line}`"))?;
     ensure!(status.success(), "`{line}` failed ({status})");

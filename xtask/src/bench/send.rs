@@ -85,8 +85,8 @@ fn row(sender: &Sender<'_>, curl: &CurlPost, rounds: usize, limit: Option<f64>) 
 /// A relay process, ended with this value.
 pub(super) struct Relay {
     process: Child,
-    url: String,
-    admin_key_file: PathBuf,
+    pub(super) url: String,
+    pub(super) admin_key_file: PathBuf,
     /// Held open so that the relay can go on writing to it.
     stdout: BufReader<ChildStdout>,
 }
@@ -208,19 +208,18 @@ impl<'a> Sender<'a> {
             store,
             session,
         };
-        output(&mut sender.command(&[
-            "keygen",
-            "--name",
-            &format!("sender_{store}"),
-            "--key-store",
-            store,
-        ]))?;
+        output(&mut sender.command(&["keygen", "--name", &sender.name(), "--key-store", store]))?;
         output(
             sender
                 .command(&["register", "--relay", &relay.url, "--admin-key"])
                 .arg(at(&relay.admin_key_file)),
         )?;
         Ok(sender)
+    }
+
+    /// What it is called at the relay.
+    pub(super) fn name(&self) -> String {
+        format!("sender_{}", self.store)
     }
 
     pub(super) fn command(&self, args: &[&str]) -> Command {
@@ -339,6 +338,6 @@ fn curl_config(file: &Path, key: &str) -> Result<PathBuf> {
 }
 
 /// `@FILE`, the way both ctalk and curl take an argument from a file.
-fn at(file: &Path) -> String {
+pub(super) fn at(file: &Path) -> String {
     format!("@{}", file.display())
 }
