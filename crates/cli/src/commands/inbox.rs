@@ -1,19 +1,22 @@
 //! `ctalk inbox`.
 
-use std::process::ExitCode;
+use std::{io::Write, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use ctalk::{
-    Error, Reason,
+    Class, Error, Reason,
     clock::{Clock, SystemClock},
+    core::envelope::TEXT_PREFIX,
     store::{Entry, EntryState, Store},
     text::escaped,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::{args::RelayArg, context::Context, output::Output};
+use crate::{
+    args::RelayArg, context::Context, destination::Destination, exit::Complaint, output::Output,
+};
 
 /// Look after messages that are held or were set aside
 #[derive(clap::Subcommand)]
@@ -28,6 +31,14 @@ pub(crate) enum Command {
     Show {
         /// Its number in the inbox, or the relay's id
         id: String,
+    },
+    /// Write a message's envelope, still sealed, or what else was received
+    Export {
+        /// Its number in the inbox, or the relay's id
+        id: String,
+        /// Write it to this file, which must not exist [default: stdout]
+        #[arg(short, long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Let the next `recv` hand over messages that the policy holds
     Accept {
@@ -66,6 +77,12 @@ struct Shown<'a> {
     state: EntryState,
     reason: Option<Reason>,
     detail: Option<&'a str>,
+    /// How often it was tried.
+    attempts: u32,
+    /// When it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<String>,
+    stored: String,
     /// The message as received.
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<Box<RawValue>>,
@@ -75,6 +92,12 @@ struct Shown<'a> {
 #[derive(Deserialize)]
 struct Claimed {
     from: String,
+}
+
+/// An envelope in the relay's frame.
+#[derive(Deserialize)]
+struct Sealed {
+    payload: String,
 }
 
 #[derive(Serialize)]
@@ -97,6 +120,7 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
                 show(&entry, output)?;
             }
         }
+        Command::Export { id, out } => export(&store, &id, out)?,
         Command::Accept { ids } => {
             for entry in all_held(&store, &ids)? {
                 store.accept(entry.number)?;
@@ -173,14 +197,18 @@ fn all_held(store: &Store, ids: &[String]) -> Result<Vec<Entry>> {
 }
 
 fn list(store: &Store, state: Option<EntryState>, output: &Output) -> Result<()> {
-    let mut rows = vec![["NUMBER", "ID", "FROM", "REASON", "DETAIL"].map(str::to_owned)];
+    let head = [
+        "NUMBER", "ID", "FROM", "AGE", "ATTEMPTS", "NEXT", "REASON", "DETAIL",
+    ];
+    let mut rows = vec![head.map(str::to_owned)];
+    let now = SystemClock.now();
     let mut printed = Ok(());
     let default = [EntryState::Quarantined, EntryState::Held, EntryState::New];
     for state in state.as_ref().map_or(&default[..], std::slice::from_ref) {
         store.each_entry(*state, |entry| {
             let shown = Shown::new(&entry);
             if !output.is_json() {
-                rows.push(shown.row());
+                rows.push(shown.row(&entry, now));
             } else if printed.is_ok() {
                 printed = output.object(&shown);
             }
@@ -194,12 +222,19 @@ fn list(store: &Store, state: Option<EntryState>, output: &Output) -> Result<()>
 }
 
 impl Shown<'_> {
-    fn row(&self) -> [String; 5] {
+    fn row(&self, entry: &Entry, now: i64) -> [String; 8] {
         let text = |text: Option<&str>| escaped(text.unwrap_or("-")).into_owned();
         [
             self.number.to_string(),
             text(self.relay_id),
             text(self.relay_from.as_deref()),
+            super::span(now.saturating_sub(entry.stored_at)),
+            self.attempts.to_string(),
+            match entry.due {
+                Some(due) if due > now => super::span(due.saturating_sub(now)),
+                _ if self.state == EntryState::New => "now".to_owned(),
+                _ => "-".to_owned(),
+            },
             match self.reason {
                 Some(reason) if self.state != EntryState::Held => reason.as_str(),
                 _ => self.state.as_str(),
@@ -208,6 +243,29 @@ impl Shown<'_> {
             text(self.detail),
         ]
     }
+}
+
+/// Writes the envelope by itself where there is one, so that `verify` and `open` read it.
+fn export(store: &Store, id: &str, out: Option<PathBuf>) -> Result<()> {
+    let entries = named(store, id)?;
+    let [entry] = entries.as_slice() else {
+        let complaint =
+            Complaint::new(Class::Usage, format!("several messages have the id `{id}`"));
+        return Err(complaint.hint("name one by its number").into());
+    };
+    let envelope = serde_json::from_slice::<Sealed>(&entry.raw)
+        .ok()
+        .filter(|sealed| sealed.payload.starts_with(TEXT_PREFIX));
+    let bytes = match (&entry.envelope, envelope) {
+        (Some(envelope), _) => envelope.clone(),
+        (None, Some(sealed)) => format!("{}\n", sealed.payload).into_bytes(),
+        (None, None) => entry.raw.clone(),
+    };
+    let (destination, mut writer) = Destination::begin(out)?;
+    writer.write_all(&bytes)?;
+    writer.flush()?;
+    drop(writer);
+    destination.complete()
 }
 
 fn show(entry: &Entry, output: &Output) -> Result<()> {
@@ -230,6 +288,8 @@ fn show(entry: &Entry, output: &Output) -> Result<()> {
         row("state", Some(shown.state.as_str())),
         row("reason", shown.reason.map(Reason::as_str)),
         row("detail", shown.detail),
+        row("attempts", Some(&shown.attempts.to_string())),
+        row("due", shown.due.as_deref()),
     ])?;
     if output.is_terminal() {
         output.line(&escaped(&text))
@@ -265,6 +325,9 @@ impl<'a> Shown<'a> {
             state: entry.state,
             reason: entry.reason,
             detail: entry.detail.as_deref(),
+            attempts: entry.attempt,
+            due: entry.due.map(super::time),
+            stored: super::time(entry.stored_at),
             message: None,
         }
     }

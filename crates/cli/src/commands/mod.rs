@@ -103,3 +103,14 @@ fn now() -> Timestamp {
         .and_then(Timestamp::from_millis)
         .unwrap_or(Timestamp::MAX)
 }
+
+/// A span of time in milliseconds, as people write one.
+pub(crate) fn span(millis: i64) -> String {
+    let seconds = millis.max(0) / 1000;
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}

@@ -123,26 +123,15 @@ fn row(entry: &OutboxEntry, now: i64) -> [String; 8] {
         text(entry.id.as_deref()),
         to.join(","),
         entry.state.to_string(),
-        seconds(now.saturating_sub(entry.created)),
+        super::span(now.saturating_sub(entry.created)),
         entry.attempts.to_string(),
         match (entry.state, entry.due) {
             (OutboxState::Failed, _) => "-".to_owned(),
-            (_, Some(due)) if due > now => seconds(due.saturating_sub(now)),
+            (_, Some(due)) if due > now => super::span(due.saturating_sub(now)),
             _ => "now".to_owned(),
         },
         text(entry.error.as_deref()),
     ]
-}
-
-/// A span of time in milliseconds, as people write one.
-fn seconds(millis: i64) -> String {
-    let seconds = millis.max(0) / 1000;
-    match seconds {
-        0..=119 => format!("{seconds} s"),
-        120..=7199 => format!("{} min", seconds / 60),
-        7200..=172_799 => format!("{} h", seconds / 3600),
-        _ => format!("{} d", seconds / 86_400),
-    }
 }
 
 fn changed(entry: &OutboxEntry, state: &'static str, output: &Output) -> Result<()> {

@@ -65,8 +65,8 @@ fn a_bad_message_is_set_aside_and_its_neighbours_arrive() {
         .run("bob", &["inbox", "list"])
         .success()
         .stdout_eq(str![[r#"
-NUMBER  ID     FROM   REASON        DETAIL
-[..]       bad-1  alice  not-verified  the signature [..]
+NUMBER  ID     FROM   AGE  ATTEMPTS  NEXT  REASON        DETAIL
+[..]       bad-1  alice  [..] s  0         -     not-verified  the signature [..]
 
 "#]]);
     let shown = sandbox.json("bob", &["inbox", "show", "bad-1"]).remove(0);
@@ -84,6 +84,8 @@ time    20[..]Z
 state   quarantined
 reason  not-verified
 detail  the signature [..]
+attempts  0
+due     -
 {[..]"topic":"forged"[..]}
 
 "#]]);
@@ -103,8 +105,8 @@ hint: `ctalk inbox list` shows them all
         .run("bob", &["inbox", "list"])
         .success()
         .stdout_eq(str![[r#"
-NUMBER  ID     FROM   REASON  DETAIL
-[..]       bad-1  alice  new     -
+NUMBER  ID     FROM   AGE  ATTEMPTS  NEXT  REASON  DETAIL
+[..]       bad-1  alice  [..] s  0         now   new     -
 
 "#]]);
     sandbox.run("bob", &["recv"]).code(9).stdout_eq("");
@@ -411,4 +413,60 @@ fn a_follower_stops_at_its_limit() {
     let (status, printed, _) = follower.end();
     assert_eq!((status.code(), printed.len()), (Some(0), 2));
     assert_eq!(sandbox.json("bob", &["recv"])[0]["payload"], "3");
+}
+
+#[test]
+fn an_envelope_is_exported_as_it_was_received_and_can_be_opened() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    sandbox.run("alice", &["send", "bob", "kept"]).success();
+    let sent = sandbox.stored().pop().unwrap();
+    // Nobody takes this topic, so that the message stays.
+    sandbox.run("bob", &["recv", "--topic", "none"]).success();
+    let number = sandbox.json("bob", &["inbox", "list"])[0]["number"].to_string();
+    sandbox
+        .run("bob", &["inbox", "export", &number])
+        .success()
+        .stdout_eq(format!("{}\n", text(&sent["payload"])));
+    let file = sandbox.path("kept.ctalk");
+    let path = file.to_str().unwrap();
+    let export = ["inbox", "export", &number, "-o", path];
+    sandbox.run("bob", &export).success().stdout_eq("");
+    sandbox
+        .run("bob", &["open", path])
+        .success()
+        .stdout_eq("kept");
+    sandbox.run("bob", &export).code(2);
+    sandbox.run("bob", &["inbox", "export", "no-such"]).code(2);
+}
+
+#[test]
+fn what_is_no_envelope_is_exported_as_the_relay_showed_it() {
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
+    inject(&sandbox, "x", "bad-1", |message| {
+        message["topic"] = json!("forged")
+    });
+    sandbox.run("bob", &["recv"]).code(9);
+    let exported = sandbox.run("bob", &["inbox", "export", "bad-1"]).success();
+    let exported: Value = serde_json::from_slice(&exported.get_output().stdout).unwrap();
+    assert_eq!([&exported["id"], &exported["topic"]], ["bad-1", "forged"]);
+}
+
+#[test]
+fn the_profile_bounds_the_inbox_and_recv_says_what_was_dropped() {
+    let sandbox = Sandbox::classic(&["alice", "bob"]);
+    let path = sandbox.profile("bob").join("profile.toml");
+    let settings = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{settings}\n[inbox]\nmessages = 1\n")).unwrap();
+    for id in ["bad-1", "bad-2"] {
+        inject(&sandbox, id, id, |message| {
+            message["topic"] = json!("forged")
+        });
+    }
+    let output = sandbox.run("bob", &["recv"]).code(9);
+    let talk = stderr(&output);
+    let warning = "the oldest 1 of the quarantined messages were dropped";
+    assert!(talk.contains(warning), "{talk}");
+    let listed = sandbox.json("bob", &["inbox", "list"]);
+    let ids: Vec<_> = listed.iter().map(|shown| &shown["relayId"]).collect();
+    assert_eq!(ids, ["bad-2"]);
 }

@@ -42,7 +42,7 @@ hint: ctalk inbox show [..], then accept [..] or reject [..]
         .run("bob", &["inbox", "list", "--state", "held"])
         .success()
         .stdout_eq(str![[r#"
-NUMBER  ID  [..]  FROM   REASON  DETAIL
+NUMBER  ID  [..]  FROM   AGE  ATTEMPTS  NEXT  REASON  DETAIL
 [..]  alice  held    `strangers` in the policy: alice is no contact
 
 "#]]);
