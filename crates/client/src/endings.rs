@@ -86,6 +86,13 @@ pub enum Notice {
         /// What the relay said.
         why: String,
     },
+    /// A message that asked for receipts lived as long as it could, and one of them did not come.
+    NoReceipt {
+        /// Its number in the outbox.
+        number: i64,
+        /// Names of those who were to get it.
+        to: Vec<String>,
+    },
     /// A message was in the outbox until its life was over, and is not sent any more.
     SendExpired {
         /// Its number there.
@@ -143,6 +150,11 @@ impl fmt::Display for Notice {
             Self::SendFailed { number, to, why } => write!(
                 formatter,
                 "the relay refuses message {number} to {}, which stays in the outbox: {why}",
+                to.join(", ")
+            ),
+            Self::NoReceipt { number, to } => write!(
+                formatter,
+                "message {number} to {} was sent, and not everybody gave a receipt in time",
                 to.join(", ")
             ),
             Self::SendExpired { number, to } => write!(

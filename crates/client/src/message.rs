@@ -154,6 +154,10 @@ pub struct Draft {
     /// A key of the caller's, under which this message is delivered once: sent again under the same
     /// key by the same identity, it has the same outcome and nothing leaves, however much later.
     pub idempotency_key: Option<String>,
+    /// Ask each recipient for a receipt, which only recipients with a key card give. The message stays
+    /// in the outbox until all of them came, and is sent again, as the same envelope, where they are
+    /// overdue.
+    pub receipt: bool,
 }
 
 impl Draft {
@@ -170,6 +174,7 @@ impl Draft {
             ttl: None,
             name: None,
             idempotency_key: None,
+            receipt: false,
         }
     }
 }
@@ -360,11 +365,13 @@ pub enum Reason {
     /// A part of an envelope that contradicts the others, makes no envelope with them, or for which
     /// there is no room.
     Part,
+    /// A receipt for a message that its sender was not sent, or that asked for none.
+    Unasked,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Malformed,
         Self::UnknownSender,
         Self::NotVerified,
@@ -384,6 +391,7 @@ impl Reason {
         Self::Handler,
         Self::Guard,
         Self::Part,
+        Self::Unasked,
     ];
 
     /// The word used in JSON, output and the store.
@@ -409,6 +417,7 @@ impl Reason {
             Self::Handler => "handler",
             Self::Guard => "guard",
             Self::Part => "part",
+            Self::Unasked => "unasked",
         }
     }
 
@@ -429,7 +438,8 @@ impl Reason {
             | Self::Pairing
             | Self::Policy
             | Self::Guard
-            | Self::Part => Class::Refused,
+            | Self::Part
+            | Self::Unasked => Class::Refused,
             Self::UnknownSender
             | Self::Downgrade
             | Self::Ended

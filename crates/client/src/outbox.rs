@@ -28,6 +28,10 @@ use crate::{
 const FIRST_PAUSE: i64 = 1000;
 /// Longest pause between attempts, in milliseconds, before jitter.
 const LAST_PAUSE: i64 = 5 * 60 * 1000;
+/// After how long receipts are overdue and the message is sent again, in milliseconds: at first, and at
+/// last, before jitter.
+const FIRST_OVERDUE: i64 = 30 * 1000;
+const LAST_OVERDUE: i64 = 45 * 60 * 1000;
 /// How often it is looked whether another process has handed a message over.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long that is waited for, which is as long as the other one's claim lasts.
@@ -68,6 +72,8 @@ pub enum Fate {
     Failed(RelayError),
     /// Its life is over, and it was taken out.
     Expired,
+    /// The relay had it, its life is over, and a receipt did not come. It was taken out.
+    Unanswered,
 }
 
 /// What follows an attempt.
@@ -268,6 +274,7 @@ impl Client {
             reply_to: draft.reply_to.as_deref(),
             ttl: draft.ttl,
             name: draft.name.as_deref(),
+            receipt: draft.receipt,
         })
         .map_err(|_| Error::NotText)?;
         let content = draft.content.as_bytes();
@@ -407,7 +414,11 @@ impl Client {
             number: entry.number,
             id: entry.id,
             to: entry.to,
-            fate: Fate::Expired,
+            fate: if entry.state == OutboxState::Sent {
+                Fate::Unanswered
+            } else {
+                Fate::Expired
+            },
         });
         Ok(expired.collect())
     }
@@ -426,6 +437,7 @@ impl Client {
                     why: why.to_string(),
                 }),
                 Fate::Expired => self.notices.push(Notice::SendExpired { number, to }),
+                Fate::Unanswered => self.notices.push(Notice::NoReceipt { number, to }),
             }
         }
     }
@@ -446,6 +458,8 @@ struct Outside<'a> {
     reply_to: Option<&'a str>,
     ttl: Option<u64>,
     name: Option<&'a str>,
+    #[serde(skip_serializing_if = "core::ops::Not::not")]
+    receipt: bool,
 }
 
 /// What became of a message that its sender waits for.
@@ -489,7 +503,7 @@ impl MyFate {
                 number,
                 why: why.clone(),
             }),
-            Self::Known(Fate::Expired) => Err(Error::GivenUp),
+            Self::Known(Fate::Expired | Fate::Unanswered) => Err(Error::GivenUp),
         }
     }
 }
@@ -502,7 +516,10 @@ fn judge<'a>(
     now: i64,
 ) -> (Settled<'a>, Then) {
     let error = match answer {
-        Ok(accepted) => return (Settled::Sent(accepted), Then::Next),
+        Ok(accepted) => {
+            let overdue = now.saturating_add(overdue(message.attempt(), &message.outgoing));
+            return (Settled::Sent { accepted, overdue }, Then::Next);
+        }
         Err(error) => error,
     };
     let later = |pause: i64, is_uncertain: bool| Settled::Later {
@@ -538,12 +555,21 @@ fn judge<'a>(
     }
 }
 
-/// How long to wait after an attempt, in milliseconds: twice as long as after the one before, up to five
-/// minutes, and up to a quarter longer, so that what failed together does not come back together. The
-/// spread is taken from the message itself.
+/// How long to wait after an attempt that failed, in milliseconds.
 fn pause(attempt: u32, outgoing: &Outgoing) -> i64 {
-    let doubled = FIRST_PAUSE.checked_shl(attempt.saturating_sub(1).min(32));
-    let pause = doubled.unwrap_or(LAST_PAUSE).min(LAST_PAUSE);
+    spread(FIRST_PAUSE, LAST_PAUSE, attempt, outgoing)
+}
+
+/// How long to wait for receipts after an attempt that went well, in milliseconds.
+fn overdue(attempt: u32, outgoing: &Outgoing) -> i64 {
+    spread(FIRST_OVERDUE, LAST_OVERDUE, attempt, outgoing)
+}
+
+/// Twice as long as after the attempt before, up to `last`, and up to a quarter longer, so that what was
+/// sent together does not come back together. The spread is taken from the message itself.
+fn spread(first: i64, last: i64, attempt: u32, outgoing: &Outgoing) -> i64 {
+    let doubled = first.checked_shl(attempt.saturating_sub(1).min(32));
+    let pause = doubled.unwrap_or(last).min(last);
     let body = match &outgoing.body {
         Body::Native(text) | Body::Pairing(text) => text.as_bytes(),
         Body::Classic(sealed) => sealed.payload.as_bytes(),

@@ -3,7 +3,7 @@
 //! Whoever has a key card gets an envelope, always; all of them share one. The others get ClawTalk's
 //! format, each a message of their own.
 
-use std::{collections::HashMap, time::Duration};
+use std::{collections::HashMap, slice, time::Duration};
 
 use ctalk_core::{
     Card, PublicKeys, Timestamp,
@@ -130,7 +130,7 @@ fn natives(
             }
             Ok(sealed) => {
                 let place = messages.len();
-                messages.push(native(group, draft, sealed));
+                messages.push(native(group, Some(draft), sealed));
                 places.extend(contacts.map(|contact| (contact, Ok(place))));
             }
             Err(error) => {
@@ -167,11 +167,7 @@ struct Sealed {
 
 /// Seals one envelope for all these recipients.
 fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sealed, Error> {
-    let created = client.now();
     let life = draft.ttl.map_or(LIFE, Duration::from_secs);
-    if life > MAX_LIFE {
-        return Err(Error::LifeTooLong);
-    }
     let mut metadata = envelope::Metadata::new(
         match draft.message_type {
             MessageType::Request => Kind::Request,
@@ -184,13 +180,29 @@ fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sea
     metadata.correlation_id.clone_from(&draft.correlation_id);
     metadata.reply_to.clone_from(&draft.reply_to);
     metadata.name.clone_from(&draft.name);
+    metadata.receipt = draft.receipt;
+    seal_as(client, recipients, metadata, draft.content.as_bytes(), life)
+}
+
+/// Seals one envelope with this metadata, to which the own card is added where it is due.
+fn seal_as(
+    client: &Client,
+    recipients: &[Reader<'_>],
+    mut metadata: envelope::Metadata,
+    payload: &[u8],
+    life: Duration,
+) -> Result<Sealed, Error> {
+    if life > MAX_LIFE {
+        return Err(Error::LifeTooLong);
+    }
+    let created = client.now();
     let expires = created.checked_add(life).unwrap_or(Timestamp::MAX);
     let to_all = |metadata: &envelope::Metadata| {
         envelope::seal(
             &client.identity,
             recipients.iter().map(|reader| reader.card),
             metadata,
-            draft.content.as_bytes(),
+            payload,
             created,
             expires,
             &mut crate::rng(),
@@ -219,7 +231,7 @@ fn seal(client: &Client, recipients: &[Reader<'_>], draft: &Draft) -> Result<Sea
 }
 
 /// An envelope as it is handed over.
-fn native(recipients: &[Reader<'_>], draft: &Draft, sealed: Sealed) -> NewOutgoing {
+fn native(recipients: &[Reader<'_>], draft: Option<&Draft>, sealed: Sealed) -> NewOutgoing {
     let addresses = recipients.iter().map(|reader| reader.address.to_owned());
     NewOutgoing {
         id: Some(sealed.id),
@@ -230,7 +242,9 @@ fn native(recipients: &[Reader<'_>], draft: &Draft, sealed: Sealed) -> NewOutgoi
             },
             // What the message is about stands inside; outside it is a notification like any other.
             message_type: MessageType::Notification,
-            topic: draft.topic.clone().filter(|_| draft.public_topic),
+            topic: draft
+                .filter(|draft| draft.public_topic)
+                .and_then(|draft| draft.topic.clone()),
             correlation_id: None,
             reply_to: None,
             ttl: Some(sealed.life.as_secs()),
@@ -245,7 +259,38 @@ fn native(recipients: &[Reader<'_>], draft: &Draft, sealed: Sealed) -> NewOutgoi
             .collect(),
         card: sealed.card,
         expires: millis(sealed.expires),
+        receipt: draft.is_some_and(|draft| draft.receipt),
     }
+}
+
+/// Seals what answers a message of a contact: a receipt, or what its handler says. It is for the outbox.
+///
+/// # Errors
+/// [`Error::UnknownRecipient`] for a contact without an address, and the errors of a message to it.
+#[expect(
+    dead_code,
+    reason = "for what answers a message, in the transaction that settles it"
+)]
+pub(crate) fn answer(
+    client: &Client,
+    contact: &Contact,
+    metadata: envelope::Metadata,
+    payload: &[u8],
+) -> Result<NewOutgoing, Error> {
+    let name = contact.name.clone();
+    let Some(address) = contact.address.clone() else {
+        return Err(Error::UnknownRecipient { name });
+    };
+    let recipient = Recipient::known(contact.clone(), address, client)?;
+    let card = recipient.card.as_ref().ok_or(Error::NoCard { name })?;
+    let reader = Reader {
+        contact: recipient.contact,
+        name: &recipient.name,
+        address: &recipient.address,
+        card,
+    };
+    let sealed = seal_as(client, slice::from_ref(&reader), metadata, payload, LIFE)?;
+    Ok(native(&[reader], None, sealed))
 }
 
 /// The own card, if a recipient has not been sent it yet.
@@ -267,6 +312,10 @@ fn classic(
     recipient: &Recipient,
     draft: &Draft,
 ) -> Result<NewOutgoing, Error> {
+    if draft.receipt {
+        let name = recipient.name.clone();
+        return Err(Error::NoCard { name });
+    }
     let metadata = Metadata {
         to: &recipient.address,
         message_type: draft.message_type.as_str(),
@@ -500,6 +549,7 @@ fn outgoing(
         to: vec![to],
         card: None,
         expires: millis(expires),
+        receipt: false,
     }
 }
 

@@ -27,7 +27,7 @@ struct Line<'a> {
     number: i64,
     id: Option<&'a str>,
     to: &'a [String],
-    /// `sent`, `queued`, `failed` or `expired`.
+    /// `sent`, `queued`, `failed`, `expired` or `unanswered`.
     state: &'static str,
     relay_id: Option<&'a str>,
     ts: Option<&'a str>,
@@ -56,6 +56,7 @@ fn print(flushed: &Flushed, output: &Output) -> Result<Option<Class>> {
         Fate::Sent(accepted) => ("sent", Some(accepted), None),
         Fate::Queued(error) => ("queued", None, Some(error)),
         Fate::Failed(error) => ("failed", None, Some(error)),
+        Fate::Unanswered => ("unanswered", None, None),
         _ => ("expired", None, None),
     };
     let class = match (error, accepted) {

@@ -76,6 +76,9 @@ pub(crate) struct Args {
     /// Deliver once however often this is run: the same message under the same key is not sent again
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     idempotency_key: Option<String>,
+    /// Ask for a receipt, and send the message again until it came; needs recipients with a key card
+    #[arg(long, conflicts_with = "plaintext")]
+    receipt: bool,
     /// Only put the message into the outbox; `ctalk flush` sends it, as does the next send or recv
     #[arg(long, conflicts_with = "plaintext")]
     no_wait: bool,
@@ -129,6 +132,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         reply_to: args.reply_to,
         ttl: args.ttl,
         idempotency_key: args.idempotency_key,
+        receipt: args.receipt,
     };
     let mut client = context.client(&profile, args.relay)?;
     client.require(args.require.with(&profile));

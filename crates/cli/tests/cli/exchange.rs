@@ -195,6 +195,7 @@ fn received_messages_have_the_documented_members_in_json() {
             "id",
             "pinned",
             "relayId",
+            "state",
             "to",
             "ts"
         ]

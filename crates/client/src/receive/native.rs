@@ -5,7 +5,7 @@ use std::time::Duration;
 use ctalk_core::{
     CLOCK_SKEW, Card, Succession, Timestamp, VerifyingKey,
     classic::Claims,
-    envelope::{self, Envelope, Failure, Kind, OpenError},
+    envelope::{self, Envelope, Failure, Kind, Metadata, OpenError, Receipt},
 };
 
 use super::{
@@ -102,6 +102,10 @@ impl Judge<'_> {
             }
             return Ok(Verdict::Absorbed(mark));
         }
+        if opened.metadata.kind == Kind::Receipt {
+            self.receipt(&sender, &opened.metadata, &opened.payload, &mark)?;
+            return Ok(Verdict::Absorbed(mark));
+        }
         if let Sender::Offered(offer) = &sender {
             // Before a stranger is pinned for a message that is refused.
             self.trust(None)?;
@@ -167,6 +171,34 @@ impl Judge<'_> {
             pinned_now,
             quota,
         })))
+    }
+
+    /// Keeps a receipt for a message that its sender was sent and asked for one.
+    fn receipt(
+        &mut self,
+        sender: &Sender,
+        metadata: &Metadata,
+        payload: &[u8],
+        mark: &Mark,
+    ) -> Result<(), Refusal> {
+        let receipt = Receipt::parse(metadata, payload)
+            .map_err(|error| Refusal::message(Reason::Malformed, error))?;
+        if !self.may_pin {
+            return Ok(());
+        }
+        let now = self.client.clock.now();
+        let store = &mut self.client.store;
+        let is_asked = match sender {
+            Sender::Pinned(contact) => {
+                store.keep_receipt(contact.id, &receipt, now, mark.expires())?
+            }
+            Sender::Offered(_) => false,
+        };
+        if is_asked {
+            return Ok(());
+        }
+        let detail = "it is a receipt, and its sender was not asked for one";
+        Err(Refusal::message(Reason::Unasked, detail))
     }
 
     /// When the message counts as received: its life ends at first receipt, not when it is looked at

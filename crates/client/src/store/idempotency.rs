@@ -169,6 +169,18 @@ pub(super) fn sent(
     Ok(())
 }
 
+/// Records that a message has arrived, whether its relay said so or not.
+pub(super) fn answered(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached(
+            "UPDATE idempotent_outcomes SET state = 'sent',
+                 sent = json_set(sent, '$.state', 'sent')
+             WHERE message = ?1 AND state = 'queued'",
+        )?
+        .execute([number])?;
+    Ok(())
+}
+
 /// Records that a message is not in the outbox any more, or forgets it if it cannot have arrived.
 pub(super) fn given_up(
     transaction: &Transaction<'_>,
@@ -176,9 +188,9 @@ pub(super) fn given_up(
     may_have_arrived: bool,
 ) -> rusqlite::Result<()> {
     let change = if may_have_arrived {
-        "UPDATE idempotent_outcomes SET state = 'given-up' WHERE message = ?1"
+        "UPDATE idempotent_outcomes SET state = 'given-up' WHERE message = ?1 AND state = 'queued'"
     } else {
-        "DELETE FROM idempotent_outcomes WHERE message = ?1"
+        "DELETE FROM idempotent_outcomes WHERE message = ?1 AND state = 'queued'"
     };
     transaction.prepare_cached(change)?.execute([number])?;
     Ok(())

@@ -153,7 +153,7 @@ pub enum Mark {
 }
 
 impl Mark {
-    pub(super) const fn expires(&self) -> i64 {
+    pub(crate) const fn expires(&self) -> i64 {
         match self {
             Self::Classic { expires, .. } | Self::Native { expires, .. } => *expires,
         }

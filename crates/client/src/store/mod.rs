@@ -17,6 +17,7 @@
 //! - `outbox`: what is on its way to a relay
 //! - `own_card`: who was given the own key card
 //! - `parts`: envelopes that come in parts, until they are whole
+//! - `receipts`: what became of one's own messages
 //! - `schema`: the tables and their migrations
 
 mod backup;
@@ -35,6 +36,7 @@ mod model;
 mod outbox;
 mod own_card;
 mod parts;
+mod receipts;
 mod schema;
 #[cfg(test)]
 mod steps;
@@ -70,6 +72,7 @@ pub use self::{
     inbox::{Entry, EntryState, Mark, SeenBefore, Stored},
     integrity::Integrity,
     outbox::{OutboxEntry, OutboxState},
+    receipts::HeldReceipt,
 };
 
 /// How long one process waits for another one's write.

@@ -112,6 +112,8 @@ pub(crate) struct NewOutgoing {
     pub(crate) card: Option<u64>,
     /// When it is given up, in milliseconds since the Unix epoch.
     pub(crate) expires: i64,
+    /// Whether it asks for receipts.
+    pub(crate) receipt: bool,
 }
 
 /// What was put into the outbox.
@@ -147,7 +149,12 @@ impl Claimed {
 #[derive(Debug)]
 pub(crate) enum Settled<'a> {
     /// The relay has it.
-    Sent(&'a Accepted),
+    Sent {
+        accepted: &'a Accepted,
+        /// When it is sent again if a receipt that it asks for is missing, in milliseconds since the
+        /// Unix epoch.
+        overdue: i64,
+    },
     /// It is tried again then.
     Later {
         due: i64,
@@ -166,18 +173,20 @@ const MESSAGE: &str =
      uncertain, message_type, topic, correlation_id, reply_to, ttl, body, nonce, signature, parts,
      slice_len FROM outbox AS message";
 
-/// What is queued, due, in nobody's hands and not behind an older one to the same recipient. Its
+/// What is due, in nobody's hands, and not behind an older one to the same recipient that is still to
+/// leave; what only misses a receipt holds back nothing. A lease that ends too far away was made before
+/// the machine started anew; one that another process made after the time was read is not that far. Its
 /// parameters are the relay, the time, the monotonic time, and the longest pause and lease.
-const NEXT: &str = "WHERE relay = ?1 AND state = 'queued' AND expires > ?2
+const NEXT: &str = "WHERE relay = ?1 AND state IN ('queued', 'sent') AND expires > ?2
      AND (due IS NULL OR due <= ?2 OR due > ?2 + ?4)
-     AND (lease IS NULL OR lease <= ?3 OR lease > ?3 + ?5)
-     AND NOT EXISTS (
+     AND (lease IS NULL OR lease <= ?3 OR lease > ?3 + 2 * ?5)
+     AND (state = 'sent' OR NOT EXISTS (
          SELECT 1 FROM outbox_recipients AS mine
          JOIN outbox_recipients AS theirs
              ON theirs.address IS mine.address AND theirs.message < mine.message
          JOIN outbox AS older ON older.number = theirs.message
          WHERE mine.message = message.number AND older.relay = ?1 AND older.state = 'queued'
-             AND older.expires > ?2)
+             AND older.expires > ?2))
      ORDER BY message.number LIMIT 1";
 
 impl Store {
@@ -356,7 +365,7 @@ impl Store {
         self.read(|db| {
             db.prepare_cached(
                 "SELECT 1 FROM outbox WHERE relay = ?1 AND state = 'queued' AND number <= ?2
-                 AND lease > ?3 AND lease <= ?3 + ?4",
+                 AND lease > ?3 AND lease <= ?3 + 2 * ?4",
             )?
             .exists([self.relay, number, monotonic, LEASE])
         })
@@ -392,6 +401,26 @@ impl Store {
             let hasten = format!("UPDATE outbox SET due = NULL WHERE {waiting}");
             transaction.execute(&hasten, [relay])?;
             Ok(())
+        })
+    }
+
+    /// Puts a message into the outbox, for instance together with what becomes of the one that it
+    /// answers; returns its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    #[expect(
+        dead_code,
+        reason = "for what answers a message, in the transaction that settles it"
+    )]
+    pub(crate) fn put_outgoing(
+        &mut self,
+        message: &NewOutgoing,
+        now: i64,
+    ) -> Result<i64, StoreError> {
+        let relay = self.relay;
+        self.write("put-outgoing", |transaction| {
+            insert(transaction, relay, message, now)
         })
     }
 
@@ -435,8 +464,10 @@ fn insert(
     transaction
         .prepare_cached(
             "INSERT INTO outbox (relay, id, format, message_type, topic, correlation_id, reply_to,
-                 ttl, body, nonce, signature, card, state, created, expires, attempt, uncertain)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'queued', ?13, ?14, 0, 0)",
+                 ttl, body, nonce, signature, card, state, created, expires, attempt, uncertain,
+                 receipt)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, 'queued', ?13, ?14, 0, 0,
+                 ?15)",
         )?
         .execute(params![
             relay,
@@ -455,6 +486,7 @@ fn insert(
             message.card.map(u64::to_be_bytes),
             now,
             message.expires,
+            message.receipt,
         ])?;
     let number = transaction.last_insert_rowid();
     let mut recipient = transaction.prepare_cached(
@@ -532,9 +564,18 @@ fn settle(
         return Ok(());
     }
     match settled {
-        Settled::Sent(accepted) => {
+        Settled::Sent { accepted, overdue } => {
             own_card::told(transaction, number)?;
             idempotency::sent(transaction, number, accepted)?;
+            let awaits = transaction
+                .prepare_cached(
+                    "UPDATE outbox SET state = 'sent', due = ?2, error = NULL, lease = NULL
+                     WHERE number = ?1 AND receipt",
+                )?
+                .execute(params![number, overdue])?;
+            if awaits == 1 {
+                return Ok(());
+            }
             delete(transaction, number)
         }
         Settled::Later {
@@ -576,7 +617,7 @@ fn remove(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn delete(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
+pub(super) fn delete(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM outbox WHERE number = ?1")?
         .execute([number])?;

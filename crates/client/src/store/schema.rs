@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 12] = [
+const MIGRATIONS: [&str; 13] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -298,6 +298,22 @@ const MIGRATIONS: [&str; 12] = [
     -- long for one.
     ALTER TABLE outbox ADD COLUMN parts INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE outbox ADD COLUMN slice_len INTEGER;
+",
+    "
+    -- Whether a message asks its recipients for receipts, and those that came, which are kept for as long
+    -- as they may be repeated.
+    ALTER TABLE outbox ADD COLUMN receipt INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE receipts (
+        id        TEXT NOT NULL,
+        contact   INTEGER NOT NULL,
+        outcome   TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'refused')),
+        attempt   INTEGER NOT NULL,
+        digest    BLOB NOT NULL CHECK (length(digest) = 32),
+        received  INTEGER NOT NULL,
+        expires   INTEGER NOT NULL,
+        PRIMARY KEY (id, contact)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX receipts_by_expiry ON receipts (expires);
 ",
 ];
 

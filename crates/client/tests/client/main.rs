@@ -25,6 +25,7 @@ mod outbox;
 mod pairing;
 mod parts;
 mod policy;
+mod receipts;
 mod rotation;
 mod scene;
 mod trust_model;
