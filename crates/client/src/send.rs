@@ -211,7 +211,7 @@ fn seal_as(
     metadata.card = due_card(client, recipients)?;
     let mut sealed = to_all(&metadata)?;
     // The card must not be what makes it too long for one message.
-    let fits_bare = client.fits(draft.content.as_bytes().len());
+    let fits_bare = client.fits(payload.len());
     if fits_bare && !client.fits(sealed.len()) && metadata.card.take().is_some() {
         sealed = to_all(&metadata)?;
     }
@@ -267,10 +267,6 @@ fn native(recipients: &[Reader<'_>], draft: Option<&Draft>, sealed: Sealed) -> N
 ///
 /// # Errors
 /// [`Error::UnknownRecipient`] for a contact without an address, and the errors of a message to it.
-#[expect(
-    dead_code,
-    reason = "for what answers a message, in the transaction that settles it"
-)]
 pub(crate) fn answer(
     client: &Client,
     contact: &Contact,

@@ -479,7 +479,13 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 return Err(Error::Stopped { why });
             }
         };
-        self.owes |= !mail.is_empty();
+        let said = match &outcome {
+            Outcome::Done { output } => output.as_slice(),
+            _ => &[],
+        };
+        let from = attempt.message.from.as_deref();
+        let answer = self.client.answer(&ticket, from, state, said)?;
+        self.owes |= !mail.is_empty() || answer.is_some();
         match state {
             EntryState::Done => self.worked.done += 1,
             EntryState::New => {}
@@ -489,6 +495,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             fence: ticket.fence,
             settlement,
             mail,
+            answer: answer.map(|answer| (ticket.mark, answer)),
         };
         self.client.settle_soon(&mut self.receiving, unsettled);
         self.is_fresh = true;

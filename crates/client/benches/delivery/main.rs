@@ -80,7 +80,7 @@ impl Handler for Counter {
 /// How many messages a second are fetched, stored, opened, claimed, handled and committed.
 async fn rates() -> Result<(), Error> {
     let folder = tempfile::tempdir()?;
-    let mut author = Author::new("alice")?;
+    let author = Author::new("alice")?;
     let memory = Memory::default();
     memory.publish(author.entry());
     let mut receivers = Vec::new();
@@ -89,13 +89,13 @@ async fn rates() -> Result<(), Error> {
         let receiver = Author::new("bob")?;
         let mut client = receiver.client(memory.clone(), &store)?;
         // The sender is pinned, so that the directory is asked no more.
-        receive(&mut client, &mut author, &receiver, &memory, 1).await?;
+        receive(&mut client, &author, &receiver, &memory, 1).await?;
         remember(&store, history)?;
         receivers.push((name, receiver, client, Vec::new()));
     }
     for round in 0..=ROUNDS {
         for (_, receiver, client, rates) in &mut receivers {
-            let took = receive(client, &mut author, receiver, &memory, MESSAGES).await?;
+            let took = receive(client, &author, receiver, &memory, MESSAGES).await?;
             // The first round warms caches up and is thrown away.
             if round > 0 {
                 rates.push(MESSAGES as f64 / took.as_secs_f64());
@@ -113,7 +113,7 @@ async fn rates() -> Result<(), Error> {
 /// Seals messages, which is not measured, and then receives them, which is.
 async fn receive(
     client: &mut Client,
-    author: &mut Author,
+    author: &Author,
     receiver: &Author,
     memory: &Memory,
     count: usize,

@@ -74,6 +74,7 @@ impl Judge<'_> {
             signer: Some(*sender.keys().verifying().as_bytes()),
             pinned_now,
             quota,
+            receipt: None,
         })))
     }
 
@@ -127,6 +128,7 @@ impl Judge<'_> {
             signer: None,
             pinned_now: false,
             quota,
+            receipt: None,
         })))
     }
 

@@ -3,6 +3,7 @@
 use ctalk_core::{
     Card, PublicKeys, VerifyingKey,
     classic::{Malformed, Message},
+    envelope::EnvelopeId,
     trust::{self, Standing},
 };
 
@@ -345,6 +346,8 @@ pub(super) struct Delivered {
     pub(super) signer: Option<[u8; 32]>,
     pub(super) pinned_now: bool,
     pub(super) quota: Option<Quota>,
+    /// The envelope's id, where its sender wants a receipt.
+    pub(super) receipt: Option<EnvelopeId>,
 }
 
 /// Why there is no message to deliver.

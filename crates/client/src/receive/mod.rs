@@ -8,6 +8,7 @@
 //! relay cannot be asked right now stays new, and the relay's error is reported once all others were
 //! handed over.
 
+mod answer;
 mod classic;
 mod contract;
 mod enforce;
@@ -18,7 +19,10 @@ mod settle;
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
-use ctalk_core::classic::Malformed;
+use ctalk_core::{
+    classic::Malformed,
+    envelope::{EnvelopeId, Receipt, ReceiptOutcome},
+};
 
 pub(crate) use self::judge::has_usable_sender;
 use self::judge::{Delivered, Judge, Refusal, Verdict};
@@ -95,6 +99,8 @@ pub(crate) struct Ticket {
     pub(crate) fence: Fence,
     pub(crate) relay_id: Option<String>,
     pub(crate) mark: Mark,
+    /// The envelope's id, where its sender wants a receipt.
+    pub(crate) receipt: Option<EnvelopeId>,
     pub(crate) contract: Contract,
 }
 
@@ -338,6 +344,7 @@ impl Client {
             signer,
             pinned_now,
             quota,
+            receipt,
         } = delivered;
         let contract = receiving.contract;
         if contract.holds_unsigned && signer.is_none() && !entry.is_accepted {
@@ -362,7 +369,7 @@ impl Client {
         let unsettled = std::mem::take(&mut receiving.unsettled);
         // What was said of messages before this one becomes durable together with its claim.
         let claimed = self.batch("settle-and-claim", |client| {
-            client.write_settlements(&unsettled)?;
+            client.write_settlements(unsettled)?;
             let claimable = client.store.claimable(&claim)?;
             let Claimable::Yes(attempt) = claimable else {
                 return Ok(Ok(Err(claimable)));
@@ -386,6 +393,12 @@ impl Client {
             }
             Ok(Err(Claimable::Exhausted(attempts))) => {
                 let why = format!("it was tried {attempts} times");
+                if let (Some(id), Some(from)) = (receipt, &message.from)
+                    && let Some(contact) = self.contact_for(from)?
+                {
+                    let failed = Receipt::new(id, ReceiptOutcome::Failed, attempts, &[]);
+                    self.answer_now(&contact, &mark, failed)?;
+                }
                 self.store.exhaust(&claim, &why, self.clock.now())?;
                 let dead = (Reason::Handler, why);
                 let aside = self.set_aside(&entry, EntryState::Dead, dead);
@@ -408,6 +421,7 @@ impl Client {
                 fence,
                 relay_id: entry.relay_id,
                 mark,
+                receipt,
                 contract,
             },
         });

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ctalk_core::{
     CLOCK_SKEW, Card, Succession, Timestamp, VerifyingKey,
     classic::Claims,
-    envelope::{self, Envelope, Failure, Kind, Metadata, OpenError, Receipt},
+    envelope::{self, Envelope, Failure, Kind, Metadata, OpenError, Receipt, ReceiptOutcome},
 };
 
 use super::{
@@ -85,7 +85,17 @@ impl Judge<'_> {
             digest: opened.header_digest,
             expires: i64::try_from(expires.as_millis()).unwrap_or(i64::MAX),
         };
+        let asks = opened.metadata.receipt;
         if self.was_handled(&mark)? {
+            if let (true, Ok(Sender::Pinned(contact))) = (asks && self.may_pin, &sender)
+                && let Some(receipt) = self
+                    .client
+                    .store
+                    .answer_to_repeat(&mark, self.client.clock.now())?
+            {
+                // The one that was sent may have got lost, or its message would not come again.
+                self.client.answer_now(contact, &mark, receipt)?;
+            }
             return Ok(Verdict::HandledBefore(mark));
         }
         if opened.metadata.kind == Kind::Succession {
@@ -119,7 +129,14 @@ impl Judge<'_> {
             correlation_id: opened.metadata.correlation_id.as_deref(),
             size: opened.payload.len(),
         };
-        let quota = self.enforce(Some(&sender), &valid)?;
+        let enforced = self.enforce(Some(&sender), &valid);
+        if let (Err(Refusal::Message(..)), Sender::Pinned(contact), true) =
+            (&enforced, &sender, asks && self.may_pin)
+        {
+            let receipt = Receipt::new(opened.id, ReceiptOutcome::Refused, 0, &[]);
+            self.client.answer_now(contact, &mark, receipt)?;
+        }
+        let quota = enforced?;
         let card = opened.metadata.card.as_ref();
         let (contact, pinned_now) = match sender {
             Sender::Pinned(contact) => (Some(*contact), false),
@@ -170,6 +187,7 @@ impl Judge<'_> {
             signer: Some(*signer.as_bytes()),
             pinned_now,
             quota,
+            receipt: asks.then_some(opened.id),
         })))
     }
 

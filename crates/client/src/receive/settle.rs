@@ -1,10 +1,10 @@
 //! What becomes of messages that were handed over.
 
-use super::{Handover, Receiving, Ticket};
+use super::{Handover, Receiving, Ticket, answer::Answer};
 use crate::{
     client::{Client, as_millis},
     error::Error,
-    store::{EntryState, Fence, NewOutgoing, Settlement, StoreError},
+    store::{EntryState, Fence, Mark, NewOutgoing, Settlement, StoreError},
 };
 
 /// What was said of a message and is not written yet.
@@ -13,6 +13,8 @@ pub(crate) struct Unsettled {
     pub(crate) settlement: Settlement,
     /// What is put into the outbox with it.
     pub(crate) mail: Vec<NewOutgoing>,
+    /// The receipt that is, and what it is kept by.
+    pub(crate) answer: Option<(Mark, Answer)>,
 }
 
 impl Client {
@@ -23,7 +25,7 @@ impl Client {
     /// [`Error::LeaseLost`]; [`Error::Store`], and then the message will be handed over again.
     pub fn commit(&mut self, handover: Handover) -> Result<(), Error> {
         let settlement = handover.ticket.done();
-        self.settle(handover.ticket.fence, settlement)
+        self.settle(&handover, settlement, EntryState::Done)
     }
 
     /// Gives a message back, to be handed over again after the contract's pause; or, if that was its
@@ -33,7 +35,7 @@ impl Client {
     /// As [`Client::commit`].
     pub fn retry(&mut self, handover: Handover, why: &str) -> Result<EntryState, Error> {
         let (settlement, state) = handover.ticket.again(self.clock.now(), why);
-        self.settle(handover.ticket.fence, settlement)?;
+        self.settle(&handover, settlement, state)?;
         Ok(state)
     }
 
@@ -43,7 +45,7 @@ impl Client {
     /// As [`Client::commit`].
     pub fn reject(&mut self, handover: Handover, why: &str) -> Result<(), Error> {
         let why = why.to_owned();
-        self.settle(handover.ticket.fence, Settlement::Dead { why })
+        self.settle(&handover, Settlement::Dead { why }, EntryState::Dead)
     }
 
     /// Makes the leases of everything in hand begin anew. Call it well before they are over.
@@ -72,21 +74,28 @@ impl Client {
         if unsettled.is_empty() {
             return Ok(());
         }
-        self.batch("settle-all", |client| client.write_settlements(&unsettled))
+        self.batch("settle-all", |client| client.write_settlements(unsettled))
     }
 
     /// Writes them within a batch, with what is to be sent on account of them. Of one whose lease was lost
     /// nothing is written, because another worker has the message.
-    pub(super) fn write_settlements(&mut self, unsettled: &[Unsettled]) -> Result<(), Error> {
+    pub(super) fn write_settlements(&mut self, unsettled: Vec<Unsettled>) -> Result<(), Error> {
         let now = self.clock.now();
         for Unsettled {
             fence,
             settlement,
             mail,
+            answer,
         } in unsettled
         {
-            if self.store.settle(*fence, settlement, now)? && !mail.is_empty() {
-                let _enqueued = self.store.enqueue(mail, None, now, None)?;
+            if !self.store.settle(fence, &settlement, now)? {
+                continue;
+            }
+            if !mail.is_empty() {
+                let _enqueued = self.store.enqueue(&mail, None, now, None)?;
+            }
+            if let Some((mark, answer)) = answer {
+                self.write_answer(&mark, answer)?;
             }
         }
         Ok(())
@@ -107,9 +116,25 @@ impl Client {
         })
     }
 
-    fn settle(&mut self, fence: Fence, settlement: Settlement) -> Result<(), Error> {
-        let is_mine = self.store.settle(fence, &settlement, self.clock.now())?;
-        self.let_go(fence);
+    fn settle(
+        &mut self,
+        handover: &Handover,
+        settlement: Settlement,
+        state: EntryState,
+    ) -> Result<(), Error> {
+        let Handover {
+            ticket, message, ..
+        } = handover;
+        let answer = self.answer(ticket, message.from.as_deref(), state, &[])?;
+        let is_mine = self.batch("settle-one", |client| {
+            let now = client.clock.now();
+            let is_mine = client.store.settle(ticket.fence, &settlement, now)?;
+            if let (true, Some(answer)) = (is_mine, answer) {
+                client.write_answer(&ticket.mark, answer)?;
+            }
+            Ok::<_, Error>(is_mine)
+        })?;
+        self.let_go(ticket.fence);
         if is_mine {
             Ok(())
         } else {

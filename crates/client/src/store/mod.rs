@@ -3,6 +3,7 @@
 //! Sealed bytes only: messages lie here as they were received, and plaintext is derived again by
 //! opening. Every write is durable when its call returns (WAL with `synchronous=FULL`).
 //!
+//! - `answers`: the receipts that were sent for others' messages
 //! - `backup`: what of it moves to another machine
 //! - `bounds`: how much is kept of what waits for the user
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
@@ -20,6 +21,7 @@
 //! - `receipts`: what became of one's own messages
 //! - `schema`: the tables and their migrations
 
+mod answers;
 mod backup;
 mod bounds;
 mod cards;

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 13] = [
+const MIGRATIONS: [&str; 14] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -314,6 +314,20 @@ const MIGRATIONS: [&str; 13] = [
         PRIMARY KEY (id, contact)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX receipts_by_expiry ON receipts (expires);
+",
+    "
+    -- The receipts that were sent for others' messages.
+    CREATE TABLE answers (
+        sender   BLOB NOT NULL CHECK (length(sender) = 32),
+        id       BLOB NOT NULL CHECK (length(id) = 16),
+        outcome  TEXT NOT NULL CHECK (outcome IN ('done', 'failed', 'refused')),
+        attempt  INTEGER NOT NULL,
+        digest   BLOB NOT NULL CHECK (length(digest) = 32),
+        sent     INTEGER NOT NULL,
+        expires  INTEGER NOT NULL,
+        PRIMARY KEY (sender, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX answers_by_expiry ON answers (expires);
 ",
 ];
 

@@ -11,12 +11,15 @@ use std::{
 
 use async_trait::async_trait;
 use ctalk::{
-    Class, Contract, Error, Event, Filter, Format, Until, Work, Worked,
+    Class, Contract, Draft, Error, Event, Filter, Format, Until, Work, Worked,
     clock::Clock,
+    core::envelope::ReceiptOutcome,
     handler::{Attempt, Handler, Outcome},
-    store::EntryState,
+    store::{EntryState, HeldReceipt},
     wire::MessageType,
 };
+use ctalk_relay::testing::Faults;
+use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, Semaphore};
 
 use crate::{
@@ -483,4 +486,106 @@ async fn an_answer_that_cannot_leave_now_waits_in_the_outbox() {
     let flushed = scene.bob.agent.client.flush().await.unwrap();
     assert_eq!(flushed.len(), 1);
     assert_eq!(body(&scene.alice.receive().await.0[0]), "1!");
+}
+
+/// The receipts that alice has for what she sent under this id.
+async fn receipts(scene: &mut Scene, id: &str) -> Vec<HeldReceipt> {
+    let (messages, aside) = scene.alice.receive().await;
+    assert!(
+        messages.is_empty() && aside.is_empty(),
+        "{messages:?} {aside:?}"
+    );
+    scene.alice.agent.client.store().receipts(id).unwrap()
+}
+
+fn asking(text: &str) -> Draft {
+    Draft {
+        receipt: true,
+        ..text_draft(text)
+    }
+}
+
+#[tokio::test]
+async fn whoever_asks_gets_a_receipt_of_what_became_of_the_message() {
+    let handler = Scripted::new(|text, attempt| match (text, attempt) {
+        ("done", 1) => Outcome::Retry { why: why("busy") },
+        ("done", _) => Outcome::Done {
+            output: b"result".to_vec(),
+        },
+        ("failed", _) => Outcome::Failed { why: why("no") },
+        _ => Outcome::Refused { why: why("no") },
+    });
+    for (text, outcome, attempt, result) in [
+        ("done", ReceiptOutcome::Done, 2, "result"),
+        ("failed", ReceiptOutcome::Failed, 1, ""),
+        ("refused", ReceiptOutcome::Refused, 1, ""),
+    ] {
+        let mut scene = Scene::new().await;
+        let sent = scene.alice.send(&["bob"], &asking(text)).await.remove(0);
+        let id = sent.unwrap().id.unwrap();
+        work(&mut scene, &following(5), &handler).await.unwrap();
+        let held = receipts(&mut scene, &id).await;
+        assert_eq!(held.len(), 1, "{text}");
+        assert_eq!((held[0].outcome, held[0].attempt), (outcome, attempt));
+        assert_eq!(held[0].digest, *Sha256::digest(result));
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_that_got_lost_is_repeated_when_its_message_comes_again() {
+    let mut scene = Scene::new().await;
+    let handler = Scripted::new(|_, _| done());
+    let sent = scene.alice.send(&["bob"], &asking("one")).await.remove(0);
+    let id = sent.unwrap().id.unwrap();
+    scene.relay.fail(Faults {
+        swallow: 1.0,
+        ..Faults::default()
+    });
+    work(&mut scene, &Work::default(), &handler).await.unwrap();
+    scene.relay.fail(Faults::default());
+    assert!(receipts(&mut scene, &id).await.is_empty());
+    // By now it is overdue.
+    scene.clock.advance(60_000);
+    scene.alice.agent.client.flush_due().await.unwrap();
+    work(&mut scene, &following(1), &handler).await.unwrap();
+    assert_eq!(receipts(&mut scene, &id).await.len(), 1);
+    assert_eq!(handler.handled(), [("one".to_owned(), 1)]);
+    assert!(scene.alice.agent.client.flush().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_message_that_is_shown_many_times_at_once_is_not_answered_as_often() {
+    let mut scene = Scene::new().await;
+    let handler = Scripted::new(|_, _| done());
+    scene
+        .alice
+        .send(&["bob"], &asking("one"))
+        .await
+        .remove(0)
+        .unwrap();
+    let mut copy = scene.last_stored();
+    work(&mut scene, &Work::default(), &handler).await.unwrap();
+    let answered = scene.relay.stored().len();
+    for number in 0..5 {
+        copy["id"] = serde_json::json!(format!("copy-{number}"));
+        scene.relay.inject("bob", &copy.to_string());
+    }
+    work(&mut scene, &following(1), &handler).await.unwrap();
+    assert_eq!(scene.relay.stored().len(), answered);
+}
+
+#[tokio::test]
+async fn what_the_policy_refuses_is_answered_to_a_contact_that_asks() {
+    let mut scene = Scene::new().await;
+    scene.bob.say("alice", "hello").await.unwrap();
+    let _ = scene.alice.receive().await;
+    let folder = scene.bob.agent.folder.path();
+    std::fs::write(folder.join("policy.toml"), "[default]\nmax-size = 3").unwrap();
+    scene.bob.agent.client = scene.bob.client(&scene.relay.url(), &scene.clock);
+    let sent = scene.alice.send(&["bob"], &asking("long")).await.remove(0);
+    let handler = Scripted::new(|_, _| done());
+    work(&mut scene, &following(1), &handler).await.unwrap();
+    assert!(handler.handled().is_empty());
+    let held = receipts(&mut scene, &sent.unwrap().id.unwrap()).await;
+    assert_eq!(held[0].outcome, ReceiptOutcome::Refused);
 }

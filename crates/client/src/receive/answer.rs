@@ -1,0 +1,70 @@
+//! Answering messages that ask for a receipt, whatever became of them.
+
+use ctalk_core::envelope::{Receipt, ReceiptOutcome};
+
+use super::Ticket;
+use crate::{
+    client::Client,
+    error::Error,
+    send,
+    store::{Contact, EntryState, Mark, NewOutgoing},
+};
+
+/// A receipt on its way.
+pub(crate) struct Answer {
+    pub(crate) receipt: Receipt,
+    pub(crate) mail: NewOutgoing,
+}
+
+impl Client {
+    /// The receipt for a message, if it asks for one and this is its end. Without a current card of the
+    /// sender there is none, because nobody else may read it; the sender asks again.
+    pub(crate) fn answer(
+        &self,
+        ticket: &Ticket,
+        from: Option<&str>,
+        state: EntryState,
+        output: &[u8],
+    ) -> Result<Option<Answer>, Error> {
+        let outcome = match state {
+            EntryState::Done => ReceiptOutcome::Done,
+            EntryState::Dead => ReceiptOutcome::Failed,
+            EntryState::Quarantined => ReceiptOutcome::Refused,
+            _ => return Ok(None),
+        };
+        let (Some(id), Some(from)) = (ticket.receipt, from) else {
+            return Ok(None);
+        };
+        let Some(contact) = self.contact_for(from)? else {
+            return Ok(None);
+        };
+        let receipt = Receipt::new(id, outcome, ticket.fence.attempt, output);
+        Ok(self.sealed_answer(&contact, receipt))
+    }
+
+    /// Puts the receipt for a message that is not handed over into the outbox.
+    pub(super) fn answer_now(
+        &mut self,
+        contact: &Contact,
+        mark: &Mark,
+        receipt: Receipt,
+    ) -> Result<(), Error> {
+        let Some(answer) = self.sealed_answer(contact, receipt) else {
+            return Ok(());
+        };
+        self.batch("answer", |client| client.write_answer(mark, answer))
+    }
+
+    /// Writes a receipt within a batch.
+    pub(super) fn write_answer(&mut self, mark: &Mark, answer: Answer) -> Result<(), Error> {
+        let now = self.clock.now();
+        self.store.record_answer(mark, &answer.receipt, now)?;
+        let _enqueued = self.store.enqueue(&[answer.mail], None, now, None)?;
+        Ok(())
+    }
+
+    fn sealed_answer(&self, contact: &Contact, receipt: Receipt) -> Option<Answer> {
+        let mail = send::answer(self, contact, receipt.metadata(), &receipt.payload()).ok()?;
+        Some(Answer { receipt, mail })
+    }
+}
