@@ -77,15 +77,15 @@ NUMBER  ID     FROM   AGE  ATTEMPTS  NEXT  REASON        DETAIL
         .run("bob", &["inbox", "show", &number])
         .success()
         .stdout_eq(str![[r#"
-number  [..]
-id      bad-1
-from    alice
-time    20[..]Z
-state   quarantined
-reason  not-verified
-detail  the signature [..]
+number    [..]
+id        bad-1
+from      alice
+time      20[..]Z
+state     quarantined
+reason    not-verified
+detail    the signature [..]
 attempts  0
-due     -
+due       -
 {[..]"topic":"forged"[..]}
 
 "#]]);

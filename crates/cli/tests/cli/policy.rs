@@ -43,7 +43,7 @@ hint: ctalk inbox show [..], then accept [..] or reject [..]
         .success()
         .stdout_eq(str![[r#"
 NUMBER  ID  [..]  FROM   AGE  ATTEMPTS  NEXT  REASON  DETAIL
-[..]  alice  held    `strangers` in the policy: alice is no contact
+[..]  alice  [..] s  0         -     held    `strangers` in the policy: alice is no contact
 
 "#]]);
     let held = sandbox.json("bob", &["inbox", "list"]).remove(0);
