@@ -569,7 +569,7 @@ fn settle(
             idempotency::sent(transaction, number, accepted)?;
             let awaits = transaction
                 .prepare_cached(
-                    "UPDATE outbox SET state = 'sent', due = ?2, error = NULL, lease = NULL
+                    "UPDATE outbox SET state = 'sent', due = ?2, error = NULL, lease = NULL, parts = 0
                      WHERE number = ?1 AND receipt",
                 )?
                 .execute(params![number, overdue])?;
