@@ -404,26 +404,6 @@ impl Store {
         })
     }
 
-    /// Puts a message into the outbox, for instance together with what becomes of the one that it
-    /// answers; returns its number.
-    ///
-    /// # Errors
-    /// [`StoreError::Failed`].
-    #[expect(
-        dead_code,
-        reason = "for what answers a message, in the transaction that settles it"
-    )]
-    pub(crate) fn put_outgoing(
-        &mut self,
-        message: &NewOutgoing,
-        now: i64,
-    ) -> Result<i64, StoreError> {
-        let relay = self.relay;
-        self.write("put-outgoing", |transaction| {
-            insert(transaction, relay, message, now)
-        })
-    }
-
     /// Takes a message out of the outbox for good. Its recipients may have it nevertheless.
     ///
     /// # Errors
