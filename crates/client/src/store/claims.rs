@@ -75,14 +75,15 @@ impl Settlement {
 }
 
 impl Store {
-    /// Makes messages new again whose lease is over, or was made before the machine started anew.
+    /// Makes messages new again whose lease is over, or was made before the machine started anew. One
+    /// that another process made after `monotonic` was read is neither, though it ends a little later.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub(crate) fn reap(&mut self, monotonic: i64, lease: i64) -> Result<(), StoreError> {
         let relay = self.relay;
         let over = "relay = ?1 AND state = 'running'
-                    AND (lease <= ?2 OR lease > ?2 + ?3 OR lease IS NULL)";
+                    AND (lease <= ?2 OR lease > ?2 + 2 * ?3 OR lease IS NULL)";
         let is_any = self.read(|db| {
             db.prepare_cached(&format!("SELECT 1 FROM inbox WHERE {over} LIMIT 1"))?
                 .exists(params![relay, monotonic, lease])
