@@ -299,10 +299,12 @@ impl Handler for Slow {
     async fn handle(&self, attempt: &Attempt) -> Outcome {
         self.attempts.lock().unwrap().push(attempt.number);
         let end = self.clock.now() + self.millis;
-        while attempt.number == 1 && self.clock.now() < end {
-            tokio::task::yield_now().await;
+        if attempt.number == 1 {
+            while self.clock.now() < end {
+                tokio::task::yield_now().await;
+            }
+            self.stop.notify_one();
         }
-        self.stop.notify_one();
         done()
     }
 }
