@@ -33,3 +33,4 @@ mod saving;
 mod service;
 mod support;
 mod trust;
+mod workers;

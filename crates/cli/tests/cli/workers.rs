@@ -1,0 +1,244 @@
+//! Several workers of one profile, killed at any moment: every message is committed once.
+
+use std::{
+    collections::HashMap,
+    fs::{self, OpenOptions},
+    io::{BufRead, BufReader},
+    path::Path,
+    process::Command,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+};
+
+use ctalk::{
+    Client, Content, Draft,
+    clock::{Clock, SystemClock},
+    core::{Card, CardStatement, Identity, Timestamp, XWingSecret},
+    relay::{
+        Relay,
+        clawtalk::{BearerKey, ClawTalk},
+    },
+};
+use getrandom::SysRng;
+use rand_core::UnwrapErr;
+use rustix::process::Signal;
+use tokio::runtime::Runtime;
+
+use crate::support::{PATIENCE, Running, Sandbox};
+
+const WORKERS: usize = 4;
+const SENDERS: usize = 20;
+/// From each sender.
+const MESSAGES: usize = 100;
+/// Workers killed on average, spread over the first three quarters of the messages.
+const KILLS: usize = 20;
+const SEED: u64 = 20_261_121;
+/// Notes each attempt in one write, which is as a whole before or after every other one.
+const HANDLER: &str = r#"printf '%s %s\n' "$CTALK_ID" "$CTALK_ATTEMPT" >>"$1""#;
+
+#[test]
+fn four_workers_under_kill_9_commit_each_of_2000_messages_once() {
+    let sandbox = Sandbox::with(&["bob"]);
+    sandbox.file("handler.sh", HANDLER);
+    let notes = Notes::new(&sandbox.path("notes"));
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|number| Sender::register(&sandbox, number))
+        .collect();
+    let mut workers: Vec<_> = (0..WORKERS).map(|_| start(&sandbox, &[])).collect();
+    let sending: Vec<_> = senders.into_iter().map(Sender::start).collect();
+    let mut random = Random(SEED);
+    let (mut attempts, mut kills) = (Attempts::default(), 0);
+    while attempts.messages() < SENDERS * MESSAGES {
+        attempts.note(&notes.next());
+        let odds = u64::try_from(SENDERS * MESSAGES * 3 / 4 / KILLS).unwrap();
+        if attempts.total < SENDERS * MESSAGES * 3 / 4 && random.next() % odds == 0 {
+            let worker = usize::try_from(random.next()).unwrap_or_default() % WORKERS;
+            workers[worker].signal(Signal::KILL);
+            let killed = std::mem::replace(&mut workers[worker], start(&sandbox, &[]));
+            assert_eq!(killed.end().0.code(), None);
+            kills += 1;
+        }
+    }
+    sending
+        .into_iter()
+        .for_each(|sending| sending.join().unwrap());
+    for worker in workers {
+        worker.signal(Signal::TERM);
+        let (status, _, stderr) = worker.end();
+        assert_eq!(status.code(), Some(0), "{stderr:?}");
+    }
+    // What ran and was not committed runs once more, when the lease of whoever was killed is over.
+    let uncommitted = sandbox.json("bob", &["inbox", "list", "--state", "running"]);
+    if !uncommitted.is_empty() {
+        let count = uncommitted.len().to_string();
+        let last = start(&sandbox, &["--count", &count]);
+        uncommitted
+            .iter()
+            .for_each(|_| attempts.note(&notes.next()));
+        assert_eq!(last.end().0.code(), Some(0));
+    }
+    assert!(notes.is_empty(), "a message ran after it was committed");
+    for state in ["new", "running", "dead", "held", "quarantined"] {
+        let left = sandbox.json("bob", &["inbox", "list", "--state", state]);
+        assert!(left.is_empty(), "{state}: {left:?}");
+    }
+    assert!(kills > KILLS / 2, "{kills}");
+    let again = attempts.total - attempts.messages();
+    assert!(
+        again <= kills,
+        "{again} attempts more than messages, {kills} kills"
+    );
+    assert_eq!(processes_about(sandbox.folder.path()), Vec::<String>::new());
+}
+
+/// Starts a worker that runs the handler for as many messages as come.
+fn start<'s>(sandbox: &'s Sandbox, more: &[&str]) -> Running<'s> {
+    let (handler, notes) = (sandbox.path("handler.sh"), sandbox.path("notes"));
+    let mut command = sandbox.std_command("bob");
+    command
+        .args(["recv", "--follow", "--interval", "0.1", "--exec"])
+        .arg(format!("sh {} {}", handler.display(), notes.display()))
+        .args(more);
+    Running::new(Some(sandbox), &mut command)
+}
+
+/// An agent that writes to bob.
+struct Sender {
+    client: Client,
+    runtime: Runtime,
+}
+
+impl Sender {
+    fn register(sandbox: &Sandbox, number: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let name = format!("sender-{number}");
+        let mut rng = UnwrapErr(SysRng);
+        let xwing = XWingSecret::generate(&mut rng);
+        let xwing_key = xwing.public_key().clone();
+        let identity = Identity::generate(&mut rng).with_xwing(xwing);
+        let keys = identity.public_keys();
+        let key = sandbox.relay.register(
+            &name,
+            &keys.encryption().to_base64(),
+            &keys.verifying().to_base64(),
+        );
+        let clock = Arc::new(SystemClock);
+        let now = u64::try_from(clock.now()).unwrap();
+        let statement = CardStatement {
+            name: &name,
+            serial: 1,
+            created: Timestamp::from_millis(now).unwrap(),
+            expires: Timestamp::from_millis(now + 86_400_000).unwrap(),
+            addresses: &[],
+        };
+        let card = Card::sign(&identity, &xwing_key, &statement).unwrap();
+        let key = Some(BearerKey::new(key));
+        let relay = ClawTalk::new(&sandbox.relay.url(), key, clock.clone()).unwrap();
+        runtime.block_on(relay.publish(&name, &card, &[])).unwrap();
+        let store = sandbox.path(&format!("{name}.sqlite"));
+        let client = Client::new(&name, identity, relay, &store, clock).unwrap();
+        Self { client, runtime }
+    }
+
+    /// Sends its messages.
+    fn start(mut self) -> JoinHandle<()> {
+        thread::spawn(move || {
+            let draft = Draft::new(Content::Text("work".to_owned()));
+            for _ in 0..MESSAGES {
+                let to = ["bob".to_owned()];
+                let sent = self.runtime.block_on(self.client.send(&to, &draft));
+                sent.unwrap()
+                    .into_iter()
+                    .for_each(|sent| drop(sent.unwrap()));
+            }
+        })
+    }
+}
+
+/// What handlers noted, line by line, through a named pipe.
+struct Notes(mpsc::Receiver<String>);
+
+impl Notes {
+    fn new(path: &Path) -> Self {
+        let made = Command::new("mkfifo").arg(path).status().unwrap();
+        assert!(made.success());
+        // Open for writing, too, so that it does not end with a handler.
+        let pipe = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(path)
+            .unwrap();
+        let (send, receive) = mpsc::channel();
+        thread::spawn(move || {
+            for line in BufReader::new(pipe).lines() {
+                if send.send(line.unwrap()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(receive)
+    }
+
+    fn next(&self) -> String {
+        self.0.recv_timeout(PATIENCE).expect("a handler's note")
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.try_recv().is_err()
+    }
+}
+
+/// The attempts that were made.
+#[derive(Default)]
+struct Attempts {
+    total: usize,
+    /// The newest attempt at each message.
+    newest: HashMap<String, u32>,
+}
+
+impl Attempts {
+    /// Notes one, which must be newer than all before it at the same message.
+    fn note(&mut self, line: &str) {
+        let [id, attempt] = line.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("{line}")
+        };
+        let attempt: u32 = attempt.parse().unwrap();
+        let before = self.newest.insert(id.to_owned(), attempt);
+        assert!(
+            before.unwrap_or_default() < attempt,
+            "{line} after {before:?}"
+        );
+        self.total += 1;
+    }
+
+    fn messages(&self) -> usize {
+        self.newest.len()
+    }
+}
+
+/// SplitMix64.
+struct Random(u64);
+
+impl Random {
+    const fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+}
+
+/// The command lines of processes that name something in `folder`.
+fn processes_about(folder: &Path) -> Vec<String> {
+    let folder = folder.display().to_string();
+    let lines = fs::read_dir("/proc").unwrap().filter_map(|process| {
+        let line = process.unwrap().path().join("cmdline");
+        // Most of what is there is no process, and those that are may end any time.
+        fs::read_to_string(line).ok()
+    });
+    lines.filter(|line| line.contains(&folder)).collect()
+}
