@@ -1,6 +1,7 @@
 //! Project chores that need more than one cargo command. `cargo xtask` lists them.
 
 mod bench;
+mod chaos;
 mod debian;
 mod fuzz;
 mod man;
@@ -14,8 +15,10 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test            run every test of every language; with CI=true nothing may be skipped
-  bench [NAME...] measure and print tables: classic, envelope, relay, send, startup (all when none is
-                  named)
+  bench [NAME...] measure and print tables: classic, delivery, envelope, relay, send, startup, store
+                  (all when none is named)
+  chaos --seeds N deliver 10,000 messages over a failing relay, once with each of N seeds more than the
+                  tests try
   fuzz --seconds N [--keep] [TARGET...]
                   run each fuzz target for N seconds (all when none is named); with --keep, what
                   reached more goes into fuzz/corpus
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["test"] => test::run(),
         ["bench", names @ ..] => bench::run(names),
+        ["chaos", "--seeds", seeds] => chaos::run(seeds),
         ["fuzz", args @ ..] => fuzz::run(args),
         ["man"] => man::run(),
         ["help" | "--help" | "-h"] => {

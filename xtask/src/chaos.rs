@@ -1,0 +1,23 @@
+//! `cargo xtask chaos`: delivery over a relay that fails, with more seeds than the tests try.
+
+use anyhow::{Context, Result};
+
+use crate::steps::{Skips, Steps};
+use crate::workspace::cargo;
+
+/// Tries that many seeds, optimised.
+///
+/// # Errors
+/// When `seeds` is no number, and on the first seed with which something is lost or handled twice.
+pub(crate) fn run(seeds: &str) -> Result<()> {
+    let seeds: u32 = seeds.parse().context("`--seeds` takes a number")?;
+    let mut steps = Steps::new(Skips::from_env());
+    steps.run(
+        &format!("Delivery with {seeds} more seeds"),
+        cargo(&["test", "--release", "--locked", "--package", "ctalk"])
+            .args(["--test", "chaos", "--", "--nocapture", "more_seeds"])
+            .env("CTALK_CHAOS_SEEDS", seeds.to_string()),
+    )?;
+    println!("\n{}", steps.summary());
+    Ok(())
+}
