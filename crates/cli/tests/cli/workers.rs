@@ -51,7 +51,7 @@ fn four_workers_under_kill_9_commit_each_of_2000_messages_once() {
     while attempts.messages() < SENDERS * MESSAGES {
         attempts.note(&notes.next());
         let odds = u64::try_from(SENDERS * MESSAGES * 3 / 4 / KILLS).unwrap();
-        if attempts.total < SENDERS * MESSAGES * 3 / 4 && random.next() % odds == 0 {
+        if attempts.total < SENDERS * MESSAGES * 3 / 4 && random.next().is_multiple_of(odds) {
             let worker = usize::try_from(random.next()).unwrap_or_default() % WORKERS;
             workers[worker].signal(Signal::KILL);
             let killed = std::mem::replace(&mut workers[worker], start(&sandbox, &[]));
