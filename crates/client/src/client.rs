@@ -13,6 +13,7 @@ use crate::{
     outbox::Manner,
     parts::Transfer,
     policy::Policy,
+    receive::LEASE,
     refresh::Home,
     relay::Relay,
     require::Require,
@@ -269,8 +270,8 @@ impl Client {
     }
 
     /// Until when a lease lasts that begins now, by the monotonic clock.
-    pub(crate) fn lease(&self, lease: Duration) -> i64 {
-        self.clock.monotonic().saturating_add(as_millis(lease))
+    pub(crate) fn lease(&self) -> i64 {
+        self.clock.monotonic().saturating_add(as_millis(LEASE))
     }
 
     /// Runs `work`, whose writes become durable together when this returns, or none of them if it

@@ -93,6 +93,13 @@ pub enum Notice {
         /// Names of those who were to get it.
         to: Vec<String>,
     },
+    /// A message was handled, and what its handler says cannot be sent to whoever asked.
+    NoReply {
+        /// Who asked.
+        to: String,
+        /// Why it cannot.
+        why: String,
+    },
     /// A message was in the outbox until its life was over, and is not sent any more.
     SendExpired {
         /// Its number there.
@@ -156,6 +163,10 @@ impl fmt::Display for Notice {
                 formatter,
                 "message {number} to {} was sent, and not everybody gave a receipt in time",
                 to.join(", ")
+            ),
+            Self::NoReply { to, why } => write!(
+                formatter,
+                "a message of {to} was handled, and the reply cannot be sent: {why}"
             ),
             Self::SendExpired { number, to } => write!(
                 formatter,

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     message::{Content, Draft, Received},
     send,
-    store::NewOutgoing,
+    store::{Contact, NewOutgoing},
 };
 
 /// Whether a message asks for a response, of somebody who can be given one. Responses and notifications
@@ -16,7 +16,7 @@ pub(crate) fn is_wanted(message: &Received) -> bool {
     message.from.is_some() && message.message_type == MessageType::Request.as_str()
 }
 
-/// Seals the response to a message for its sender: text where `output` is UTF-8, else bytes.
+/// Seals the response to a message for the contact that sent it: text where `output` is UTF-8, else bytes.
 ///
 /// The pinned keys and card of the sender are all that counts, and the relay is not asked.
 ///
@@ -24,6 +24,7 @@ pub(crate) fn is_wanted(message: &Received) -> bool {
 /// Those of sealing.
 pub(crate) fn seal(
     client: &mut Client,
+    contact: &Contact,
     message: &Received,
     output: &[u8],
 ) -> Result<Vec<NewOutgoing>, Error> {
@@ -36,8 +37,8 @@ pub(crate) fn seal(
     draft.topic.clone_from(&message.topic);
     draft.correlation_id.clone_from(&message.correlation_id);
     draft.reply_to.clone_from(&message.id);
-    let recipients: Vec<_> = message.from.iter().cloned().collect();
-    let plan = send::sealed(client, None, &recipients, &draft);
+    let recipient = [contact.name.clone()];
+    let plan = send::sealed(client, None, &recipient, &draft);
     for outcome in plan.outcomes {
         let _ = outcome?;
     }

@@ -3,20 +3,21 @@
 //! Everything that waits is waited for in one place, and each wait can be broken off, so that neither a
 //! slow relay nor a slow handler keeps another message from being settled or a lease from being renewed.
 
+mod leases;
 mod pace;
 
 use std::{pin::pin, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 
-use self::pace::Pace;
+use self::{leases::Leases, pace::Pace};
 use crate::{
     client::{Client, as_millis},
     endings::Notice,
     error::Error,
     handler::{Attempt, Handler, Outcome},
     message::SetAside,
-    receive::{Contract, Filter, Handover, Next, Receiving, Ticket, Unsettled},
+    receive::{Contract, Filter, Handover, Looked, Next, Receiving, Ticket, Unsettled},
     reply,
     store::{EntryState, Settlement},
 };
@@ -58,6 +59,14 @@ pub enum Until {
         /// long.
         idle: Option<Duration>,
     },
+}
+
+impl Step {
+    /// Whether it may be broken off when a handler ends, because it begins again where it was. What is
+    /// being sent would be sent twice.
+    const fn may_be_broken_off(self) -> bool {
+        !matches!(self, Self::Flush | Self::Refresh)
+    }
 }
 
 impl Default for Work {
@@ -134,9 +143,7 @@ impl Client {
     ) -> Result<Worked, Error> {
         let mut receiving = self.receive_under(work.contract, work.filter.clone())?;
         receiving.handler.clone_from(&work.handler);
-        let now = self.clock.monotonic();
-        let pace = Pace::new(work.until, now);
-        let next_renewal = now.saturating_add(as_millis(work.contract.lease / 3));
+        let pace = Pace::new(work.until, self.clock.monotonic());
         let worker = Worker {
             client: self,
             work,
@@ -145,9 +152,9 @@ impl Client {
             receiving,
             pace,
             next_refresh: i64::MIN,
-            next_renewal,
             is_fresh: work.until != Until::Empty,
             owes: false,
+            is_flushed: false,
             started: 0,
             worked: Worked::default(),
             failure: None,
@@ -165,12 +172,12 @@ struct Worker<'a, O> {
     pace: Pace,
     /// When the own keys are looked after again, by the monotonic clock.
     next_refresh: i64,
-    /// When the leases of what runs are renewed, by the monotonic clock.
-    next_renewal: i64,
     /// Whether there may be something in the inbox to begin with.
     is_fresh: bool,
     /// Whether something was put into the outbox that was not sent yet.
     owes: bool,
+    /// Whether what is due in the outbox was tried since the relay was last asked.
+    is_flushed: bool,
     started: u64,
     worked: Worked,
     /// Why the relay could not be asked, where nobody waits for it to come back.
@@ -197,17 +204,35 @@ enum Step {
 /// What came of a step.
 enum Came {
     Refreshed(Result<(), Error>),
-    Claimed(Result<Option<Next>, Error>),
+    Looked(Result<Looked, Error>),
     Flushed(Result<(), Error>),
     Fetched(Result<usize, Error>),
     /// The pause ended before the relay was to be asked.
     Due,
 }
 
+/// Why a step ended.
+enum Ending {
+    Came(Came),
+    /// A handler ended before it, and it was broken off.
+    Handled(Box<Ended>),
+    /// It was broken off because the worker is to stop.
+    Stopped,
+}
+
+/// Writes what was said of messages, whatever the worker ends by.
+impl<O> Drop for Worker<'_, O> {
+    fn drop(&mut self) {
+        // Else they are handled again.
+        let _ = self.client.settle_unsettled(&mut self.receiving);
+    }
+}
+
 impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     async fn run(mut self, stop: impl Future<Output = ()>) -> Result<Worked, Error> {
         let mut stop = pin!(stop.fuse());
         let mut running = FuturesUnordered::new();
+        let mut leases = Leases::new(self.client.store.path(), self.client.clock.clone());
         let mut is_stopped = false;
         loop {
             let step = self.step(running.len(), is_stopped)?;
@@ -219,26 +244,35 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 self.client.settle_unsettled(&mut self.receiving)?;
             }
             let is_busy = !running.is_empty();
-            if is_busy {
-                self.renew()?;
-            }
-            let renewal = self.work.contract.lease / 3;
-            let came = tokio::select! {
-                biased;
-                Some(ended) = running.next(), if is_busy => {
-                    self.end(ended)?;
-                    continue;
+            let ending = {
+                let mut taking = pin!(self.take(step));
+                loop {
+                    if is_busy {
+                        leases.renew()?;
+                    }
+                    tokio::select! {
+                        biased;
+                        Some(ended) = running.next(), if is_busy && step.may_be_broken_off() => {
+                            break Ending::Handled(Box::new(ended));
+                        }
+                        () = &mut stop, if !is_stopped && step.may_be_broken_off() => {
+                            break Ending::Stopped;
+                        }
+                        // However long the step takes.
+                        () = leases.wait(), if is_busy => {}
+                        came = &mut taking => break Ending::Came(came),
+                    }
                 }
-                () = &mut stop, if !is_stopped => {
-                    is_stopped = true;
-                    continue;
-                }
-                // However long the step takes.
-                () = tokio::time::sleep(renewal), if is_busy => continue,
-                came = self.take(step) => came,
             };
-            match came {
-                Came::Claimed(Ok(Some(Next::Message(next) | Next::Unauthenticated(next)))) => {
+            match ending {
+                Ending::Handled(ended) => {
+                    leases.let_go(ended.1.fence);
+                    self.end(*ended)?;
+                }
+                Ending::Stopped => is_stopped = true,
+                Ending::Came(Came::Looked(Ok(Looked::Next(
+                    Next::Message(next) | Next::Unauthenticated(next),
+                )))) => {
                     let Handover {
                         message,
                         attempt,
@@ -251,13 +285,14 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                     };
                     self.notices();
                     self.begin(&attempt, pinned_now);
+                    leases.hold(ticket.fence);
                     let handler = self.handler;
                     running.push(async move {
                         let outcome = handler.handle(&attempt).await;
                         (attempt, ticket, outcome)
                     });
                 }
-                other => self.heed(other)?,
+                Ending::Came(came) => self.heed(came)?,
             }
         }
         self.client.settle_unsettled(&mut self.receiving)?;
@@ -265,16 +300,6 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             Some(error) => Err(error),
             None => Ok(self.worked),
         }
-    }
-
-    /// Renews the leases of what runs, each time that a third of their life is over.
-    fn renew(&mut self) -> Result<(), Error> {
-        let now = self.client.clock.monotonic();
-        if now >= self.next_renewal {
-            self.client.renew(&self.receiving)?;
-            self.next_renewal = now.saturating_add(as_millis(self.work.contract.lease / 3));
-        }
-        Ok(())
     }
 
     fn step(&self, running: usize, is_stopped: bool) -> Result<Step, Error> {
@@ -292,6 +317,8 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             Step::End
         } else if self.pace.is_done() {
             Step::Wait
+        } else if !self.is_flushed {
+            Step::Flush
         } else {
             Step::Fetch
         })
@@ -313,7 +340,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         Ok(due.is_none_or(|due| due > wall.saturating_add(as_millis(idle))))
     }
 
-    /// Takes a step. It may be broken off at any time.
+    /// Takes a step.
     async fn take(&mut self, step: Step) -> Came {
         match step {
             Step::Refresh => {
@@ -322,7 +349,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 self.next_refresh = now.saturating_add(as_millis(REFRESH));
                 Came::Refreshed(outcome)
             }
-            Step::Claim => Came::Claimed(self.client.next(&mut self.receiving).await),
+            Step::Claim => Came::Looked(self.client.look(&mut self.receiving).await),
             Step::Flush => Came::Flushed(self.client.flush_due().await),
             Step::Fetch => match self.fetch().await {
                 Ok(came) => came,
@@ -333,7 +360,6 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     }
 
     async fn fetch(&mut self) -> Result<Came, Error> {
-        self.client.flush_due().await?;
         let clock = self.client.clock.clone();
         let (before, wait) = self.pace.look(clock.monotonic());
         let due = self.until_due()?;
@@ -382,27 +408,30 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     fn heed(&mut self, came: Came) -> Result<(), Error> {
         self.notices();
         let trouble = match came {
-            Came::Claimed(Ok(Some(Next::SetAside(aside)))) => {
+            Came::Looked(Ok(Looked::Next(Next::SetAside(aside)))) => {
                 self.worked.set_aside += u64::from(aside.state != EntryState::Held);
                 (self.observe)(Event::SetAside(&aside));
                 None
             }
-            Came::Claimed(Ok(_)) => {
+            // The rest of them was begun.
+            Came::Looked(Ok(Looked::Past | Looked::Next(_))) => None,
+            Came::Looked(Ok(Looked::End)) => {
                 self.is_fresh = false;
                 None
             }
-            Came::Claimed(Err(error)) => {
+            Came::Looked(Err(error)) => {
                 self.is_fresh = false;
                 Some(error)
             }
             Came::Fetched(outcome) => {
+                self.is_flushed = false;
                 // There may be something even so: what came before it failed, or is due by now.
                 self.look_again();
                 outcome.err()
             }
             Came::Flushed(outcome) => {
                 // What did not leave stays in the outbox, and is looked at before each fetch.
-                self.owes = false;
+                (self.owes, self.is_flushed) = (false, true);
                 outcome.err()
             }
             Came::Due => {
@@ -427,14 +456,14 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     fn trouble(&mut self, error: Error) -> Result<(), Error> {
         let is_relays = matches!(error, Error::Relay(_));
         if self.work.until == Until::Empty && is_relays {
-            let _ = self.pace.failed();
+            let _ = self.pace.failed(self.client.clock.monotonic());
             self.failure = Some(error);
             return Ok(());
         }
         if !error.may_pass() {
             return Err(error);
         }
-        if self.pace.failed() {
+        if self.pace.failed(self.client.clock.monotonic()) {
             (self.observe)(Event::Trouble(&error));
         }
         Ok(())
@@ -449,16 +478,24 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     /// Settles a message whose handler ended.
     fn end(&mut self, (attempt, ticket, outcome): Ended) -> Result<(), Error> {
         let mut mail = Vec::new();
-        let mut outcome = outcome;
         if let Outcome::Done { output } = &outcome
             && self.work.replies
             && reply::is_wanted(&attempt.message)
         {
-            match reply::seal(self.client, &attempt.message, output) {
+            let contact = self.client.signer(ticket.signer)?;
+            let sealed = match &contact {
+                Some(contact) => reply::seal(self.client, contact, &attempt.message, output),
+                None => Err(Error::UnknownRecipient {
+                    name: attempt.message.from.clone().unwrap_or_default(),
+                }),
+            };
+            match sealed {
                 Ok(sealed) => mail = sealed,
+                // What the handler did is done all the same.
                 Err(error) => {
-                    let why = format!("its reply cannot be sent: {error}");
-                    outcome = Outcome::Failed { why };
+                    let to = attempt.message.from.clone().unwrap_or_default();
+                    let why = error.to_string();
+                    self.client.notices.push(Notice::NoReply { to, why });
                 }
             }
         }
@@ -475,6 +512,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             }
             Outcome::Stop { why } => {
                 let why = why.clone();
+                self.client.settle_unsettled(&mut self.receiving)?;
                 self.client.release_all()?;
                 return Err(Error::Stopped { why });
             }
@@ -483,8 +521,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             Outcome::Done { output } => output.as_slice(),
             _ => &[],
         };
-        let from = attempt.message.from.as_deref();
-        let answer = self.client.answer(&ticket, from, state, said)?;
+        let answer = self.client.answer(&ticket, state, said)?;
         self.owes |= !mail.is_empty() || answer.is_some();
         match state {
             EntryState::Done => self.worked.done += 1,

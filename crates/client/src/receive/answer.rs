@@ -1,6 +1,9 @@
 //! Answering messages that ask for a receipt, whatever became of them.
 
-use ctalk_core::envelope::{Receipt, ReceiptOutcome};
+use ctalk_core::{
+    VerifyingKey,
+    envelope::{Receipt, ReceiptOutcome},
+};
 
 use super::Ticket;
 use crate::{
@@ -22,7 +25,6 @@ impl Client {
     pub(crate) fn answer(
         &self,
         ticket: &Ticket,
-        from: Option<&str>,
         state: EntryState,
         output: &[u8],
     ) -> Result<Option<Answer>, Error> {
@@ -32,14 +34,19 @@ impl Client {
             EntryState::Quarantined => ReceiptOutcome::Refused,
             _ => return Ok(None),
         };
-        let (Some(id), Some(from)) = (ticket.receipt, from) else {
-            return Ok(None);
-        };
-        let Some(contact) = self.contact_for(from)? else {
+        let (Some(id), Some(contact)) = (ticket.receipt, self.signer(ticket.signer)?) else {
             return Ok(None);
         };
         let receipt = Receipt::new(id, outcome, ticket.fence.attempt, output);
         Ok(self.sealed_answer(&contact, receipt))
+    }
+
+    /// The contact whose key signed a message, whatever it is called by now.
+    pub(crate) fn signer(&self, signer: Option<[u8; 32]>) -> Result<Option<Contact>, Error> {
+        match signer.and_then(|key| VerifyingKey::from_bytes(key).ok()) {
+            Some(key) => Ok(self.store.contact_signing_with(&key)?),
+            None => Ok(None),
+        }
     }
 
     /// Puts the receipt for a message that is not handed over into the outbox.
@@ -52,14 +59,16 @@ impl Client {
         let Some(answer) = self.sealed_answer(contact, receipt) else {
             return Ok(());
         };
-        self.batch("answer", |client| client.write_answer(mark, answer))
+        self.batch("answer", |client| client.write_answer(mark, &answer))
     }
 
     /// Writes a receipt within a batch.
-    pub(super) fn write_answer(&mut self, mark: &Mark, answer: Answer) -> Result<(), Error> {
+    pub(super) fn write_answer(&mut self, mark: &Mark, answer: &Answer) -> Result<(), Error> {
         let now = self.clock.now();
         self.store.record_answer(mark, &answer.receipt, now)?;
-        let _enqueued = self.store.enqueue(&[answer.mail], None, now, None)?;
+        let _enqueued = self
+            .store
+            .enqueue(std::slice::from_ref(&answer.mail), None, now, None)?;
         Ok(())
     }
 

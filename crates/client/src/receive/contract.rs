@@ -3,15 +3,16 @@
 
 use std::time::Duration;
 
+/// How long a message is in the hands of whoever got it before somebody else may have it, unless that
+/// is put off: [`Client::renew`](crate::Client::renew). The same for all who share a store.
+pub(crate) const LEASE: Duration = Duration::from_secs(30);
+
 /// How messages are handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Contract {
     /// Whether the messages of one sender wait for each other: a later one is not handed over before an
     /// earlier one is handled or given up.
     pub is_ordered: bool,
-    /// How long a message is in the hands of whoever got it before somebody else may have it, unless
-    /// that is put off: [`Client::renew`](crate::Client::renew).
-    pub lease: Duration,
     /// How often a message is tried at most; `None` for as often as it takes.
     pub most_attempts: Option<u32>,
     /// The pause before the second attempt; it doubles from attempt to attempt.
@@ -39,7 +40,6 @@ impl Contract {
     /// For a reader, who takes everything.
     pub const READER: Self = Self {
         is_ordered: true,
-        lease: Duration::from_secs(30),
         most_attempts: None,
         first_pause: Duration::from_secs(1),
         longest_pause: Duration::from_secs(5 * 60),

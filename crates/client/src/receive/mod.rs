@@ -16,8 +16,9 @@ mod judge;
 mod native;
 mod parts;
 mod settle;
+mod waiting;
 
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use ctalk_core::{
     classic::Malformed,
@@ -25,17 +26,21 @@ use ctalk_core::{
 };
 
 pub(crate) use self::judge::has_usable_sender;
-use self::judge::{Delivered, Judge, Refusal, Verdict};
-pub(crate) use self::settle::Unsettled;
 pub use self::{
     classic::{VerifiedSender, verify},
     contract::Contract,
+};
+pub(crate) use self::{contract::LEASE, settle::Unsettled};
+use self::{
+    judge::{Delivered, Judge, Refusal, Verdict},
+    waiting::Waiting,
 };
 use crate::{
     client::{Client, as_millis},
     directory::Directory,
     error::Error,
     message::{Reason, Received, SetAside},
+    policy::Violation,
     relay::{Delivery, Incoming, RelayError},
     sanitize::sanitize,
     store::{Claim, Claimable, CountKey, Entry, EntryState, Fence, Mark, REMEMBERED},
@@ -99,9 +104,35 @@ pub(crate) struct Ticket {
     pub(crate) fence: Fence,
     pub(crate) relay_id: Option<String>,
     pub(crate) mark: Mark,
+    /// The key that signed it.
+    pub(crate) signer: Option<[u8; 32]>,
     /// The envelope's id, where its sender wants a receipt.
     pub(crate) receipt: Option<EnvelopeId>,
     pub(crate) contract: Contract,
+}
+
+/// Why a message is not handed over now.
+enum NotClaimed {
+    /// Somebody else has it, or has ended it.
+    Taken,
+    /// An earlier message of its sender is not settled.
+    Waits,
+    /// Something came late that has its place before it, and may be of its sender.
+    Late,
+    /// It was tried so often already.
+    Exhausted(u32),
+    /// It is one too many.
+    Violates(Violation),
+}
+
+/// What came of a look at one message.
+pub(crate) enum Looked {
+    /// Something for the caller.
+    Next(Next),
+    /// Nothing for the caller; there may be more.
+    Past,
+    /// There is nothing to look at.
+    End,
 }
 
 /// A place in the inbox, from which [`Client::next`] goes on. Others may receive with the same store at
@@ -112,14 +143,17 @@ pub struct Receiving {
     /// The name of the handler that messages go to.
     pub(crate) handler: Option<String>,
     place: Option<(i64, i64)>,
+    /// The number of the last message that was there when this run began at the oldest one.
+    horizon: i64,
     directory: Snapshot,
+    /// When it was asked, in milliseconds since the Unix epoch.
+    asked_at: i64,
     /// Messages to look at before the inbox goes on: those to try again, and those that waited for
     /// one before them. `None` until they were looked for.
     ahead: Option<VecDeque<i64>>,
-    /// Messages that wait for an earlier one of their sender.
-    waiting: HashMap<[u8; 32], BTreeSet<(i64, i64)>>,
-    /// How many messages the client had settled when it was last looked which of those are free.
-    settled: u64,
+    /// What is being judged. Stays when that is broken off.
+    under_way: Option<i64>,
+    waiting: Waiting,
     /// Messages that the filter does not want, so that none is opened twice to find that out.
     unwanted: HashSet<i64>,
     /// What was said of messages and is written with the next claim.
@@ -154,10 +188,12 @@ impl Receiving {
             contract,
             handler: None,
             place: None,
+            horizon: 0,
             directory: Snapshot::NotAsked,
+            asked_at: 0,
             ahead: None,
-            waiting: HashMap::new(),
-            settled: 0,
+            under_way: None,
+            waiting: Waiting::default(),
             unwanted: HashSet::new(),
             unsettled: Vec::new(),
             shown: Vec::new(),
@@ -165,22 +201,16 @@ impl Receiving {
         }
     }
 
-    /// Whether this run passed over an earlier message of the sender, which has to wait.
-    fn has_waiting_before(&self, sender: &[u8; 32], place: (i64, i64)) -> bool {
-        let first = self.waiting.get(sender).and_then(BTreeSet::first);
-        first.is_some_and(|first| *first < place)
-    }
-
-    fn wait(&mut self, sender: [u8; 32], place: (i64, i64)) {
-        self.waiting.entry(sender).or_default().insert(place);
+    fn begin_again(&mut self) {
+        self.place = None;
+        self.ahead = None;
+        self.waiting.stir();
     }
 
     /// Goes back to the oldest message, for another look at the inbox and at the directory: at what came
     /// late, what is to be tried again by now, and what others left.
     pub fn rewind(&mut self) {
-        self.place = None;
-        self.ahead = None;
-        self.waiting.clear();
+        self.begin_again();
         self.directory = Snapshot::NotAsked;
         self.failure = None;
     }
@@ -217,117 +247,145 @@ impl Client {
     /// [`Error::Store`]. [`Error::Relay`] at the end, once, if there were messages of strangers and
     /// the relay could not be asked about them; those stay new.
     pub async fn next(&mut self, receiving: &mut Receiving) -> Result<Option<Next>, Error> {
-        let next = self.look(receiving).await;
-        // Unless a claim took it along.
-        self.settle_unsettled(receiving)?;
-        next
+        loop {
+            match self.look(receiving).await? {
+                Looked::Next(next) => return Ok(Some(next)),
+                Looked::Past => {}
+                Looked::End => return Ok(None),
+            }
+        }
     }
 
-    async fn look(&mut self, receiving: &mut Receiving) -> Result<Option<Next>, Error> {
-        while let Some(entry) = self.upcoming(receiving)? {
-            let message = self.relay.read(&entry.raw);
-            if receiving.unwanted.contains(&entry.number)
-                || !receiving.filter.wants(entry.sent_at, &message)
-            {
-                continue;
-            }
-            let mut judge = Judge {
-                client: self,
-                receiving,
-                entry: &entry,
-                may_pin: true,
+    /// Looks at one message. It may be broken off, and then the next look is at the same one.
+    ///
+    /// # Errors
+    /// As [`Client::next`].
+    pub(crate) async fn look(&mut self, receiving: &mut Receiving) -> Result<Looked, Error> {
+        let looked = self.look_at(receiving).await;
+        // Unless a claim took it along.
+        self.settle_unsettled(receiving)?;
+        looked
+    }
+
+    async fn look_at(&mut self, receiving: &mut Receiving) -> Result<Looked, Error> {
+        let Some(entry) = self.upcoming(receiving)? else {
+            return match receiving.failure.take() {
+                Some(error) => Err(Error::Relay(error)),
+                None => Ok(Looked::End),
             };
-            match judge.judge(message).await {
-                Ok(Verdict::Deliver(delivered))
-                    if !receiving
-                        .filter
-                        .wants_topic(delivered.message.topic.as_ref()) =>
-                {
-                    receiving.unwanted.insert(entry.number);
-                }
-                Ok(Verdict::Deliver(delivered)) => {
-                    if let Some(next) = self.hand_over(receiving, entry, *delivered)? {
-                        return Ok(Some(next));
-                    }
-                }
-                Ok(Verdict::Absorbed(mark)) => {
-                    let (now, relay_id) = (self.clock.now(), entry.relay_id.as_deref());
-                    self.store.absorb(entry.number, &mark, relay_id, now)?;
-                }
-                Ok(Verdict::Part) => {}
-                Ok(Verdict::HandledBefore(mark)) => {
-                    let expires = self.clock.now().saturating_add(REMEMBERED);
-                    self.store.end_copy(entry.number, &mark, expires)?;
-                }
-                Ok(Verdict::Pairing) => {
-                    // Not reported: anybody can send one, and there is nothing to do about it.
-                    if !self.store.is_pairing()? {
-                        let detail = "no pairing code was open";
-                        self.store.put_away(
-                            entry.number,
-                            EntryState::Quarantined,
-                            Reason::Pairing,
-                            detail,
-                            self.clock.now(),
-                        )?;
-                    }
-                }
-                Err(Refusal::Message(reason, detail)) => {
-                    let refused = (reason, detail);
-                    let state = EntryState::Quarantined;
-                    return Ok(Some(self.put_away(&entry, state, refused)?));
-                }
-                Err(Refusal::Held(detail)) => {
-                    let held = (Reason::Policy, detail);
-                    return Ok(Some(self.put_away(&entry, EntryState::Held, held)?));
-                }
-                Err(Refusal::Relay(error)) => receiving.failure = Some(error),
-                Err(Refusal::Local(error)) => return Err(error),
+        };
+        receiving.under_way = Some(entry.number);
+        let looked = self.look_into(receiving, entry).await;
+        receiving.under_way = None;
+        Ok(looked?.map_or(Looked::Past, Looked::Next))
+    }
+
+    /// Judges a message and does what follows from it.
+    async fn look_into(
+        &mut self,
+        receiving: &mut Receiving,
+        entry: Entry,
+    ) -> Result<Option<Next>, Error> {
+        let message = self.relay.read(&entry.raw);
+        if !receiving.filter.wants(entry.sent_at, &message) {
+            receiving.unwanted.insert(entry.number);
+            return Ok(None);
+        }
+        let mut judge = Judge {
+            client: self,
+            receiving,
+            entry: &entry,
+            may_pin: true,
+        };
+        match judge.judge(message).await {
+            Ok(Verdict::Deliver(delivered))
+                if !receiving
+                    .filter
+                    .wants_topic(delivered.message.topic.as_ref()) =>
+            {
+                receiving.unwanted.insert(entry.number);
             }
+            Ok(Verdict::Deliver(delivered)) => {
+                return self.hand_over(receiving, entry, *delivered);
+            }
+            Ok(Verdict::Absorbed(mark)) => {
+                let (now, relay_id) = (self.clock.now(), entry.relay_id.as_deref());
+                self.store.absorb(entry.number, &mark, relay_id, now)?;
+            }
+            Ok(Verdict::Part) => {}
+            Ok(Verdict::HandledBefore(mark)) => {
+                let expires = self.clock.now().saturating_add(REMEMBERED);
+                self.store.end_copy(entry.number, &mark, expires)?;
+            }
+            Ok(Verdict::Pairing) => {
+                // Not reported: anybody can send one, and there is nothing to do about it.
+                if !self.store.is_pairing()? {
+                    let detail = "no pairing code was open";
+                    self.store.put_away(
+                        entry.number,
+                        EntryState::Quarantined,
+                        Reason::Pairing,
+                        detail,
+                        self.clock.now(),
+                    )?;
+                }
+            }
+            Err(Refusal::Message(reason, detail)) => {
+                let refused = (reason, detail);
+                let state = EntryState::Quarantined;
+                return Ok(Some(self.put_away(&entry, state, refused)?));
+            }
+            Err(Refusal::Held(detail)) => {
+                let held = (Reason::Policy, detail);
+                return Ok(Some(self.put_away(&entry, EntryState::Held, held)?));
+            }
+            Err(Refusal::Relay(error)) => receiving.failure = Some(error),
+            Err(Refusal::Local(error)) => return Err(error),
         }
-        match receiving.failure.take() {
-            Some(error) => Err(Error::Relay(error)),
-            None => Ok(None),
-        }
+        receiving.waiting.stir();
+        Ok(None)
     }
 
     /// The next message to look at.
     fn upcoming(&mut self, receiving: &mut Receiving) -> Result<Option<Entry>, Error> {
+        if let Some(number) = receiving.under_way.take()
+            && let Some(entry) = self.store.new_entry(number)?
+        {
+            return Ok(Some(entry));
+        }
+        let pause = as_millis(receiving.contract.longest_pause);
         if receiving.ahead.is_none() {
-            let contract = &receiving.contract;
-            self.store
-                .reap(self.clock.monotonic(), as_millis(contract.lease))?;
-            let pause = as_millis(contract.longest_pause);
+            self.store.reap(self.clock.monotonic(), as_millis(LEASE))?;
+            receiving.horizon = self.store.last_number()?;
             receiving.ahead = Some(self.store.due(self.clock.now(), pause)?.into());
         }
-        self.free_waiting(receiving);
-        while let Some(number) = receiving.ahead.as_mut().and_then(VecDeque::pop_front) {
+        loop {
+            let in_hand = self.in_hand.values().flatten();
+            let freed = receiving.waiting.freed(self.settled, in_hand);
+            let ahead = receiving.ahead.get_or_insert_default();
+            ahead.extend(freed);
+            let Some(number) = ahead.pop_front() else {
+                break;
+            };
+            match self.store.new_entry(number)? {
+                // Another worker gave it back meanwhile; it comes up when it is due.
+                Some(entry) if !entry.is_due(self.clock.now(), pause) => {}
+                Some(entry) => return Ok(Some(entry)),
+                // Another worker had it, and the next one of its sender may be free too.
+                None => receiving.waiting.stir(),
+            }
+        }
+        while let Some(place) = self.store.next_place(receiving.place)? {
+            receiving.place = Some(place);
+            let (_, number) = place;
+            if receiving.unwanted.contains(&number) || receiving.waiting.contains(number) {
+                continue;
+            }
             if let Some(entry) = self.store.new_entry(number)? {
                 return Ok(Some(entry));
             }
         }
-        let entry = self.store.next_new(receiving.place)?;
-        if let Some(entry) = &entry {
-            receiving.place = Some((entry.sent_at, entry.number));
-        }
-        Ok(entry)
-    }
-
-    /// Puts the first waiting message of each sender ahead of whom this client has none in hand, once
-    /// after something was settled.
-    fn free_waiting(&self, receiving: &mut Receiving) {
-        if receiving.waiting.is_empty() || receiving.settled == self.settled {
-            return;
-        }
-        receiving.settled = self.settled;
-        let in_hand: HashSet<_> = self.in_hand.values().flatten().collect();
-        let ahead = receiving.ahead.get_or_insert_default();
-        for (signer, waiting) in &mut receiving.waiting {
-            if !in_hand.contains(signer) {
-                ahead.extend(waiting.pop_first().map(|(_, number)| number));
-            }
-        }
-        receiving.waiting.retain(|_, waiting| !waiting.is_empty());
+        Ok(None)
     }
 
     /// Puts a message that was judged into the caller's hands, if nobody else has it and nothing is
@@ -355,47 +413,58 @@ impl Client {
             number: entry.number,
             mark: &mark,
             ordered_by: signer.filter(|_| contract.is_ordered),
-            until: self.lease(contract.lease),
+            until: self.lease(),
             most_attempts: contract.most_attempts,
         };
         let place = (entry.sent_at, entry.number);
         if let Some(signer) = claim.ordered_by
-            && receiving.has_waiting_before(&signer, place)
+            && receiving.waiting.is_before(&signer, place)
         {
             // What that waits for may be settled by now, and this one must not overtake it.
-            receiving.wait(signer, place);
+            receiving.waiting.add(signer, place);
             return Ok(None);
         }
-        let unsettled = std::mem::take(&mut receiving.unsettled);
         // What was said of messages before this one becomes durable together with its claim.
         let claimed = self.batch("settle-and-claim", |client| {
-            client.write_settlements(unsettled)?;
-            let claimable = client.store.claimable(&claim)?;
-            let Claimable::Yes(attempt) = claimable else {
-                return Ok(Ok(Err(claimable)));
+            client.write_settlements(&receiving.unsettled)?;
+            if claim.ordered_by.is_some() && client.store.has_late(receiving.horizon, place)? {
+                return Ok(Err(NotClaimed::Late));
+            }
+            let attempt = match client.store.claimable(&claim)? {
+                Claimable::Yes(attempt) => attempt,
+                Claimable::Taken => return Ok(Err(NotClaimed::Taken)),
+                Claimable::Waits => return Ok(Err(NotClaimed::Waits)),
+                Claimable::Exhausted(attempts) => return Ok(Err(NotClaimed::Exhausted(attempts))),
             };
             if let Some(quota) = &quota
                 && let Err(violation) = quota.take(client, &entry)?
             {
-                return Ok(Err(violation));
+                return Ok(Err(NotClaimed::Violates(violation)));
             }
             let fence = client.store.claim(&claim, signer, attempt)?;
-            Ok::<_, Error>(Ok(Ok(fence)))
+            Ok::<_, Error>(Ok(fence))
         })?;
+        receiving.unsettled.clear();
         let fence = match claimed {
-            Ok(Ok(fence)) => fence,
-            Ok(Err(Claimable::Yes(_) | Claimable::Taken)) => return Ok(None),
-            Ok(Err(Claimable::Waits)) => {
+            Ok(fence) => fence,
+            Err(NotClaimed::Taken) => {
+                receiving.waiting.stir();
+                return Ok(None);
+            }
+            Err(NotClaimed::Late) => {
+                receiving.begin_again();
+                return Ok(None);
+            }
+            Err(NotClaimed::Waits) => {
                 if let Some(signer) = signer {
-                    receiving.wait(signer, place);
+                    receiving.waiting.add(signer, place);
                 }
                 return Ok(None);
             }
-            Ok(Err(Claimable::Exhausted(attempts))) => {
+            Err(NotClaimed::Exhausted(attempts)) => {
                 let why = format!("it was tried {attempts} times");
-                if let (Some(id), Some(from)) = (receipt, &message.from)
-                    && let Some(contact) = self.contact_for(from)?
-                {
+                receiving.waiting.stir();
+                if let (Some(id), Some(contact)) = (receipt, self.signer(signer)?) {
                     let failed = Receipt::new(id, ReceiptOutcome::Failed, attempts, &[]);
                     self.answer_now(&contact, &mark, failed)?;
                 }
@@ -404,7 +473,8 @@ impl Client {
                 let aside = self.set_aside(&entry, EntryState::Dead, dead);
                 return Ok(Some(Next::SetAside(aside)));
             }
-            Err(violation) => {
+            Err(NotClaimed::Violates(violation)) => {
+                receiving.waiting.stir();
                 let refused = (Reason::Policy, violation.to_string());
                 let state = EntryState::Quarantined;
                 return Ok(Some(self.put_away(&entry, state, refused)?));
@@ -421,6 +491,7 @@ impl Client {
                 fence,
                 relay_id: entry.relay_id,
                 mark,
+                signer,
                 receipt,
                 contract,
             },

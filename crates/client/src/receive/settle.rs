@@ -52,11 +52,11 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Store`].
-    pub fn renew(&mut self, receiving: &Receiving) -> Result<(), Error> {
+    pub fn renew(&mut self) -> Result<(), Error> {
         if self.in_hand.is_empty() {
             return Ok(());
         }
-        let until = self.lease(receiving.contract.lease);
+        let until = self.lease();
         let claims: Vec<_> = self.in_hand.keys().copied().collect();
         Ok(self.store.renew(&claims, until)?)
     }
@@ -70,16 +70,19 @@ impl Client {
 
     /// Writes what was said of messages and is not written yet.
     pub(crate) fn settle_unsettled(&mut self, receiving: &mut Receiving) -> Result<(), Error> {
-        let unsettled = std::mem::take(&mut receiving.unsettled);
-        if unsettled.is_empty() {
+        if receiving.unsettled.is_empty() {
             return Ok(());
         }
-        self.batch("settle-all", |client| client.write_settlements(unsettled))
+        self.batch("settle-all", |client| {
+            client.write_settlements(&receiving.unsettled)
+        })?;
+        receiving.unsettled.clear();
+        Ok(())
     }
 
     /// Writes them within a batch, with what is to be sent on account of them. Of one whose lease was lost
     /// nothing is written, because another worker has the message.
-    pub(super) fn write_settlements(&mut self, unsettled: Vec<Unsettled>) -> Result<(), Error> {
+    pub(super) fn write_settlements(&mut self, unsettled: &[Unsettled]) -> Result<(), Error> {
         let now = self.clock.now();
         for Unsettled {
             fence,
@@ -88,14 +91,14 @@ impl Client {
             answer,
         } in unsettled
         {
-            if !self.store.settle(fence, &settlement, now)? {
+            if !self.store.settle(*fence, settlement, now)? {
                 continue;
             }
             if !mail.is_empty() {
-                let _enqueued = self.store.enqueue(&mail, None, now, None)?;
+                let _enqueued = self.store.enqueue(mail, None, now, None)?;
             }
             if let Some((mark, answer)) = answer {
-                self.write_answer(&mark, answer)?;
+                self.write_answer(mark, answer)?;
             }
         }
         Ok(())
@@ -122,14 +125,12 @@ impl Client {
         settlement: Settlement,
         state: EntryState,
     ) -> Result<(), Error> {
-        let Handover {
-            ticket, message, ..
-        } = handover;
-        let answer = self.answer(ticket, message.from.as_deref(), state, &[])?;
+        let ticket = &handover.ticket;
+        let answer = self.answer(ticket, state, &[])?;
         let is_mine = self.batch("settle-one", |client| {
             let now = client.clock.now();
             let is_mine = client.store.settle(ticket.fence, &settlement, now)?;
-            if let (true, Some(answer)) = (is_mine, answer) {
+            if let (true, Some(answer)) = (is_mine, &answer) {
                 client.write_answer(&ticket.mark, answer)?;
             }
             Ok::<_, Error>(is_mine)

@@ -133,6 +133,38 @@ impl Store {
         })
     }
 
+    /// The number of the newest message, of whatever relay.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn last_number(&self) -> Result<i64, StoreError> {
+        self.read(|db| {
+            db.prepare_cached("SELECT ifnull(max(number), 0) FROM inbox")?
+                .query_row([], |row| row.get(0))
+        })
+    }
+
+    /// Whether a message that was never tried has its place before `place`, and came after the one with
+    /// the number `horizon`: a run that has passed its place does not see it.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn has_late(&self, horizon: i64, place: (i64, i64)) -> Result<bool, StoreError> {
+        self.read(|db| {
+            // The plus keeps SQLite from walking over all numbers above the horizon.
+            db.prepare_cached(
+                "SELECT 1 FROM inbox
+                 WHERE relay = ?1 AND state = 'new' AND sent_at < ?2 AND +number > ?4 AND attempt = 0
+                 UNION ALL
+                 SELECT 1 FROM inbox
+                 WHERE relay = ?1 AND state = 'new' AND sent_at = ?2 AND number > ?4 AND number < ?3
+                 AND attempt = 0
+                 LIMIT 1",
+            )?
+            .exists(params![self.relay, place.0, place.1, horizon])
+        })
+    }
+
     /// A message that is new, by its number.
     ///
     /// # Errors

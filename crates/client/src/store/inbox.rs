@@ -129,6 +129,15 @@ pub struct Entry {
     pub(crate) is_counted: bool,
 }
 
+impl Entry {
+    /// Whether it may be tried now. A time further away than a pause lasts was set by a clock that has
+    /// been set back since.
+    pub(crate) fn is_due(&self, now: i64, longest_pause: i64) -> bool {
+        self.due
+            .is_none_or(|due| due <= now || due > now.saturating_add(longest_pause))
+    }
+}
+
 /// What tells a message from the same one delivered again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
@@ -241,19 +250,23 @@ impl Store {
         Ok(Stored { relay_ids, fresh })
     }
 
-    /// The oldest new message of the current relay that comes after `after` (an earlier result's
-    /// place) and was never tried, if any.
+    /// Time and number of the oldest new message of the current relay that comes after `after` (an
+    /// earlier result) and was never tried, if any.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
-    pub fn next_new(&self, after: Option<(i64, i64)>) -> Result<Option<Entry>, StoreError> {
+    pub fn next_place(&self, after: Option<(i64, i64)>) -> Result<Option<(i64, i64)>, StoreError> {
         let (sent_at, number) = after.unwrap_or((i64::MIN, i64::MIN));
-        let order = "WHERE relay = ?1 AND state = 'new' AND (sent_at, number) > (?2, ?3)
-                     AND attempt = 0 ORDER BY sent_at, number LIMIT 1";
         self.read(|db| {
-            db.prepare_cached(&format!("{ENTRY} {order}"))?
-                .query_row(params![self.relay, sent_at, number], entry)
-                .optional()
+            db.prepare_cached(
+                "SELECT sent_at, number FROM inbox
+                 WHERE relay = ?1 AND state = 'new' AND (sent_at, number) > (?2, ?3)
+                 AND attempt = 0 ORDER BY sent_at, number LIMIT 1",
+            )?
+            .query_row(params![self.relay, sent_at, number], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
         })
     }
 

@@ -150,6 +150,11 @@ impl Store {
         Ok(store)
     }
 
+    /// Where it lies.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.path.clone()
+    }
+
     fn relay_row(&mut self, url: &str) -> Result<i64, StoreError> {
         let known = self.read(|db| {
             db.query_row("SELECT id FROM relays WHERE url = ?1", [url], |row| {

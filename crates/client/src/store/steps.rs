@@ -93,8 +93,12 @@ impl Filled {
         done("card_history");
         store.seen(0, &mark(held), None).unwrap();
         done("seen");
-        let entry = store.next_new(None).unwrap().unwrap();
-        done("next_new");
+        let place = store.next_place(None).unwrap().unwrap();
+        done("next_place");
+        let entry = store.new_entry(place.1).unwrap().unwrap();
+        done("new_entry");
+        assert!(!store.has_late(0, place).unwrap());
+        done("has_late");
         assert_eq!(store.entries_named("waits-3").unwrap().len(), 1);
         done("entries_named");
         store.set_card(&contact, held, NOW).unwrap();
@@ -119,8 +123,8 @@ impl Filled {
         let counted = store.counts(&count_key(held), NOW).unwrap();
         assert_eq!((counted.handed, counted.turns), (1, Some(1)));
         done("counts");
-        let waiting = store.next_new(None).unwrap().unwrap().number;
-        done("next_new again");
+        let (_, waiting) = store.next_place(None).unwrap().unwrap();
+        done("next_place again");
         store.count(waiting, &count_key(other), NOW).unwrap();
         done("count");
         store.set_minute_back(&count_key(held), NOW - 1).unwrap();
@@ -148,8 +152,9 @@ impl Filled {
 
 /// A message from its first claim over its retry to its end.
 fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str)) {
-    let entry = store.next_new(None).unwrap().unwrap();
-    done("next_new of claims");
+    let (_, number) = store.next_place(None).unwrap().unwrap();
+    let entry = store.new_entry(number).unwrap().unwrap();
+    done("next_place of claims");
     let mark = Mark::Native {
         sender: *sender.signing_key().as_bytes(),
         id: [3; 16],

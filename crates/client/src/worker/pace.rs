@@ -45,11 +45,11 @@ impl Pace {
 
     /// How long to wait before the relay is asked, and how long the asking may take.
     pub(super) fn look(&self, now: i64) -> (Duration, Duration) {
-        if let Some(backoff) = self.backoff {
-            return (jittered(backoff), Duration::ZERO);
-        }
         let left = self.next_look.saturating_sub(now);
         let before = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+        if let Some(backoff) = self.backoff {
+            return (before.min(backoff.mul_f64(1.25)), Duration::ZERO);
+        }
         // A clock that was set back must not make it wait for longer than a pause.
         (before.min(self.pause), self.pause)
     }
@@ -79,14 +79,16 @@ impl Pace {
     }
 
     /// The relay did not answer; true when it had before.
-    pub(super) fn failed(&mut self) -> bool {
+    pub(super) fn failed(&mut self, now: i64) -> bool {
         self.was_asked = true;
         let is_first = self.backoff.is_none();
         let next = match self.backoff {
             None => self.pause.max(BUSY),
             Some(backoff) => backoff.saturating_mul(2),
         };
-        self.backoff = Some(next.min(LONGEST_BACKOFF));
+        let backoff = next.min(LONGEST_BACKOFF);
+        self.backoff = Some(backoff);
+        self.next_look = now.saturating_add(as_millis(jittered(backoff)));
         is_first
     }
 
@@ -171,13 +173,16 @@ mod tests {
     #[test]
     fn a_relay_that_does_not_answer_is_asked_ever_less_often_until_it_does() {
         let mut pace = Pace::new(FOLLOWING, 0);
-        assert!(pace.failed());
+        assert!(pace.failed(0));
         for _ in 0..20 {
-            assert!(!pace.failed());
+            assert!(!pace.failed(0));
         }
         let (before, wait) = pace.look(0);
         assert!((LONGEST_BACKOFF..=LONGEST_BACKOFF.mul_f64(1.25)).contains(&before));
         assert_eq!(wait, Duration::ZERO);
+        // It passes while something else is waited for.
+        assert!(pace.look(50_000).0 < before);
+        assert_eq!(pace.look(80_000).0, Duration::ZERO);
         assert!(pace.answered(0, 0, 0));
         assert!(!pace.answered(0, 0, 0));
         assert!(pace.look(0).0 <= INTERVAL);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ctalk::{
-    Client, Contract, Error, Filter, Handover, Next, Reason, Receiving, SetAside, store::EntryState,
+    Client, Contract, Error, Filter, Handover, Next, Reason, Receiving, SetAside, relay::Delivery,
+    store::EntryState,
 };
 use serde_json::json;
 
@@ -124,7 +125,7 @@ async fn a_lease_that_is_renewed_lasts() {
     let (_, handover) = first.take().await.unwrap();
     for _ in 0..5 {
         scene.clock.advance(LEASE - 1);
-        first.client.renew(&first.receiving).unwrap();
+        first.client.renew().unwrap();
         assert!(second.drain().await.is_empty());
     }
     first.client.commit(handover).unwrap();
@@ -406,4 +407,59 @@ async fn what_is_done_keeps_its_bytes_only_where_that_is_wanted() {
             .unwrap();
         assert_eq!(kept, [keeps_done]);
     }
+}
+
+#[tokio::test]
+async fn what_comes_late_is_looked_at_before_what_its_sender_wrote_after_it() {
+    let mut scene = Scene::new().await;
+    scene.alice.say("bob", "1").await.unwrap();
+    let early = scene.last_stored();
+    scene.clock.advance(1000);
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    carol.say("bob", "c").await.unwrap();
+    let middle = scene.last_stored();
+    scene.clock.advance(1000);
+    scene.alice.say("bob", "2").await.unwrap();
+    let late = scene.last_stored();
+    // They are stored in this order, as two workers that fetch at once may store them.
+    let delivery = |message: &serde_json::Value, number: i64| Delivery {
+        relay_id: None,
+        sent_at: Some(number),
+        raw: message.to_string().into_bytes().into(),
+    };
+    let mut worker = Worker::new(&scene);
+    let now = scene.now();
+    let mut admit = |delivery: Delivery| {
+        let store = scene.bob.agent.client.store_mut();
+        let _stored = store.admit(&[delivery], now).unwrap();
+    };
+    admit(delivery(&middle, 2));
+    let (text, handover) = worker.take().await.unwrap();
+    assert_eq!(text, "c");
+    worker.client.commit(handover).unwrap();
+    admit(delivery(&late, 3));
+    admit(delivery(&early, 1));
+    for expected in ["1", "2"] {
+        let (text, handover) = worker.take().await.unwrap();
+        assert_eq!(text, expected);
+        worker.client.commit(handover).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_is_broken_off_is_taken_again_at_the_same_message() {
+    let mut scene = written(&["1", "2"]).await;
+    let mut worker = Worker::new(&scene);
+    {
+        // Its sender is a stranger, and the directory is asked.
+        let mut next = std::pin::pin!(worker.client.next(&mut worker.receiving));
+        assert!(futures_util::poll!(&mut next).is_pending());
+    }
+    let mut texts = Vec::new();
+    while let Some((text, handover)) = worker.take().await {
+        worker.client.commit(handover).unwrap();
+        texts.push(text);
+    }
+    assert_eq!(texts, ["1", "2"]);
+    fetch(&mut scene).await;
 }

@@ -133,7 +133,10 @@ fn half_a_surrogate_pair_keeps_nothing_from_being_cleaned() {
     let sanitized = message.hygiene.unwrap().sanitized;
     assert_eq!((sanitized.zero_width, sanitized.directional), (1, 1));
     let alone = payload(json(r#"["\udc00"]"#));
-    assert!(alone.contains('\u{fffd}') && !alone.contains("udc00"), "{alone}");
+    assert!(
+        alone.contains('\u{fffd}') && !alone.contains("udc00"),
+        "{alone}"
+    );
 }
 
 #[test]

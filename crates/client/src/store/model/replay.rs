@@ -102,11 +102,11 @@ impl Real {
                 let place = last.workers[worker].place;
                 let after = i64::try_from(place).unwrap() - 1;
                 let found = self.workers[worker]
-                    .next_new(Some((after, i64::MAX)))
+                    .next_place(Some((after, i64::MAX)))
                     .unwrap();
                 let judged = next.workers[worker].judged;
                 let number = judged.map(|(row, _)| self.numbers[row]);
-                prop_assert_eq!(found.map(|entry| entry.number), number);
+                prop_assert_eq!(found.map(|(_, number)| number), number);
                 self.judge(worker, next)?;
             }
             Action::LookAgain(worker, row) => {
