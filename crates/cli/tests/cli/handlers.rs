@@ -311,14 +311,9 @@ fn as_many_handlers_run_at_once_as_are_allowed() {
     let sandbox = with_message("x");
     sandbox.add("carol");
     sandbox.run("carol", &["send", "bob", "y"]).success();
-    let pipe = sandbox.path("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
+    let pipe = sandbox.pipe("pipe");
     // Each end of the pipe waits for the other one.
-    let exec = format!(
-        "if [ $CTALK_FROM = alice ]; then cat {0}; else echo met > {0}; fi",
-        pipe.display()
-    );
+    let exec = format!("if [ $CTALK_FROM = alice ]; then cat {pipe}; else echo met > {pipe}; fi");
     sandbox
         .run(
             "bob",
@@ -329,33 +324,34 @@ fn as_many_handlers_run_at_once_as_are_allowed() {
 }
 
 #[test]
-fn a_second_ctrl_c_ends_running_handlers_and_their_message_comes_again() {
-    let sandbox = with_message("x");
-    let pipe = sandbox.path("pipe");
-    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
-    assert!(made.unwrap().success());
-    let exec = format!("exec 3>{}; sleep 1000 & echo run >&3; wait", pipe.display());
-    let running = sandbox.start("bob", &["recv", "--follow", "--shell", "--exec", &exec]);
-    let (send, receive) = mpsc::channel();
-    thread::spawn(move || {
-        let mut pipe = BufReader::new(fs::File::open(pipe).unwrap());
-        let mut rest = String::new();
-        pipe.read_line(&mut rest).unwrap();
-        send.send(rest.clone()).unwrap();
-        // Ends when the last process of the handler has.
-        pipe.read_to_string(&mut rest).unwrap();
-        send.send(rest).unwrap();
-    });
-    assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), "run\n");
-    running.signal(Signal::INT);
-    running.signal(Signal::TERM);
-    let (status, ..) = running.end();
-    assert_eq!(status.code(), Some(130));
-    assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), "run\n");
-    sandbox
-        .run("bob", &["recv", "--exec", "cat"])
-        .success()
-        .stdout_eq("x");
+fn a_second_signal_ends_running_handlers_and_their_message_comes_again() {
+    for signals in [[Signal::INT, Signal::TERM], [Signal::HUP, Signal::QUIT]] {
+        let sandbox = with_message("x");
+        let pipe = sandbox.pipe("pipe");
+        let exec = format!("exec 3>{pipe}; sleep 1000 & echo run >&3; wait");
+        let running = sandbox.start("bob", &["recv", "--follow", "--shell", "--exec", &exec]);
+        let (send, receive) = mpsc::channel();
+        thread::spawn(move || {
+            let mut pipe = BufReader::new(fs::File::open(pipe).unwrap());
+            let mut rest = String::new();
+            pipe.read_line(&mut rest).unwrap();
+            send.send(rest.clone()).unwrap();
+            // Ends when the last process of the handler has.
+            pipe.read_to_string(&mut rest).unwrap();
+            send.send(rest).unwrap();
+        });
+        assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), "run\n");
+        for signal in signals {
+            running.signal(signal);
+        }
+        let (status, ..) = running.end();
+        assert_eq!(status.code(), Some(130), "{signals:?}");
+        assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), "run\n");
+        sandbox
+            .run("bob", &["recv", "--exec", "cat"])
+            .success()
+            .stdout_eq("x");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{net::TcpListener, sync::mpsc, thread};
 
 use rustix::process::Signal;
 
-use crate::support::{PATIENCE, Running, Sandbox, ctalk};
+use crate::support::{PATIENCE, Running, Sandbox, ctalk, std_shell};
 
 #[test]
 fn the_relay_says_where_it_listens_and_ends_cleanly_on_both_signals() {
@@ -69,7 +69,12 @@ fn an_address_in_use_and_a_folder_in_use_are_told_apart() {
 #[test]
 fn a_follower_prints_what_comes_and_commits_it_before_it_is_interrupted() {
     let sandbox = Sandbox::with(&["alice", "bob"]);
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 0)] {
+    for (signal, code) in [
+        (Signal::INT, 130),
+        (Signal::TERM, 0),
+        (Signal::HUP, 0),
+        (Signal::QUIT, 0),
+    ] {
         let follower = sandbox.start("bob", &["recv", "--follow", "--interval", "0.1", "--json"]);
         sandbox.run("alice", &["send", "bob", "one"]).success();
         assert!(follower.line().contains(r#""payload":"one""#));
@@ -80,6 +85,23 @@ fn a_follower_prints_what_comes_and_commits_it_before_it_is_interrupted() {
         assert_eq!((status.code(), stdout.len()), (Some(code), 0));
         assert!(sandbox.json("bob", &["recv"]).is_empty());
     }
+}
+
+#[test]
+fn a_follower_that_is_to_outlive_its_terminal_does() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    // As `nohup` does it.
+    let nohup = r#"trap "" HUP; exec "$@""#;
+    let recv = ["recv", "--follow", "--interval", "0.1", "--json"];
+    let mut command = std_shell(&sandbox, "bob", nohup, &recv);
+    let follower = Running::new(Some(&sandbox), &mut command);
+    for content in ["one", "two"] {
+        sandbox.run("alice", &["send", "bob", content]).success();
+        assert!(follower.line().contains(content));
+        follower.signal(Signal::HUP);
+    }
+    follower.signal(Signal::TERM);
+    assert_eq!(follower.end().0.code(), Some(0));
 }
 
 #[test]

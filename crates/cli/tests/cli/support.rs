@@ -112,6 +112,16 @@ impl Sandbox {
         self.path(name).display().to_string()
     }
 
+    /// Makes a named pipe of the sandbox and says where it is.
+    pub(crate) fn pipe(&self, name: &str) -> String {
+        let path = self.path(name);
+        // Where one is left over, a new one takes its place.
+        let _ = fs::remove_file(&path);
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        path.display().to_string()
+    }
+
     /// The folder of a profile.
     pub(crate) fn profile(&self, name: &str) -> PathBuf {
         self.path("home").join(name)
@@ -385,6 +395,16 @@ pub(crate) fn on_a_terminal(
 
 /// A shell that runs `ctalk` under conditions that only a shell can make.
 pub(crate) fn shell(sandbox: &Sandbox, profile: &str, script: &str, args: &[&str]) -> Command {
+    Command::from_std(std_shell(sandbox, profile, script, args))
+}
+
+/// As [`shell`], to be started.
+pub(crate) fn std_shell(
+    sandbox: &Sandbox,
+    profile: &str,
+    script: &str,
+    args: &[&str],
+) -> std::process::Command {
     let ctalk = sandbox.std_command(profile);
     let mut shell = std::process::Command::new("sh");
     for (name, value) in ctalk.get_envs() {
@@ -396,6 +416,7 @@ pub(crate) fn shell(sandbox: &Sandbox, profile: &str, script: &str, args: &[&str
     shell
         .args(["-c", script, "sh"])
         .arg(ctalk.get_program())
-        .args(ctalk.get_args());
-    Command::from_std(shell).args(args.iter().map(OsStr::new))
+        .args(ctalk.get_args())
+        .args(args.iter().map(OsStr::new));
+    shell
 }
