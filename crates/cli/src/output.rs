@@ -73,11 +73,16 @@ impl Output {
 
     /// Prints a value as one line of JSON.
     pub(crate) fn object(&self, value: &impl Serialize) -> Result<()> {
+        self.line(&self.json(value)?)
+    }
+
+    /// A value as [`Output::object`] prints it.
+    pub(crate) fn json(&self, value: &impl Serialize) -> Result<String> {
         let json = serde_json::to_string(value)?;
-        self.line(&if self.terminal {
-            safe_json(&json)
+        Ok(if self.terminal {
+            safe_json(&json).into_owned()
         } else {
-            json.into()
+            json
         })
     }
 

@@ -11,7 +11,7 @@ use std::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Sandbox, lines, stderr, text};
+use crate::support::{PATIENCE, Running, Sandbox, lines, std_shell, stderr, text};
 
 /// Alice and bob, and a message from her in his inbox at the relay.
 fn with_message(content: &str) -> Sandbox {
@@ -352,6 +352,59 @@ fn a_second_signal_ends_running_handlers_and_their_message_comes_again() {
             .success()
             .stdout_eq("x");
     }
+}
+
+/// Starts `ctalk` for bob with its stdout in a pipe that holds little, and opens that.
+fn start_into_a_pipe<'s>(sandbox: &'s Sandbox, args: &[&str]) -> (Running<'s>, fs::File) {
+    let pipe = sandbox.pipe("stdout");
+    let mut command = std_shell(sandbox, "bob", r#"exec "$@" >"$STDOUT""#, args);
+    let running = Running::new(Some(sandbox), command.env("STDOUT", &pipe));
+    (running, fs::File::open(pipe).unwrap())
+}
+
+#[test]
+fn a_reader_that_stands_still_keeps_no_other_message_waiting() {
+    let sandbox = with_message("x");
+    sandbox.add("carol");
+    let notes = sandbox.pipe("notes");
+    let exec = format!(
+        "if [ $CTALK_FROM = alice ]; then yes | head -c 1000000; else echo met > {notes}; fi"
+    );
+    let recv = ["recv", "--follow", "--interval", "0.1"];
+    let handle = ["--concurrency", "2", "--shell", "--exec", &exec];
+    let (running, mut stdout) = start_into_a_pipe(&sandbox, &[&recv[..], &handle].concat());
+    // There is more than a pipe holds, so that the rest is stuck now.
+    stdout.read_exact(&mut [0]).unwrap();
+    sandbox.run("carol", &["send", "bob", "y"]).success();
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || send.send(fs::read(notes).unwrap()));
+    assert_eq!(receive.recv_timeout(PATIENCE).unwrap(), b"met\n");
+    running.signal(Signal::TERM);
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest.len(), 999_999);
+    assert_eq!(running.end().0.code(), Some(0));
+    assert!(states(&sandbox, "bob", "new").is_empty());
+}
+
+#[test]
+fn a_reader_that_stands_still_does_not_keep_signals_from_being_heard() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let send = sandbox.command("alice").args(["send", "bob", "-"]);
+    sandbox.finish(send.stdin("x".repeat(200_000))).success();
+    for args in [
+        &["recv"][..],
+        &["recv", "--json"],
+        &["recv", "--json", "--exec", "cat"],
+    ] {
+        let (running, mut stdout) = start_into_a_pipe(&sandbox, args);
+        stdout.read_exact(&mut [0]).unwrap();
+        running.signal(Signal::INT);
+        running.signal(Signal::TERM);
+        assert_eq!(running.end().0.code(), Some(130), "{args:?}");
+    }
+    let message = sandbox.json("bob", &["recv"]).remove(0);
+    assert_eq!(text(&message["payload"]).len(), 200_000);
 }
 
 #[test]

@@ -20,6 +20,7 @@ use crate::{
     environment,
     exit::Complaint,
     output::Output,
+    runtime,
     secrets::{self, SecretArg},
 };
 
@@ -243,14 +244,15 @@ pub(super) struct Aloud<'a> {
 #[async_trait]
 impl Handler for Aloud<'_> {
     async fn handle(&self, attempt: &Attempt) -> Outcome {
-        let outcome = self.handler.handle(attempt).await;
-        if let Outcome::Done { output } = &outcome
-            && let Err(error) = self.say(attempt, output)
-        {
-            let why = error.to_string();
-            return Outcome::Stop { why };
+        match self.handler.handle(attempt).await {
+            Outcome::Done { output } => match self.say(attempt, output).await {
+                Ok(output) => Outcome::Done { output },
+                Err(error) => Outcome::Stop {
+                    why: error.to_string(),
+                },
+            },
+            outcome => outcome,
         }
-        outcome
     }
 }
 
@@ -266,21 +268,36 @@ struct Handled<'a> {
 }
 
 impl Aloud<'_> {
-    fn say(&self, attempt: &Attempt, said: &[u8]) -> Result<()> {
-        let message = &attempt.message;
-        if !self.output.is_json() {
-            return self.output.bytes(said);
-        }
-        self.output.object(&Handled {
-            id: message.id.as_deref(),
-            relay_id: message.relay_id.as_deref(),
-            from: message.from.as_deref(),
-            attempt: attempt.number,
-            output: match str::from_utf8(said) {
-                Ok(text) => Content::Text(text.to_owned()),
-                Err(_) => Content::Bytes(said.to_owned()),
-            },
+    /// Prints what was said, and gives it back.
+    async fn say(&self, attempt: &Attempt, said: Vec<u8>) -> Result<Vec<u8>> {
+        let output = *self.output;
+        let line = if output.is_json() {
+            Some(output.json(&handled(attempt, &said))?)
+        } else {
+            None
+        };
+        // However long a reader stands still, leases are renewed and signals heard.
+        runtime::blocking(move || {
+            match line {
+                Some(line) => output.line(&line)?,
+                None => output.bytes(&said)?,
+            }
+            Ok(said)
         })
+        .await
+    }
+}
+
+fn handled<'a>(Attempt { message, number }: &'a Attempt, said: &[u8]) -> Handled<'a> {
+    Handled {
+        id: message.id.as_deref(),
+        relay_id: message.relay_id.as_deref(),
+        from: message.from.as_deref(),
+        attempt: *number,
+        output: match str::from_utf8(said) {
+            Ok(text) => Content::Text(text.to_owned()),
+            Err(_) => Content::Bytes(said.to_owned()),
+        },
     }
 }
 

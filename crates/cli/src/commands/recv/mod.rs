@@ -164,7 +164,7 @@ async fn peek(
     for message in peek.messages {
         match message {
             Ok(message) => {
-                printer.message(&message, None)?;
+                printer.message(&message)?;
                 left -= 1;
                 if left == 0 {
                     break;

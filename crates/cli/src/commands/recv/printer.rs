@@ -16,7 +16,7 @@ use ctalk::{
 };
 use serde_json::value::{RawValue, to_raw_value};
 
-use crate::{output::Output, save::Folder};
+use crate::{output::Output, runtime, save::Folder};
 
 const TRUSTED: Style = AnsiColor::Green.on_default();
 const NOT_TRUSTED: Style = AnsiColor::Yellow.on_default().bold();
@@ -34,7 +34,7 @@ pub(super) struct Printer<'a> {
 #[async_trait]
 impl Handler for Printer<'_> {
     async fn handle(&self, attempt: &Attempt) -> Outcome {
-        match self.take(&attempt.message) {
+        match self.take(&attempt.message).await {
             Ok(()) => Outcome::Done { output: Vec::new() },
             Err(error) => {
                 let why = error.to_string();
@@ -62,32 +62,39 @@ impl<'a> Printer<'a> {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn take(&self, message: &Received) -> Result<()> {
+    async fn take(&self, message: &Received) -> Result<()> {
         let saved = match &self.folder {
             Some(folder) => folder.save(message)?,
             None => None,
         };
-        self.message(message, saved.as_deref())
+        let (output, text) = (*self.output, self.text(message, saved.as_deref())?);
+        // However long a reader stands still, leases are renewed and signals heard.
+        runtime::blocking(move || output.line(&text)).await
     }
 
-    /// Prints and flushes one message, or where its payload was saved.
-    pub(super) fn message(&self, message: &Received, saved: Option<&Path>) -> Result<()> {
+    /// Prints and flushes one message.
+    pub(super) fn message(&self, message: &Received) -> Result<()> {
+        self.output.line(&self.text(message, None)?)
+    }
+
+    /// One message as it is printed, or where its payload was saved.
+    fn text(&self, message: &Received, saved: Option<&Path>) -> Result<String> {
         match saved {
             Some(path) if self.output.is_json() => {
-                return self.output.object(&without_payload(message, path)?);
+                return self.output.json(&without_payload(message, path)?);
             }
             Some(path) => {
                 let path = path.to_string_lossy();
-                let line = format!("{}\nsaved as {}", self.head(message), escaped(&path));
-                return self.output.line(&line);
+                let head = self.head(message);
+                return Ok(format!("{head}\nsaved as {}", escaped(&path)));
             }
-            None if self.output.is_json() => return self.output.object(message),
+            None if self.output.is_json() => return self.output.json(message),
             None => {}
         }
         let payload = match &message.payload {
             Content::Text(text) => text.as_str(),
             Content::Json(json) => json.get(),
-            _ => return self.output.object(message),
+            _ => return self.output.json(message),
         };
         let text = if self.output.is_terminal() {
             // Set in, so that no line of it looks like the head of another message.
@@ -98,7 +105,7 @@ impl<'a> Printer<'a> {
         } else {
             format!("\n{payload}")
         };
-        self.output.line(&format!("{}{text}", self.head(message)))
+        Ok(format!("{}{text}", self.head(message)))
     }
 
     /// Begins with what ctalk itself says, so that nothing a peer wrote can pass for it.
