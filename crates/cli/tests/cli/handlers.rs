@@ -408,6 +408,47 @@ fn a_reader_that_stands_still_does_not_keep_signals_from_being_heard() {
 }
 
 #[test]
+fn a_request_is_answered_once_with_what_its_handler_says_and_a_notification_is_not() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    let ask = |more: &[&str]| {
+        let send = ["send", "bob", "six times seven", "--topic", "maths"];
+        sandbox.json("alice", &[&send, more].concat()).remove(0)
+    };
+    let request = ask(&["--correlation-id", "q-1"]);
+    ask(&["--type", "notification"]);
+    let recv = ["recv", "--reply", "--exec", "tr a-z A-Z"];
+    for _ in 0..2 {
+        sandbox.run("bob", &recv).success().stdout_eq("");
+    }
+    let answers = sandbox.json("alice", &["recv"]);
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    for (member, value) in [
+        ("from", "bob"),
+        ("trust", "pinned"),
+        ("type", "response"),
+        ("topic", "maths"),
+        ("correlationId", "q-1"),
+        ("replyTo", text(&request["id"])),
+        ("contentType", "text/plain"),
+        ("payload", "SIX TIMES SEVEN"),
+    ] {
+        assert_eq!(answers[0][member], value, "{member}");
+    }
+    // Nor is the response.
+    sandbox
+        .run("alice", &["send", "bob", "thanks", "--type", "response"])
+        .success();
+    sandbox.run("bob", &recv).success();
+    ask(&[]);
+    let recv = ["recv", "--reply", "--exec", r"printf '\377\000'"];
+    sandbox.run("bob", &recv).success();
+    let answers = sandbox.json("alice", &["recv"]);
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0]["contentType"], "application/octet-stream");
+    assert_eq!(answers[0]["payload"], json!({"base64": "/wA="}));
+}
+
+#[test]
 fn texts_are_cleaned_for_handlers_and_for_readers_who_ask_for_it() {
     let sandbox = with_message("pay\u{200b}\u{202e}load https://a.example/");
     let peek = sandbox.json("bob", &["recv", "--peek"]).remove(0);
