@@ -4,6 +4,7 @@ use ctalk_core::{
     CardError, CardNotCurrent, KeyError, KeygenError, StatementError,
     classic::SealError,
     envelope,
+    envelope::ReceiptOutcome,
     pairing::{CodeError, PairingError},
     trust,
 };
@@ -408,6 +409,29 @@ pub enum Error {
         /// What the relay said.
         why: String,
     },
+    /// By its receipt, a message was not handled.
+    #[error("{}", unhandled(*outcome, *attempt))]
+    Unhandled {
+        /// Whether it failed or was refused.
+        outcome: ReceiptOutcome,
+        /// The attempt at it, the first being 1; 0 if there was none.
+        attempt: u32,
+    },
+    /// The receipt did not come while it was waited for.
+    #[error("no receipt came in time")]
+    NoReceipt,
+    /// The response to a call did not come while it was waited for.
+    #[error("no response came in time{}", if *is_handled { ", although the call was handled" } else { "" })]
+    NoResponse {
+        /// Whether a receipt says that the call was handled.
+        is_handled: bool,
+    },
+    /// The response to a call with the same correlation id is waited for.
+    #[error("another call to {name} with this correlation id is under way")]
+    CallOpen {
+        /// The contact.
+        name: String,
+    },
     /// The idempotency key was used for another message.
     #[error("this idempotency key was used for another message, or for other recipients")]
     IdempotencyMismatch,
@@ -445,6 +469,7 @@ impl Error {
             | Self::OwnIdentityEnded { .. }
             | Self::IdempotencyMismatch
             | Self::GivenUp
+            | Self::CallOpen { .. }
             | Self::UnknownOutgoing { .. } => Class::Usage,
             Self::Queued { why: None, .. } => Class::RelayUnreachable,
             Self::Queued { why: Some(why), .. } => why.class(),
@@ -460,7 +485,14 @@ impl Error {
             | Self::NotText
             | Self::Seal(_) => Class::Malformed,
             Self::Pairing(error) => Class::of(error.failure()),
-            Self::PairingTimedOut { .. } => Class::TimedOut,
+            Self::PairingTimedOut { .. } | Self::NoReceipt | Self::NoResponse { .. } => {
+                Class::TimedOut
+            }
+            Self::Unhandled {
+                outcome: ReceiptOutcome::Refused,
+                ..
+            } => Class::Refused,
+            Self::Unhandled { .. } => Class::RemoteFailed,
             Self::Backup(error) => error.class(),
             Self::UnknownRecipient { .. } => Class::RelayRefused,
             Self::Store(StoreError::NameTaken { .. })
@@ -589,6 +621,13 @@ impl Error {
             Self::Refused { number, .. } => Some(format!(
                 "it stays in the outbox: ctalk outbox retry {number}, or ctalk outbox drop {number}"
             )),
+            Self::NoReceipt | Self::NoResponse { is_handled: false } => Some(
+                "the message stays in the outbox until its receipt comes: ctalk outbox list".to_owned(),
+            ),
+            Self::NoResponse { is_handled: true } => Some(
+                "the other side may not reply: it takes `ctalk recv` with a handler and --reply"
+                    .to_owned(),
+            ),
             Self::IdempotencyMismatch => {
                 Some("use a key of its own for each message".to_owned())
             }
@@ -601,6 +640,15 @@ impl Error {
             }
             _ => None,
         }
+    }
+}
+
+/// What a receipt says of a message that was not handled.
+fn unhandled(outcome: ReceiptOutcome, attempt: u32) -> String {
+    match (outcome, attempt) {
+        (ReceiptOutcome::Refused, _) => "the recipient refused it".to_owned(),
+        (_, 0 | 1) => "the recipient failed to handle it".to_owned(),
+        (_, attempts) => format!("the recipient failed to handle it, {attempts} times"),
     }
 }
 

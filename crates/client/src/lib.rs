@@ -22,6 +22,7 @@
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`Client::work`], [`Work`], [`Until`], [`Contract`], [`Event`], [`Worked`], [`handler`]: programs
 //!   that run on messages
+//! - [`Call`], [`Response`], [`Client::send_and_wait`]: waiting for what becomes of a message
 //! - [`Policy`], [`Rules`]: what others may send
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
 //! - [`store`]: contacts and the inbox, in SQLite
@@ -43,6 +44,7 @@ pub mod store;
 pub mod stream;
 pub mod text;
 
+mod call;
 mod client;
 mod contact_list;
 mod contacts;
@@ -72,6 +74,7 @@ mod worker;
 pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
+pub use call::Call;
 pub use client::{Client, MAX_PAYLOAD};
 pub use contact_list::{ImportError, Imported, LineError, ListedContact, import_contacts};
 pub use contacts::{Added, add_contact};
@@ -85,7 +88,9 @@ pub use pairing::Pairing;
 pub use parts::Transfer;
 pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};
 pub use profile::{Profile, ProfileError, check_name};
-pub use receive::{Contract, Filter, Handover, Next, Peek, Receiving, VerifiedSender, verify};
+pub use receive::{
+    Contract, Filter, Handover, Next, Peek, Receiving, Response, VerifiedSender, verify,
+};
 pub use registration::{Admission, client, publish, register};
 pub use require::{Require, UnknownRequirement};
 pub use rotation::{Retired, Rotated, own_card, rotate};

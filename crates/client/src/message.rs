@@ -188,6 +188,8 @@ pub enum Progress {
     Queued,
     /// The relay has it.
     Sent,
+    /// Its receipt says that it was handled.
+    Done,
 }
 
 /// What became of a message for one recipient.
@@ -365,7 +367,8 @@ pub enum Reason {
     /// A part of an envelope that contradicts the others, makes no envelope with them, or for which
     /// there is no room.
     Part,
-    /// A receipt for a message that its sender was not sent, or that asked for none.
+    /// A receipt for a message that its sender was not sent, or that asked for none; or a response to a
+    /// call that has its response, or is over.
     Unasked,
 }
 

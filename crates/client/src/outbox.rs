@@ -228,6 +228,38 @@ impl Client {
         Ok(outcomes)
     }
 
+    /// Seals a message for one recipient, puts it into the outbox together with what `record` writes, and
+    /// hands it over. When `record` fails nothing is put there.
+    pub(crate) async fn post_recorded(
+        &mut self,
+        recipient: &str,
+        draft: &Draft,
+        record: impl FnOnce(&mut Self, &Sent) -> Result<(), Error>,
+    ) -> Result<Sent, Error> {
+        endings::check_own_not_ended(&self.store, self.public_keys())?;
+        let found = draft.content.as_bytes().len();
+        if found > MAX_PAYLOAD {
+            return Err(Error::PayloadTooLong { found });
+        }
+        let names = [recipient.to_owned()];
+        let mut plan = self.plan(&names, draft, Manner::Sealed).await?;
+        let [name] = names;
+        let planned = plan.outcomes.pop();
+        let sent = planned.ok_or(Error::UnknownRecipient { name })??.sent;
+        let numbers = self.batch("post-recorded", |client| {
+            record(client, &sent)?;
+            let now = client.clock.now();
+            let enqueued = client.store.enqueue(&plan.messages, None, now, None)?;
+            Ok::<_, Error>(enqueued.map_or_else(Vec::new, |enqueued| enqueued.numbers))
+        })?;
+        let fates = self.send_mine(None, &numbers).await?;
+        self.store_buffered()?;
+        match fates.into_iter().next() {
+            Some((number, fate)) => fate.outcome(number, sent, true),
+            None => Ok(sent),
+        }
+    }
+
     /// Seals a message for everybody named, after a look at the relay's directory where that is needed.
     async fn plan(
         &mut self,

@@ -72,7 +72,7 @@ impl Client {
         Ok(())
     }
 
-    fn sealed_answer(&self, contact: &Contact, receipt: Receipt) -> Option<Answer> {
+    pub(super) fn sealed_answer(&self, contact: &Contact, receipt: Receipt) -> Option<Answer> {
         let mail = send::answer(self, contact, receipt.metadata(), &receipt.payload()).ok()?;
         Some(Answer { receipt, mail })
     }

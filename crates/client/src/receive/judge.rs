@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     message::{Reason, Received, Trust},
     relay::{Incoming, RelayError},
-    store::{Contact, Entry, Learned, Mark, SeenBefore, StoreError},
+    store::{CallKey, Contact, Entry, Learned, Mark, SeenBefore, StoreError},
 };
 
 /// Longest name of a sender, in bytes; relays allow 32 characters or do not say.
@@ -340,6 +340,15 @@ pub(super) enum Verdict {
     Part,
     /// It was for ctalk itself, which has done what it says.
     Absorbed(Mark),
+    /// It is the response to a call, for whoever made that.
+    Awaited(Box<Awaited>),
+}
+
+pub(super) struct Awaited {
+    pub(super) delivered: Delivered,
+    pub(super) call: CallKey,
+    /// How long it is waited for, in milliseconds since the Unix epoch.
+    pub(super) until: i64,
 }
 
 pub(super) struct Delivered {

@@ -9,6 +9,7 @@
 //! handed over.
 
 mod answer;
+mod attend;
 mod classic;
 mod contract;
 mod enforce;
@@ -18,7 +19,7 @@ mod parts;
 mod settle;
 mod waiting;
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use ctalk_core::{
     classic::Malformed,
@@ -26,11 +27,12 @@ use ctalk_core::{
 };
 
 pub(crate) use self::judge::has_usable_sender;
+pub(crate) use self::{attend::Attending, contract::LEASE, settle::Unsettled};
 pub use self::{
+    attend::Response,
     classic::{VerifiedSender, verify},
     contract::Contract,
 };
-pub(crate) use self::{contract::LEASE, settle::Unsettled};
 use self::{
     judge::{Delivered, Judge, Refusal, Verdict},
     waiting::Waiting,
@@ -156,6 +158,10 @@ pub struct Receiving {
     waiting: Waiting,
     /// Messages that the filter does not want, so that none is opened twice to find that out.
     unwanted: HashSet<i64>,
+    /// Responses that are for whoever made the call, and until when.
+    awaited: HashMap<i64, i64>,
+    /// Whether this run takes only what it waits for and leaves all else to others, refusals too.
+    attends: bool,
     /// What was said of messages and is written with the next claim.
     unsettled: Vec<Unsettled>,
     /// What a peek counted for the policy's limits.
@@ -195,6 +201,8 @@ impl Receiving {
             under_way: None,
             waiting: Waiting::default(),
             unwanted: HashSet::new(),
+            awaited: HashMap::new(),
+            attends: false,
             unsettled: Vec::new(),
             shown: Vec::new(),
             failure: None,
@@ -312,6 +320,9 @@ impl Client {
                 let (now, relay_id) = (self.clock.now(), entry.relay_id.as_deref());
                 self.store.absorb(entry.number, &mark, relay_id, now)?;
             }
+            Ok(Verdict::Awaited(awaited)) => {
+                receiving.awaited.insert(entry.number, awaited.until);
+            }
             Ok(Verdict::Part) => {}
             Ok(Verdict::HandledBefore(mark)) => {
                 let expires = self.clock.now().saturating_add(REMEMBERED);
@@ -378,6 +389,10 @@ impl Client {
         while let Some(place) = self.store.next_place(receiving.place)? {
             receiving.place = Some(place);
             let (_, number) = place;
+            let awaited = receiving.awaited.get(&number);
+            if awaited.is_some_and(|until| self.clock.now() < *until) {
+                continue;
+            }
             if receiving.unwanted.contains(&number) || receiving.waiting.contains(number) {
                 continue;
             }
@@ -547,6 +562,7 @@ impl Client {
                 Ok(
                     Verdict::HandledBefore(_)
                     | Verdict::Absorbed(_)
+                    | Verdict::Awaited(_)
                     | Verdict::Pairing
                     | Verdict::Part,
                 ) => {}

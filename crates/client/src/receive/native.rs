@@ -10,13 +10,13 @@ use ctalk_core::{
 
 use super::{
     enforce::Valid,
-    judge::{Delivered, Judge, Refusal, Sender, Verdict},
+    judge::{Awaited, Delivered, Judge, Refusal, Sender, Verdict},
 };
 use crate::{
     client::timestamp,
     contacts, endings,
     message::{Content, Format, Reason, Received},
-    store::Mark,
+    store::{CallKey, CallState, Mark},
 };
 
 /// How long an envelope that was set aside can be retried after it was received.
@@ -129,14 +129,17 @@ impl Judge<'_> {
             correlation_id: opened.metadata.correlation_id.as_deref(),
             size: opened.payload.len(),
         };
-        let enforced = self.enforce(Some(&sender), &valid);
+        let answers = asks && self.may_pin && !self.receiving.attends;
+        let enforced = self
+            .enforce(Some(&sender), &valid)
+            .and_then(|quota| Ok((quota, self.awaiting(&sender, &opened.metadata)?)));
         if let (Err(Refusal::Message(..)), Sender::Pinned(contact), true) =
-            (&enforced, &sender, asks && self.may_pin)
+            (&enforced, &sender, answers)
         {
             let receipt = Receipt::new(opened.id, ReceiptOutcome::Refused, 0, &[]);
             self.client.answer_now(contact, &mark, receipt)?;
         }
-        let quota = enforced?;
+        let (quota, awaiting) = enforced?;
         let card = opened.metadata.card.as_ref();
         let (contact, pinned_now) = match sender {
             Sender::Pinned(contact) => (Some(*contact), false),
@@ -181,14 +184,43 @@ impl Judge<'_> {
             payload,
             hygiene: None,
         };
-        Ok(Verdict::Deliver(Box::new(Delivered {
+        let delivered = Delivered {
             message,
             mark,
             signer: Some(*signer.as_bytes()),
             pinned_now,
             quota,
             receipt: asks.then_some(opened.id),
-        })))
+        };
+        Ok(match awaiting {
+            Some((call, until)) => Verdict::Awaited(Box::new(Awaited {
+                delivered,
+                call,
+                until,
+            })),
+            None => Verdict::Deliver(Box::new(delivered)),
+        })
+    }
+
+    /// The call that waits for this message as its response, and until when.
+    fn awaiting(
+        &self,
+        sender: &Sender,
+        metadata: &Metadata,
+    ) -> Result<Option<(CallKey, i64)>, Refusal> {
+        let (Kind::Response, Sender::Pinned(contact), Some(correlation_id)) =
+            (metadata.kind, sender, &metadata.correlation_id)
+        else {
+            return Ok(None);
+        };
+        let call = CallKey::new(contact.id, correlation_id);
+        let detail = match self.client.store.call(&call, self.client.clock.now())? {
+            None => return Ok(None),
+            Some(CallState::Open { until }) => return Ok(Some((call, until))),
+            Some(CallState::Answered) => "the call that it answers has its response already",
+            Some(CallState::Ended) => "the call that it answers has ended",
+        };
+        Err(Refusal::message(Reason::Unasked, detail))
     }
 
     /// Keeps a receipt for a message that its sender was sent and asked for one.

@@ -7,6 +7,7 @@
 //! - `backup`: what of it moves to another machine
 //! - `bounds`: how much is kept of what waits for the user
 //! - `contacts`: who is pinned under which keys and addresses, and what that counts for
+//! - `calls`: requests whose response a process waits for
 //! - `cards`: the key cards that contacts had
 //! - `claims`: which worker has a message in hand, and what became of it
 //! - `counts`: how much senders handed over, for the policy's limits
@@ -24,6 +25,7 @@
 mod answers;
 mod backup;
 mod bounds;
+mod calls;
 mod cards;
 mod claims;
 mod contacts;
@@ -60,6 +62,7 @@ use crate::fault::{self, Side};
 pub(crate) use self::{
     backup::{Dump, Unrestored},
     bounds::Dropped,
+    calls::{CallKey, CallState},
     claims::{Claim, Claimable, Fence, Settlement},
     counts::CountKey,
     idempotency::{Key, NewOutcome, OutcomeState},

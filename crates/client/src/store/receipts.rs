@@ -8,6 +8,8 @@ use super::{Store, StoreError, idempotency, outbox, own_card};
 /// A receipt as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeldReceipt {
+    /// Number of the contact that gave it.
+    pub contact: i64,
     /// What became of the message.
     pub outcome: ReceiptOutcome,
     /// Which attempt at handling it that was.
@@ -94,12 +96,13 @@ impl Store {
     pub fn receipts(&self, id: &str) -> Result<Vec<HeldReceipt>, StoreError> {
         self.read(|db| {
             let mut query = db.prepare_cached(
-                "SELECT outcome, attempt, digest, received FROM receipts WHERE id = ?1
+                "SELECT outcome, attempt, digest, received, contact FROM receipts WHERE id = ?1
                  ORDER BY received, contact",
             )?;
             let rows = query.query_map([id], |row| {
                 let outcome: String = row.get(0)?;
                 Ok(HeldReceipt {
+                    contact: row.get(4)?,
                     outcome: match outcome.as_str() {
                         "done" => ReceiptOutcome::Done,
                         "refused" => ReceiptOutcome::Refused,

@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 14] = [
+const MIGRATIONS: [&str; 15] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -328,6 +328,18 @@ const MIGRATIONS: [&str; 14] = [
         PRIMARY KEY (sender, id)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX answers_by_expiry ON answers (expires);
+",
+    "
+    -- Requests whose response a process waits for, or waited for, by the SHA-256 of the correlation id.
+    CREATE TABLE calls (
+        contact      INTEGER NOT NULL,
+        correlation  BLOB NOT NULL CHECK (length(correlation) = 32),
+        began        INTEGER NOT NULL,
+        expires      INTEGER NOT NULL,
+        answered     INTEGER NOT NULL,
+        PRIMARY KEY (contact, correlation)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX calls_by_expiry ON calls (expires);
 ",
 ];
 

@@ -10,6 +10,7 @@
 
 mod agents;
 mod bounds;
+mod call;
 mod claims;
 mod contact_list;
 mod crash;
