@@ -18,9 +18,9 @@ use ctalk::{
 
 use crate::{
     commands::{
-        ack, agents, card, channels, completions, contact, demo, doctor, export, flush, health,
-        import, inbox, inspect, keygen, man, open, outbox, pair, passwd, recv, register, relay,
-        revoke, rotate, seal, send, service, succeed, verify, whoami,
+        ack, agents, call, card, channels, completions, contact, demo, doctor, export, flush,
+        health, import, inbox, inspect, keygen, man, open, outbox, pair, passwd, recv, register,
+        relay, revoke, rotate, seal, send, service, succeed, verify, whoami,
     },
     exit,
     output::Output,
@@ -108,6 +108,7 @@ pub(crate) enum Command {
     Contact(contact::Command),
     Pair(pair::Args),
     Send(send::Args),
+    Call(call::Args),
     #[command(subcommand)]
     Outbox(outbox::Command),
     Flush(flush::Args),

@@ -2,6 +2,7 @@
 
 pub(crate) mod ack;
 pub(crate) mod agents;
+pub(crate) mod call;
 pub(crate) mod card;
 pub(crate) mod channels;
 pub(crate) mod completions;
@@ -65,6 +66,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Contact(command) => contact::run(command, &context),
         Command::Pair(args) => pair::run(args, &context),
         Command::Send(args) => send::run(args, &context),
+        Command::Call(args) => call::run(args, &context),
         Command::Outbox(command) => outbox::run(command, &context),
         Command::Flush(args) => flush::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),

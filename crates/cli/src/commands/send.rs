@@ -4,6 +4,7 @@ use std::{
     io::{self, IsTerminal},
     path::{Path, PathBuf},
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::Result;
@@ -26,6 +27,11 @@ use crate::{
     output::{ErrorLine, Output},
     progress,
 };
+
+/// How long receipts are waited for unless the user says so.
+const WAIT: Duration = Duration::from_secs(5 * 60);
+/// The longest wait for anything of a message, in seconds: as long as an envelope lives at most.
+pub(super) const LONGEST_WAIT: u64 = 30 * 24 * 60 * 60;
 
 /// Seal, sign and send a message
 #[derive(clap::Args)]
@@ -79,6 +85,12 @@ pub(crate) struct Args {
     /// Ask for a receipt, and send the message again until it came; needs recipients with a key card
     #[arg(long, conflicts_with = "plaintext")]
     receipt: bool,
+    /// Ask for receipts and wait until every recipient has handled the message
+    #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(["done"]), conflicts_with_all = ["plaintext", "no_wait"])]
+    wait: Option<String>,
+    /// How long to wait for the receipts [default: 300]
+    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = value_parser!(u64).range(1..=LONGEST_WAIT))]
+    timeout: Option<u64>,
     /// Only put the message into the outbox; `ctalk flush` sends it, as does the next send or recv
     #[arg(long, conflicts_with = "plaintext")]
     no_wait: bool,
@@ -117,13 +129,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         (recipients, args.second)
     };
     let profile = context.profile()?;
-    let name = args
-        .file
-        .as_ref()
-        .and_then(|file| file.file_name())
-        .map(|name| name.to_string_lossy().into_owned());
     let draft = Draft {
-        name,
+        name: file_name(args.file.as_deref()),
         content: content(text, args.data, args.file)?,
         message_type: args.message_type,
         topic: args.topic,
@@ -155,6 +162,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             client.send_plaintext(&recipients, &draft).await?
         } else if args.no_wait {
             client.enqueue(&recipients, &draft).await?
+        } else if args.wait.is_some() {
+            let timeout = args.timeout.map_or(WAIT, Duration::from_secs);
+            client.send_and_wait(&recipients, draft, timeout).await?
         } else {
             client.send(&recipients, &draft).await?
         };
@@ -210,6 +220,7 @@ fn print_sent(sent: &Sent, output: &Output) -> Result<()> {
         let to = distinct(&sent.to);
         let ts = match sent.state {
             Progress::Queued => Some("queued"),
+            Progress::Done => Some("done"),
             _ => sent.ts.as_deref(),
         };
         let [id, ts] = [sent.id.as_deref(), ts].map(|text| escaped(text.unwrap_or("-")));
@@ -217,7 +228,18 @@ fn print_sent(sent: &Sent, output: &Output) -> Result<()> {
     }
 }
 
-fn content(text: Option<String>, data: Option<String>, file: Option<PathBuf>) -> Result<Content> {
+/// The name of a file that is sent.
+pub(super) fn file_name(file: Option<&Path>) -> Option<String> {
+    let name = file.and_then(Path::file_name);
+    name.map(|name| name.to_string_lossy().into_owned())
+}
+
+/// What a message says: one of these, or else what stdin does.
+pub(super) fn content(
+    text: Option<String>,
+    data: Option<String>,
+    file: Option<PathBuf>,
+) -> Result<Content> {
     match (text, data, file) {
         (Some(text), None, None) if text == "-" => from_bytes(Path::new("-")),
         (Some(text), None, None) => Ok(Content::Text(text)),

@@ -1,0 +1,73 @@
+//! `ctalk call`.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::Result;
+use clap::value_parser;
+use ctalk::{Call, Draft};
+
+use super::send;
+use crate::{
+    args::{RelayArg, RequireArg},
+    context::{self, Context},
+    progress, runtime,
+};
+
+/// Send a request, wait for its response, and print what it says
+#[derive(clap::Args)]
+#[command(override_usage = "ctalk call [OPTIONS] PEER [TEXT or -]")]
+pub(crate) struct Args {
+    /// The recipient, who needs a key card
+    peer: String,
+    /// The text, or `-` for stdin; without it and --data and --file, stdin is read
+    text: Option<String>,
+    /// Send this JSON, or that in a file for @FILE
+    #[arg(long, value_name = "JSON")]
+    data: Option<String>,
+    /// Send this file's content
+    #[arg(long, value_name = "FILE", conflicts_with = "data")]
+    file: Option<PathBuf>,
+    /// Conversation label, inside the envelope
+    #[arg(long)]
+    topic: Option<String>,
+    /// Pairs the response with this request [default: a random one]
+    #[arg(long, value_name = "ID")]
+    correlation_id: Option<String>,
+    /// How long to wait for the response
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = value_parser!(u64).range(1..=send::LONGEST_WAIT))]
+    timeout: u64,
+    #[command(flatten)]
+    require: RequireArg,
+    #[command(flatten)]
+    relay: RelayArg,
+}
+
+pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
+    let profile = context.profile()?;
+    let draft = Draft {
+        name: send::file_name(args.file.as_deref()),
+        topic: args.topic,
+        correlation_id: args.correlation_id,
+        ..Draft::new(send::content(args.text, args.data, args.file)?)
+    };
+    let mut client = context.client(&profile, args.relay)?;
+    client.require(args.require.with(&profile));
+    let bar = progress::Progress::new(context.output, None);
+    client.on_transfer(move |transfer| bar.show_of(transfer.done, transfer.total));
+    let timeout = Duration::from_secs(args.timeout);
+    let answered = runtime::run(async {
+        context::refresh(&mut client, context.output).await;
+        let call = Call::begin(&mut client, &args.peer, draft, timeout).await?;
+        let response = call.wait(&mut client).await?;
+        if context.output.is_json() {
+            context.output.object(&response.message)?;
+        } else {
+            context.output.bytes(response.message.payload.as_bytes())?;
+        }
+        // Only now: what could not be printed stays in the inbox.
+        Ok(response.settle(&mut client)?)
+    });
+    context.output.notices(client.take_notices());
+    answered?;
+    Ok(ExitCode::SUCCESS)
+}
