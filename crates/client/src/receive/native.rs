@@ -253,7 +253,7 @@ impl Judge<'_> {
 
     /// When the message counts as received: its life ends at first receipt, not when it is looked at
     /// again, but for 90 days at most, and not by a clock that was behind the sender's.
-    fn received_at(&self, created: Timestamp) -> Timestamp {
+    pub(super) fn received_at(&self, created: Timestamp) -> Timestamp {
         let (now, stored) = (self.client.now(), timestamp(self.entry.stored_at));
         let is_recent = stored.checked_add(RETRIED).is_some_and(|end| now < end);
         let was_ahead = stored

@@ -2,13 +2,15 @@
 //! them make is a message.
 
 use ctalk_core::{
+    Timestamp,
     classic::Claims,
-    envelope::Failure,
-    part::{Part, PartError},
+    envelope::{Failure, MAX_LIFE},
+    part::{Part, PartError, Whole},
 };
 
 use super::judge::{Judge, Refusal, Sender, Verdict};
 use crate::{
+    client::{millis, timestamp},
     message::Reason,
     policy::{Admission, Signer},
     store::Kept,
@@ -34,21 +36,27 @@ impl Judge<'_> {
         }
         let is_contact = contact.is_some();
         contact.map(Sender::pinned).transpose()?;
-        part.whole().check_life(self.client.now())?;
+        let received_at = self.received_at(earliest(part.whole()));
+        part.whole().check_life(received_at)?;
         if !self.may_pin {
             return Ok(Verdict::Part);
         }
         let now = self.client.clock.now();
-        let kept = self
-            .client
-            .store
-            .keep_part(entry.number, &part, is_contact, now)?;
+        let received_at = millis(received_at).min(now);
+        let store = &mut self.client.store;
+        let kept = store.keep_part(entry.number, &part, is_contact, received_at, now)?;
         match kept {
             Kept::Stored => Ok(Verdict::Part),
             Kept::Whole(envelope) => self.envelope(claims, &envelope).await,
             Kept::Refused(why) => Err(Refusal::message(Reason::Part, why)),
         }
     }
+}
+
+/// When an envelope can have been made at the earliest, if its life is none that is too long.
+fn earliest(whole: &Whole) -> Timestamp {
+    let life = i64::try_from(MAX_LIFE.as_millis()).unwrap_or(i64::MAX);
+    timestamp(millis(whole.expires()).saturating_sub(life))
 }
 
 impl From<PartError> for Refusal {

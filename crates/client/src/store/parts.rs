@@ -64,7 +64,8 @@ struct Known {
 }
 
 impl Store {
-    /// Stores the part that message `number` is, from a contact or not.
+    /// Stores the part that message `number` is, from a contact or not. What expired before it was
+    /// received is given up: other parts of what expired since may be here and wait to be looked at.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; then nothing changes.
@@ -73,10 +74,11 @@ impl Store {
         number: i64,
         part: &VerifiedPart<'_>,
         is_contact: bool,
+        received_at: i64,
         now: i64,
     ) -> Result<Kept, StoreError> {
         self.write("keep-part", |transaction| {
-            give_up_expired(transaction, now)?;
+            give_up_expired(transaction, received_at)?;
             inbox::forget_expired(transaction, now)?;
             // Another worker may have taken it meanwhile.
             let is_open = transaction
@@ -246,11 +248,11 @@ fn complete(
     }
 }
 
-/// Drops what is there of envelopes that nobody may open any more.
-fn give_up_expired(transaction: &Transaction<'_>, now: i64) -> rusqlite::Result<()> {
+/// Drops what is there of envelopes of which no part may come any more.
+fn give_up_expired(transaction: &Transaction<'_>, received_at: i64) -> rusqlite::Result<()> {
     transaction
         .prepare_cached("DELETE FROM wholes WHERE expires < ?1")?
-        .execute([now])?;
+        .execute([received_at])?;
     Ok(())
 }
 

@@ -452,3 +452,18 @@ async fn a_rate_limit_slows_parts_down_and_breaks_nothing_off() {
     assert!(set_aside.is_empty(), "{set_aside:?}");
     assert!(bytes(&messages[0]) == draft.content.as_bytes());
 }
+
+#[tokio::test]
+async fn parts_that_came_in_time_make_a_message_however_late_they_are_looked_at() {
+    let mut scene = acquainted().await;
+    let alice = scene.alice.identity();
+    let parts = texts(&alice, &sealed(&alice, &scene.bob.card, NOW));
+    for (place, text) in parts.iter().enumerate() {
+        inject(&scene, "alice", &format!("p{place}"), text);
+    }
+    scene.bob.agent.client.fetch(Duration::ZERO).await.unwrap();
+    scene.clock.advance(2 * DAY);
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(set_aside.is_empty(), "{set_aside:?}");
+    assert_eq!(bytes(&messages[0]), [7; 3500]);
+}
