@@ -2,7 +2,7 @@
 
 use ctalk_core::{
     VerifyingKey,
-    envelope::{Receipt, ReceiptOutcome},
+    envelope::{EnvelopeId, Receipt, ReceiptOutcome},
 };
 
 use super::Ticket;
@@ -60,6 +60,28 @@ impl Client {
             return Ok(());
         };
         self.batch("answer", |client| client.write_answer(mark, &answer))
+    }
+
+    /// Puts the receipt for a message that came again into the outbox once more, if there is one and it was
+    /// not sent a moment ago: it may have got lost, or its message would not come again.
+    pub(super) fn repeat_answer(
+        &mut self,
+        contact: &Contact,
+        sender: &VerifyingKey,
+        id: EnvelopeId,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let Some(receipt) = self.store.answer_to_repeat(sender, id, now)? else {
+            return Ok(());
+        };
+        let Some(answer) = self.sealed_answer(contact, receipt) else {
+            return Ok(());
+        };
+        self.batch("repeat-answer", |client| {
+            client.store.answer_repeated(sender, id, now)?;
+            let _enqueued = client.store.enqueue(&[answer.mail], None, now, None)?;
+            Ok(())
+        })
     }
 
     /// Writes a receipt within a batch.

@@ -87,14 +87,8 @@ impl Judge<'_> {
         };
         let asks = opened.metadata.receipt;
         if self.was_handled(&mark)? {
-            if let (true, Ok(Sender::Pinned(contact))) = (asks && self.may_pin, &sender)
-                && let Some(receipt) = self
-                    .client
-                    .store
-                    .answer_to_repeat(&mark, self.client.clock.now())?
-            {
-                // The one that was sent may have got lost, or its message would not come again.
-                self.client.answer_now(contact, &mark, receipt)?;
+            if let (true, Ok(Sender::Pinned(contact))) = (asks && self.may_pin, &sender) {
+                self.client.repeat_answer(contact, &signer, opened.id)?;
             }
             return Ok(Verdict::HandledBefore(mark));
         }

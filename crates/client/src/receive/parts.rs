@@ -34,8 +34,7 @@ impl Judge<'_> {
         if let Admission::Refused(detail) = self.client.policy.admission(signer) {
             return Err(Refusal::Message(Reason::Policy, detail));
         }
-        let is_contact = contact.is_some();
-        contact.map(Sender::pinned).transpose()?;
+        let sender = contact.map(Sender::pinned).transpose()?;
         let received_at = self.received_at(earliest(part.whole()));
         part.whole().check_life(received_at)?;
         if !self.may_pin {
@@ -44,9 +43,18 @@ impl Judge<'_> {
         let now = self.client.clock.now();
         let received_at = millis(received_at).min(now);
         let store = &mut self.client.store;
-        let kept = store.keep_part(entry.number, &part, is_contact, received_at, now)?;
+        let kept = store.keep_part(entry.number, &part, sender.is_some(), received_at, now)?;
         match kept {
             Kept::Stored => Ok(Verdict::Part),
+            Kept::Repeated => {
+                // Of all parts that come again, one is answered.
+                let is_last = part.index().saturating_add(1) == part.whole().count();
+                if let (true, Some(Sender::Pinned(contact))) = (is_last, &sender) {
+                    let id = part.whole().id();
+                    self.client.repeat_answer(contact, part.sender(), id)?;
+                }
+                Ok(Verdict::Part)
+            }
             Kept::Whole(envelope) => self.envelope(claims, &envelope).await,
             Kept::Refused(why) => Err(Refusal::message(Reason::Part, why)),
         }

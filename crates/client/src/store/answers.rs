@@ -1,7 +1,10 @@
 //! Answers: the receipts that were sent for others' messages, so that one that got lost can be repeated
 //! when its message comes again.
 
-use ctalk_core::envelope::{EnvelopeId, Receipt, ReceiptOutcome};
+use ctalk_core::{
+    VerifyingKey,
+    envelope::{EnvelopeId, Receipt, ReceiptOutcome},
+};
 use rusqlite::{OptionalExtension, params};
 
 use super::{Mark, Store, StoreError};
@@ -62,32 +65,51 @@ impl Store {
     /// [`StoreError::Failed`].
     pub(crate) fn answer_to_repeat(
         &self,
-        mark: &Mark,
+        sender: &VerifyingKey,
+        id: EnvelopeId,
         now: i64,
     ) -> Result<Option<Receipt>, StoreError> {
-        let Mark::Native { sender, id, .. } = mark else {
-            return Ok(None);
-        };
         self.read(|db| {
             // One that was sent after now was sent before the clock was set back.
             db.prepare_cached(
                 "SELECT outcome, attempt, digest FROM answers
                  WHERE sender = ?1 AND id = ?2 AND (sent <= ?3 - ?4 OR sent > ?3)",
             )?
-            .query_row(params![sender, id, now, PAUSE], |row| {
-                let outcome: String = row.get(0)?;
-                Ok(Receipt {
-                    id: EnvelopeId::from_bytes(*id),
-                    outcome: match outcome.as_str() {
-                        "done" => ReceiptOutcome::Done,
-                        "refused" => ReceiptOutcome::Refused,
-                        _ => ReceiptOutcome::Failed,
-                    },
-                    attempt: row.get(1)?,
-                    digest: row.get(2)?,
-                })
-            })
+            .query_row(
+                params![sender.as_bytes(), id.as_bytes(), now, PAUSE],
+                |row| {
+                    let outcome: String = row.get(0)?;
+                    Ok(Receipt {
+                        id,
+                        outcome: match outcome.as_str() {
+                            "done" => ReceiptOutcome::Done,
+                            "refused" => ReceiptOutcome::Refused,
+                            _ => ReceiptOutcome::Failed,
+                        },
+                        attempt: row.get(1)?,
+                        digest: row.get(2)?,
+                    })
+                },
+            )
             .optional()
+        })
+    }
+
+    /// Records that the receipt for a message is sent again.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn answer_repeated(
+        &mut self,
+        sender: &VerifyingKey,
+        id: EnvelopeId,
+        now: i64,
+    ) -> Result<(), StoreError> {
+        self.write("answer-repeated", |transaction| {
+            transaction
+                .prepare_cached("UPDATE answers SET sent = ?3 WHERE sender = ?1 AND id = ?2")?
+                .execute(params![sender.as_bytes(), id.as_bytes(), now])?;
+            Ok(())
         })
     }
 }

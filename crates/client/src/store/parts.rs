@@ -29,6 +29,8 @@ const ROOM: i64 = 512 << 20;
 pub(crate) enum Kept {
     /// It is stored, or was before, and its message is over.
     Stored,
+    /// Its envelope was whole before, and its message is over.
+    Repeated,
     /// It was the last one, and its message is that of this envelope now.
     Whole(Vec<u8>),
     /// It is not stored.
@@ -110,8 +112,12 @@ impl Store {
                 (_, Some(other)) if other != part.slice() => {
                     return Ok(Kept::Refused(NotKept::Conflict));
                 }
+                (0, _) => {
+                    inbox::finish(transaction, number, expires(whole))?;
+                    return Ok(Kept::Repeated);
+                }
                 // A repetition.
-                (0, _) | (_, Some(_)) => {}
+                (_, Some(_)) => {}
                 (1, None) => return complete(transaction, number, known.number, part),
                 (_, None) => add(transaction, known.number, part)?,
             }

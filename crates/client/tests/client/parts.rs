@@ -467,3 +467,33 @@ async fn parts_that_came_in_time_make_a_message_however_late_they_are_looked_at(
     assert!(set_aside.is_empty(), "{set_aside:?}");
     assert_eq!(bytes(&messages[0]), [7; 3500]);
 }
+
+#[tokio::test]
+async fn a_receipt_that_got_lost_is_repeated_when_all_parts_come_again() {
+    let mut scene = acquainted().await;
+    let draft = Draft {
+        receipt: true,
+        ..long_draft(100_000)
+    };
+    let sent = scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    scene.relay.fail(Faults {
+        swallow: 1.0,
+        ..Faults::default()
+    });
+    scene.bob.agent.client.flush_due().await.unwrap();
+    assert!(scene.relay.stored().is_empty());
+
+    scene.relay.fail(Faults::default());
+    scene.clock.advance(60_000);
+    scene.alice.agent.client.flush_due().await.unwrap();
+    assert!(scene.relay.stored().len() > 1, "it is sent again");
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(messages.is_empty() && set_aside.is_empty(), "{set_aside:?}");
+    scene.bob.agent.client.flush_due().await.unwrap();
+    assert_eq!(scene.relay.stored().len(), 1, "one receipt for all parts");
+    let _ = scene.alice.receive().await;
+    let store = scene.alice.agent.client.store();
+    assert_eq!(store.receipts(&sent.id.unwrap()).unwrap().len(), 1);
+    assert_eq!(queued(&scene), 0);
+}
