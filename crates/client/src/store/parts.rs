@@ -18,10 +18,12 @@ use super::{Store, StoreError, Transaction, inbox};
 const CONTACT_ROOM: i64 = 2 * MAX_SPLIT_LEN as i64;
 
 /// Most bytes of envelopes of all together who are no contacts: one of the longest, which may be
-/// somebody's first message.
+/// somebody's first message. For a new one the least filled are given up, or a single part would keep all
+/// strangers out for as long as it says that its envelope lives.
 const STRANGERS_ROOM: i64 = MAX_SPLIT_LEN as i64;
 
-/// Most bytes of envelopes of everybody: 512 MiB.
+/// Most bytes of envelopes of everybody: 512 MiB. Those of strangers are given up before a contact's new
+/// one is refused.
 const ROOM: i64 = 512 << 20;
 
 /// What became of a part.
@@ -94,7 +96,7 @@ impl Store {
             let whole = part.whole();
             let known = match known(transaction, whole)? {
                 Some(known) => known,
-                None if has_room(transaction, whole, is_contact)? => {
+                None if make_room(transaction, whole, is_contact)? => {
                     begin(transaction, whole, is_contact)?
                 }
                 None => {
@@ -153,7 +155,8 @@ fn known(transaction: &Transaction<'_>, whole: &Whole) -> rusqlite::Result<Optio
         .optional()
 }
 
-fn has_room(
+/// Whether there is room for a new envelope, for which the least filled ones of strangers may have to go.
+fn make_room(
     transaction: &Transaction<'_>,
     whole: &Whole,
     is_contact: bool,
@@ -168,12 +171,32 @@ fn has_room(
             Ok((row.get(0)?, row.get(1)?, row.get(2)?))
         })?;
     let length = i64::from(whole.length());
-    let is_within = if is_contact {
-        of_sender + length <= CONTACT_ROOM
-    } else {
-        of_strangers + length <= STRANGERS_ROOM
-    };
-    Ok(is_within && of_all + length <= ROOM)
+    let mut excess = of_all + length - ROOM;
+    if !is_contact {
+        excess = excess.max(of_strangers + length - STRANGERS_ROOM);
+    } else if of_sender + length > CONTACT_ROOM {
+        return Ok(false);
+    }
+    if excess > of_strangers {
+        return Ok(false);
+    }
+    while excess > 0 {
+        excess -= give_up_least_filled(transaction)?;
+    }
+    Ok(true)
+}
+
+/// Drops the envelope of a stranger of which the fewest parts are there; returns the bytes that it was to
+/// have.
+fn give_up_least_filled(transaction: &Transaction<'_>) -> rusqlite::Result<i64> {
+    transaction
+        .prepare_cached(
+            "DELETE FROM wholes WHERE number =
+                 (SELECT number FROM wholes WHERE missing > 0 AND stranger
+                  ORDER BY (length + slice_len - 1) / slice_len - missing, number LIMIT 1)
+             RETURNING length",
+        )?
+        .query_row([], |row| row.get(0))
 }
 
 fn begin(

@@ -346,38 +346,94 @@ async fn parts_are_given_up_when_their_envelope_has_expired() {
     assert_eq!(scene.one_refused().await.reason, Reason::Expired);
 }
 
-/// An envelope of some length of which only the first part ever comes.
-fn endless(from: &Identity, to: &Card, created: i64) -> String {
-    let mut envelope = sealed(from, to, created);
-    envelope.resize(40 << 20, 0);
-    let split = Split::new(from, &envelope, 44_800).unwrap();
-    split.text(from, 0).unwrap()
+/// The first part of an envelope that is said to have so many bytes, and of which no other part comes.
+fn endless(from: &Identity, to: &Card, created: i64, length: u32) -> String {
+    let text = &texts(from, &sealed(from, to, created))[0];
+    resigned(from, text, |part| {
+        part[28..32].copy_from_slice(&length.to_be_bytes());
+    })
+}
+
+/// What bob refuses of such an envelope.
+async fn refused(scene: &mut Scene, from: &str, identity: &Identity, length: u32) -> Vec<Reason> {
+    let text = endless(identity, &scene.bob.card, scene.now(), length);
+    inject(scene, from, &text[text.len() - 40..], &text);
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(messages.is_empty());
+    set_aside.iter().map(|aside| aside.reason).collect()
 }
 
 #[tokio::test]
-async fn envelopes_that_never_end_take_no_more_than_their_senders_room() {
+async fn envelopes_that_never_end_take_no_more_than_their_contacts_room() {
     let mut scene = acquainted().await;
-    let stranger = Agent::register(&scene.relay, "stranger");
-    for (place, fits) in [(0, true), (1, true), (2, false)] {
-        let text = endless(&stranger.identity, &scene.bob.card, NOW);
-        inject(&scene, "stranger", &format!("s{place}"), &text);
-        let (messages, set_aside) = scene.bob.receive().await;
-        assert!(messages.is_empty());
-        assert_eq!(set_aside.is_empty(), fits, "{set_aside:?}");
-        assert!(set_aside.iter().all(|aside| aside.reason == Reason::Part));
+    let alice = scene.alice.identity();
+    for reasons in [&[][..], &[], &[Reason::Part]] {
+        assert_eq!(
+            refused(&mut scene, "alice", &alice, 80 << 20).await,
+            reasons
+        );
     }
-    // A contact has room of its own, and is not kept from it by strangers.
-    let draft = long_draft(100_000);
-    scene.alice.send(&["bob"], &draft).await.remove(0).unwrap();
-    let (messages, set_aside) = scene.bob.receive().await;
-    assert!(set_aside.is_empty(), "{set_aside:?}");
-    assert_eq!(messages.len(), 1);
     // What is given up makes room.
     scene.clock.advance(2 * DAY);
-    let text = endless(&stranger.identity, &scene.bob.card, scene.now());
-    inject(&scene, "stranger", "later", &text);
-    let (messages, set_aside) = scene.bob.receive().await;
-    assert!(messages.is_empty() && set_aside.is_empty(), "{set_aside:?}");
+    assert_eq!(refused(&mut scene, "alice", &alice, 80 << 20).await, []);
+}
+
+#[tokio::test]
+async fn a_stranger_pushes_out_the_least_filled_envelope_of_strangers_and_no_other() {
+    let mut scene = acquainted().await;
+    let carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    let stranger = Agent::register(&scene.relay, "stranger").identity;
+    let senders = [
+        ("alice", scene.alice.identity()),
+        ("carol", carol.identity()),
+    ];
+    let mut last = Vec::new();
+    for (name, identity) in &senders {
+        let mut parts = texts(identity, &sealed(identity, &scene.bob.card, NOW));
+        last.extend(parts.pop());
+        for (place, text) in parts.iter().enumerate() {
+            inject(&scene, name, &format!("{name}{place}"), text);
+        }
+    }
+    for _ in 0..5 {
+        assert_eq!(
+            refused(&mut scene, "stranger", &stranger, 80 << 20).await,
+            []
+        );
+    }
+    for ((name, _), text) in senders.iter().zip(&last) {
+        inject(&scene, name, &format!("{name} last"), text);
+        let (messages, set_aside) = scene.bob.receive().await;
+        assert!(set_aside.is_empty(), "{set_aside:?}");
+        assert_eq!(messages[0].from.as_deref(), Some(*name));
+    }
+}
+
+#[tokio::test]
+async fn strangers_make_room_for_contacts_where_there_is_none_left() {
+    let mut scene = acquainted().await;
+    let stranger = Agent::register(&scene.relay, "stranger").identity;
+    let most = 96 << 20;
+    assert_eq!(refused(&mut scene, "stranger", &stranger, most).await, []);
+    let mut contacts = vec![("alice", scene.alice.identity())];
+    for name in ["carol", "dave"] {
+        let mut native = Native::register(&scene.relay, name, &scene.clock, true).await;
+        native.say("bob", "hello").await.unwrap();
+        assert_eq!(scene.bob.receive().await.0.len(), 1);
+        contacts.push((name, native.identity()));
+    }
+    let mut reasons = Vec::new();
+    for (name, identity) in &contacts {
+        for _ in 0..2 {
+            reasons.extend(refused(&mut scene, name, identity, most).await);
+        }
+    }
+    // 480 of 512 MiB are with contacts now, and none of strangers is left to make room.
+    assert_eq!(reasons, [Reason::Part]);
+    assert_eq!(
+        refused(&mut scene, "stranger", &stranger, most).await,
+        [Reason::Part]
+    );
 }
 
 /// How many messages are in alice's outbox.
