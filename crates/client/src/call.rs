@@ -187,7 +187,9 @@ impl Client {
 
     fn receipt(&self, id: &str, contact: i64) -> Result<Option<HeldReceipt>, Error> {
         let receipts = self.store.receipts(id)?.into_iter();
-        Ok(receipts.filter(|receipt| receipt.contact == contact).last())
+        Ok(receipts
+            .filter(|receipt| receipt.contact == contact)
+            .next_back())
     }
 }
 

@@ -353,6 +353,9 @@ impl Client {
             waited += LOOK;
             claimed = self.claim()?;
         }
+        if let (None, Some(pause)) = (&last, self.held_for()?) {
+            last = Some(RelayError::RateLimited { pause });
+        }
         for number in mine {
             if fates.contains_key(number) {
                 continue;
@@ -382,14 +385,27 @@ impl Client {
     ) -> Result<Vec<Flushed>, Error> {
         let mut flushed = Vec::new();
         let mut waited = Duration::ZERO;
-        while let Some(message) = claimed.take() {
+        let mut then = Then::Next;
+        while then != Then::Stop {
+            let Some(message) = claimed.take() else {
+                match self.held_for()? {
+                    Some(pause) if waits && waited < MAX_RATE_WAIT => {
+                        self.clock.sleep(pause).await;
+                        waited += pause;
+                        claimed = self.claim()?;
+                        continue;
+                    }
+                    _ => break,
+                }
+            };
             let message = Arc::new(message);
             self.in_flight = Some(Arc::clone(&message));
             let answer = self.transmit(&message, waits).await?;
             self.in_flight = None;
             let now = self.clock.now();
             let is_mine = mine.contains(&message.entry.number);
-            let (settled, then) = judge(&message, &answer, is_mine, now);
+            let settled;
+            (settled, then) = judge(&message, &answer, is_mine, now);
             let claims_at = (then == Then::Next).then(|| self.clock.monotonic());
             claimed = self
                 .store
@@ -401,11 +417,16 @@ impl Client {
                     claimed = self.claim()?;
                     continue;
                 }
+                Then::Pause(_) => then = Then::Stop,
                 _ => waited = Duration::ZERO,
             }
             let fate = match answer {
                 Ok(accepted) => Fate::Sent(accepted),
-                Err(error) if matches!(settled, Settled::Later { .. }) => Fate::Queued(error),
+                Err(error)
+                    if matches!(settled, Settled::Later { .. } | Settled::Limited { .. }) =>
+                {
+                    Fate::Queued(error)
+                }
                 Err(error) => Fate::Failed(error),
             };
             flushed.push(Flushed {
@@ -422,6 +443,14 @@ impl Client {
         self.put_back()?;
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         Ok(self.store.claim_outgoing(now, monotonic)?)
+    }
+
+    /// How long the relay wants to be left alone by what is to be handed over.
+    fn held_for(&self) -> Result<Option<Duration>, Error> {
+        let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
+        let until = self.store.outgoing_held_until(now, monotonic)?;
+        let pause = until.and_then(|until| u64::try_from(until - now).ok());
+        Ok(pause.map(Duration::from_millis))
     }
 
     /// Gives back what this client was handing over when the waiting for it was broken off.
@@ -565,7 +594,11 @@ fn judge<'a>(
     match error {
         RelayError::RateLimited { pause } => {
             let millis = i64::try_from(pause.as_millis()).unwrap_or(MAX_PAUSE);
-            (later(millis.min(MAX_PAUSE), false), Then::Pause(*pause))
+            let limited = Settled::Limited {
+                until: now.saturating_add(millis.min(MAX_PAUSE)),
+                error: error.to_string(),
+            };
+            (limited, Then::Pause(*pause))
         }
         RelayError::Unreachable { .. } => (later(pause, false), Then::Stop),
         RelayError::TimedOut { .. } => (later(pause, true), Then::Stop),

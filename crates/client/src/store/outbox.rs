@@ -162,6 +162,8 @@ pub(crate) enum Settled<'a> {
         /// Whether the relay may have it.
         is_uncertain: bool,
     },
+    /// The relay wants to be left alone until then, by every message.
+    Limited { until: i64, error: String },
     /// It stays to be looked at.
     Failed(String),
     /// It goes, because whoever sent it learns of the failure at once.
@@ -243,6 +245,24 @@ impl Store {
         }
         self.write("claim-outgoing", |transaction| {
             claim(transaction, relay, now, monotonic)
+        })
+    }
+
+    /// Until when everything that is to be handed over waits because the relay wants to be left alone, in
+    /// milliseconds since the Unix epoch; `None` when it does not, or nothing waits for that.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn outgoing_held_until(
+        &self,
+        now: i64,
+        monotonic: i64,
+    ) -> Result<Option<i64>, StoreError> {
+        self.read(|db| {
+            let Some(until) = not_before(db, self.relay, now)? else {
+                return Ok(None);
+            };
+            Ok(due(db, self.relay, now, monotonic)?.map(|_| until))
         })
     }
 
@@ -371,7 +391,8 @@ impl Store {
         })
     }
 
-    /// Makes a message in the outbox due now, one that failed included.
+    /// Makes a message in the outbox due now, one that failed included. Where its relay wants to be left
+    /// alone it leaves after that.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -386,7 +407,7 @@ impl Store {
         })
     }
 
-    /// Makes everything that waits for its next attempt due now.
+    /// Makes everything that waits for its next attempt due now, or when the relay may be asked again.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -493,12 +514,29 @@ fn addresses(to: &Destination) -> Vec<Option<&str>> {
     }
 }
 
+/// What is to be handed over next, unless the relay wants to be left alone.
 fn next(
     db: &Connection,
     relay: i64,
     now: i64,
     monotonic: i64,
 ) -> rusqlite::Result<Option<Claimed>> {
+    match not_before(db, relay, now)? {
+        Some(_) => Ok(None),
+        None => due(db, relay, now, monotonic),
+    }
+}
+
+/// Until when the relay wants to be left alone, if that is not over.
+fn not_before(db: &Connection, relay: i64, now: i64) -> rusqlite::Result<Option<i64>> {
+    db.prepare_cached(
+        "SELECT not_before FROM relays WHERE id = ?1 AND not_before > ?2 AND not_before <= ?2 + ?3",
+    )?
+    .query_row([relay, now, MAX_PAUSE], |row| row.get(0))
+    .optional()
+}
+
+fn due(db: &Connection, relay: i64, now: i64, monotonic: i64) -> rusqlite::Result<Option<Claimed>> {
     let found = db
         .prepare_cached(&format!("{MESSAGE} {NEXT}"))?
         .query_row(params![relay, now, monotonic, MAX_PAUSE, LEASE], message)
@@ -569,6 +607,20 @@ fn settle(
             )?
             .execute(params![number, due, error, is_uncertain])
             .map(|_| ()),
+        Settled::Limited { until, error } => {
+            transaction
+                .prepare_cached(
+                    "UPDATE relays SET not_before = ?2
+                     WHERE id = (SELECT relay FROM outbox WHERE number = ?1)",
+                )?
+                .execute(params![number, until])?;
+            transaction
+                .prepare_cached(
+                    "UPDATE outbox SET due = ?2, error = ?3, lease = NULL WHERE number = ?1",
+                )?
+                .execute(params![number, until, error])
+                .map(|_| ())
+        }
         Settled::Failed(error) => transaction
             .prepare_cached(
                 "UPDATE outbox SET state = 'failed', due = NULL, error = ?2, lease = NULL

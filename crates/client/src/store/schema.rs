@@ -5,7 +5,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 15] = [
+const MIGRATIONS: [&str; 16] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -340,6 +340,10 @@ const MIGRATIONS: [&str; 15] = [
         PRIMARY KEY (contact, correlation)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX calls_by_expiry ON calls (expires);
+",
+    "
+    -- Until when a relay wants to be left alone, in milliseconds since the Unix epoch.
+    ALTER TABLE relays ADD COLUMN not_before INTEGER;
 ",
 ];
 

@@ -826,3 +826,70 @@ async fn plaintext_that_could_not_leave_leaves_later_once_the_names_are_known() 
         "bob's contact has a card, so it is a downgrade"
     );
 }
+
+/// A relay that takes two messages in every 10 seconds of its clock, with alice, who has reached that.
+async fn limited(clock: &SetClock) -> (ManualClock, TestRelay, Native, Native) {
+    let now = ManualClock::new(NOW);
+    let relay = TestRelay::builder()
+        .rate_limit("2/10s".parse().unwrap())
+        .clock(now.clone())
+        .start()
+        .await;
+    let mut alice = Native::register(&relay, "alice", clock, true).await;
+    let bob = Native::register(&relay, "bob", clock, true).await;
+    for text in ["1", "2", "3"] {
+        enqueue(&mut alice, &["bob"], text).await;
+    }
+    alice.agent.client.flush_due().await.unwrap();
+    assert_eq!(relay.stored().len(), 2);
+    // From here on the relay would take more, which its answer did not promise.
+    now.set(NOW + 20_000);
+    (now, relay, alice, bob)
+}
+
+#[tokio::test]
+async fn a_relay_that_wants_to_be_left_alone_is_by_every_message_and_every_process() {
+    let clock = SetClock::new();
+    let (_now, relay, mut alice, _bob) = limited(&clock).await;
+    let _carol = Native::register(&relay, "carol", &clock, true).await;
+    let mut other = alice.client(&relay.url(), &clock);
+    for to in ["bob", "carol"] {
+        enqueue(&mut alice, &[to], "next").await;
+        alice.agent.client.flush_due().await.unwrap();
+        other.flush_due().await.unwrap();
+        assert_eq!(relay.stored().len(), 2);
+    }
+    clock.advance(20_000);
+    other.flush_due().await.unwrap();
+    assert_eq!(relay.stored().len(), 4);
+}
+
+#[tokio::test]
+async fn whoever_waits_for_a_message_waits_until_the_relay_may_be_asked_again() {
+    let clock = SetClock::new();
+    let (_now, relay, alice, _bob) = limited(&clock).await;
+    let mut other = alice.client(&relay.url(), &clock);
+    let names = ["bob".to_owned()];
+    let sent = other
+        .send(&names, &text_draft("4"))
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(sent.unwrap().state, Progress::Sent);
+    assert!(Clock::now(&clock) > NOW);
+    assert_eq!(relay.stored().len(), 4);
+    // With nothing to send there is nothing to wait for.
+    let before = Clock::now(&clock);
+    assert!(other.flush().await.unwrap().is_empty());
+    assert_eq!(Clock::now(&clock), before);
+}
+
+#[tokio::test]
+async fn a_relay_left_alone_by_a_clock_that_was_ahead_is_asked_again() {
+    let clock = SetClock::new();
+    clock.advance(DAY);
+    let (_now, relay, mut alice, _bob) = limited(&clock).await;
+    clock.advance(-DAY);
+    alice.agent.client.flush_due().await.unwrap();
+    assert_eq!(relay.stored().len(), 3);
+}
