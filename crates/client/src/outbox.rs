@@ -17,10 +17,10 @@ use crate::{
     client::{Client, MAX_PAYLOAD},
     directory::Directory,
     endings::{self, Notice},
-    error::Error,
+    error::{Class, Error},
     message::{Draft, Progress, Sent},
     relay::{Accepted, Body, MAX_RATE_WAIT, Outgoing, RelayError},
-    send::{self, Plan},
+    send::{self, Plan, Planned},
     store::{Claimed, Enqueued, Key, MAX_PAUSE, NewOutcome, OutboxState, OutcomeState, Settled},
 };
 
@@ -155,8 +155,12 @@ impl Client {
                 None => Some(HashMap::new()),
             };
             let recorded = recorded.ok_or(Error::IdempotencyMismatch)?;
-            let is_new = |name: &&String| !recorded.contains_key(*name);
-            let new: Vec<String> = recipients.iter().filter(is_new).cloned().collect();
+            let mut named = HashSet::new();
+            let new: Vec<String> = recipients
+                .iter()
+                .filter(|name| !recorded.contains_key(*name) && named.insert(*name))
+                .cloned()
+                .collect();
             let plan = self.plan(&new, draft, manner).await?;
             if plan.messages.is_empty() {
                 break (recorded, plan, Vec::new(), None);
@@ -201,6 +205,8 @@ impl Client {
             Some(fate) => fate.outcome(number, sent, told.insert(number)),
         };
         let mut planned = plan.outcomes.into_iter();
+        // A name that is given twice gets the message once, and both times has that outcome.
+        let mut before: HashMap<&String, Result<Planned, Class>> = HashMap::new();
         let mut outcomes = Vec::with_capacity(recipients.len());
         for recipient in recipients {
             outcomes.extend(match recorded.get(recipient) {
@@ -215,7 +221,15 @@ impl Client {
                         OutcomeState::GivenUp => Err(Error::GivenUp),
                     })
                 }
-                None => planned.next().map(|planned| {
+                None => match before.get(recipient) {
+                    Some(Ok(planned)) => Some(Ok(planned.clone())),
+                    Some(Err(class)) => Some(Err(Error::SharedMessage { class: *class })),
+                    None => planned.next().inspect(|planned| {
+                        let summary = planned.as_ref().map(Planned::again).map_err(Error::class);
+                        before.insert(recipient, summary);
+                    }),
+                }
+                .map(|planned| {
                     let planned = planned?;
                     match numbers.get(planned.place) {
                         Some(number) => fate(*number, planned.sent),

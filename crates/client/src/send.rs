@@ -42,11 +42,23 @@ pub(crate) struct Plan {
 }
 
 /// What a recipient gets.
+#[derive(Clone)]
 pub(crate) struct Planned {
     /// The place of its message.
     pub(crate) place: usize,
     /// What is known of it so far.
     pub(crate) sent: Sent,
+}
+
+impl Planned {
+    /// The same for whoever is named once more.
+    pub(crate) fn again(&self) -> Self {
+        let sent = Sent {
+            pinned: false,
+            ..self.sent.clone()
+        };
+        Self { sent, ..*self }
+    }
 }
 
 /// Seals a message for everybody named.

@@ -893,3 +893,28 @@ async fn a_relay_left_alone_by_a_clock_that_was_ahead_is_asked_again() {
     alice.agent.client.flush_due().await.unwrap();
     assert_eq!(relay.stored().len(), 3);
 }
+
+#[tokio::test]
+async fn a_name_that_is_given_twice_gets_one_message_and_has_one_outcome_each_time() {
+    let mut scene = acquainted().await;
+    let names = ["bob", "nobody", "bob", "nobody"];
+    for _ in 0..2 {
+        let outcomes = scene.alice.send(&names, &keyed("once", "k")).await;
+        let [Ok(one), Err(_), Ok(two), Err(_)] = &outcomes[..] else {
+            panic!("{outcomes:?}");
+        };
+        assert!(one.id.is_some() && one.id == two.id, "{outcomes:?}");
+    }
+    assert_eq!(bodies(&mut scene).await, ["once"]);
+
+    let names: Vec<String> = ["bob", "bob"].map(str::to_owned).into();
+    let client = &mut scene.alice.agent.client;
+    let draft = keyed("in the clear", "k2");
+    let outcomes = client.send_plaintext(&names, &draft).await.unwrap();
+    let ids: Vec<_> = outcomes
+        .into_iter()
+        .map(|outcome| outcome.unwrap().id)
+        .collect();
+    assert!(ids[0].is_some() && ids[0] == ids[1], "{ids:?}");
+    assert_eq!(scene.relay.stored().len(), 1);
+}
