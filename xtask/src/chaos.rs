@@ -16,6 +16,7 @@ pub(crate) fn run(seeds: &str) -> Result<()> {
         &format!("Delivery with {seeds} more seeds"),
         cargo(&["test", "--release", "--locked", "--package", "ctalk"])
             .args(["--test", "chaos", "--", "--nocapture", "more_seeds"])
+            .env("CTALK_CHAOS_MESSAGES", "2000")
             .env("CTALK_CHAOS_SEEDS", seeds.to_string()),
     )?;
     println!("\n{}", steps.summary());

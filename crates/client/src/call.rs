@@ -186,10 +186,8 @@ impl Client {
     }
 
     fn receipt(&self, id: &str, contact: i64) -> Result<Option<HeldReceipt>, Error> {
-        let receipts = self.store.receipts(id)?.into_iter();
-        Ok(receipts
-            .filter(|receipt| receipt.contact == contact)
-            .next_back())
+        let mut receipts = self.store.receipts(id)?.into_iter();
+        Ok(receipts.rfind(|receipt| receipt.contact == contact))
     }
 }
 

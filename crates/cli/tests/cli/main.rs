@@ -9,6 +9,7 @@
 
 mod backup;
 mod bad_input;
+mod calls;
 mod cards;
 mod contacts;
 mod demo;

@@ -24,7 +24,7 @@ use ctalk_relay::testing::TestRelay;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::{Handled, MESSAGES, NAMES, Random};
+use crate::{Handled, NAMES, Random, messages};
 
 /// Messages that are put into the outbox before they are sent.
 const BATCH: usize = 50;
@@ -124,8 +124,8 @@ impl Agent {
         let started = Instant::now();
         while !handled.is_all() {
             assert!(started.elapsed() < PATIENCE, "{} lost something", self.name);
-            let is_busy = self.sent < MESSAGES;
-            for _ in self.sent..MESSAGES.min(self.sent + BATCH) {
+            let is_busy = self.sent < messages();
+            for _ in self.sent..messages().min(self.sent + BATCH) {
                 self.enqueue(&mut random);
             }
             let Self {

@@ -1,8 +1,7 @@
-//! Delivery over a relay that fails in every way it can: five agents, 10,000 messages, each handled
-//! once.
+//! Delivery over a relay that fails in every way it can: five agents, and each message handled once.
 //!
-//! What fails follows from a seed. `cargo xtask chaos --seeds N` tries more of them than the three that
-//! always run.
+//! What fails follows from a seed. Three of them always run, with 500 messages each;
+//! `cargo xtask chaos --seeds N` tries more, with 10,000.
 
 // Tests may panic.
 #![allow(
@@ -26,10 +25,17 @@ use ctalk_relay::testing::{Faults, TestRelay};
 use self::agent::{Agent, SetClock};
 
 const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
-/// From each agent.
-const MESSAGES: usize = 2000;
+/// From each agent, unless [`MESSAGES`] says otherwise.
+const FEW: usize = 100;
+/// Names the number of messages from each agent.
+const MESSAGES: &str = "CTALK_CHAOS_MESSAGES";
 /// Names the number of seeds that `more_seeds` tries.
 const SEEDS: &str = "CTALK_CHAOS_SEEDS";
+
+/// How many messages each agent sends.
+pub(crate) fn messages() -> usize {
+    env::var(MESSAGES).map_or(FEW, |messages| messages.parse().unwrap())
+}
 
 /// A message: who sent it, and which of the sender's it is.
 pub(crate) type Message = (String, usize);
@@ -46,7 +52,7 @@ impl Handled {
 
     /// Whether everything was handled.
     pub(crate) fn is_all(&self) -> bool {
-        self.0.lock().unwrap().len() == NAMES.len() * MESSAGES
+        self.0.lock().unwrap().len() == NAMES.len() * messages()
     }
 }
 
@@ -108,7 +114,7 @@ fn everything_arrives_once(seed: u64) {
         agent.finish(&handled);
     }
     let handled = handled.0.into_inner().unwrap();
-    assert_eq!(handled.len(), NAMES.len() * MESSAGES, "seed {seed}");
+    assert_eq!(handled.len(), NAMES.len() * messages(), "seed {seed}");
     let repeated: Vec<_> = handled.iter().filter(|(_, times)| **times != 1).collect();
     assert!(repeated.is_empty(), "seed {seed}: {repeated:?}");
     assert!(relay.stored().is_empty(), "seed {seed}");
