@@ -314,7 +314,10 @@ fn two_processes_receive_for_one_profile_and_each_message_is_printed_by_one() {
         sandbox.run("alice", &["send", "bob", content]).success();
     }
     let mut printed = followers.map(|follower| {
-        let line: Value = serde_json::from_str(&follower.line()).unwrap();
+        // What is printed is committed when they have ended.
+        let (status, lines, _) = follower.end();
+        assert_eq!((status.code(), lines.len()), (Some(0), 1));
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
         line["payload"].as_str().unwrap().to_owned()
     });
     printed.sort();
