@@ -439,7 +439,7 @@ async fn a_running_client_opens_what_is_sealed_to_a_key_that_another_process_mad
 #[tokio::test]
 async fn a_message_that_is_too_long_with_the_card_goes_without_it() {
     let mut scene = Scene::new().await;
-    let longest = "x".repeat(46_000);
+    let longest = "x".repeat(42_900);
     scene.bob.say("alice", &longest).await;
     let opened = open(&scene.last_envelope(), &scene.alice.identity()).unwrap();
     assert_eq!(opened.metadata.card, None);
