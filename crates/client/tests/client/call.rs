@@ -274,6 +274,19 @@ async fn two_calls_at_once_need_correlation_ids_of_their_own() {
 }
 
 #[tokio::test]
+async fn each_of_two_calls_at_once_gets_its_own_response() {
+    let mut scene = Scene::new().await;
+    let mut first = begin_as(&mut scene.alice, Some("1")).await.unwrap();
+    let mut second = begin_as(&mut scene.alice, Some("2")).await.unwrap();
+    respond(&mut scene, "2", "to the second").await;
+    respond(&mut scene, "1", "to the first").await;
+    let response = answered(&mut scene.alice, &mut first).await;
+    assert_eq!(text(&response), b"to the first");
+    let response = answered(&mut scene.alice, &mut second).await;
+    assert_eq!(text(&response), b"to the second");
+}
+
+#[tokio::test]
 async fn a_response_in_parts_answers_its_call() {
     let mut scene = Scene::new().await;
     let mut call = begin_as(&mut scene.alice, Some("id")).await.unwrap();
