@@ -424,7 +424,7 @@ pub(crate) fn std_shell(
 /// Whether processes that are started here hear that their terminal is gone. They do not if the tests
 /// themselves were started to outlive theirs.
 pub(crate) fn hears_hangup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = ignored.map(|mask| u64::from_str_radix(mask.trim(), 16).unwrap());
     mask.is_none_or(|mask| mask & 1 == 0)
