@@ -103,11 +103,7 @@ impl Store {
                 let outcome: String = row.get(0)?;
                 Ok(HeldReceipt {
                     contact: row.get(4)?,
-                    outcome: match outcome.as_str() {
-                        "done" => ReceiptOutcome::Done,
-                        "refused" => ReceiptOutcome::Refused,
-                        _ => ReceiptOutcome::Failed,
-                    },
+                    outcome: ReceiptOutcome::from_word(&outcome).unwrap_or(ReceiptOutcome::Failed),
                     attempt: row.get(1)?,
                     digest: row.get(2)?,
                     received: row.get(3)?,

@@ -44,6 +44,14 @@ impl ReceiptOutcome {
             Self::Refused => "refused",
         }
     }
+
+    /// The outcome with that word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == word)
+    }
 }
 
 impl fmt::Display for ReceiptOutcome {
@@ -127,11 +135,7 @@ impl Receipt {
             let value = members.raw(name)?;
             json::string(value).ok()
         };
-        let outcome = text_of(OUTCOME).and_then(|text| {
-            ReceiptOutcome::ALL
-                .into_iter()
-                .find(|outcome| outcome.as_str() == text)
-        });
+        let outcome = text_of(OUTCOME).and_then(|word| ReceiptOutcome::from_word(&word));
         let attempt = members
             .raw(ATTEMPT)
             .and_then(|value| serde_json::from_str(value.get()).ok());
