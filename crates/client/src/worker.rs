@@ -314,7 +314,12 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         } else if self.is_fresh && running < self.work.concurrency {
             Step::Claim
         } else if running == 0 && self.is_over(now)? {
-            Step::End
+            // What was judged on the way may have put receipts into the outbox.
+            if self.is_flushed {
+                Step::End
+            } else {
+                Step::Flush
+            }
         } else if self.pace.is_done() {
             Step::Wait
         } else if !self.is_flushed {

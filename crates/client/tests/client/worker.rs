@@ -24,7 +24,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::{
     agents::{body, text_draft},
-    scene::{Native, Scene, SetClock},
+    scene::{DAY, Native, Scene, SetClock},
 };
 
 /// Says what came and ends each attempt as told.
@@ -453,6 +453,34 @@ async fn a_request_is_answered_once_with_what_its_handler_says() {
 }
 
 #[tokio::test]
+async fn a_request_stays_handled_when_its_answer_cannot_be_sealed_and_that_is_said() {
+    let mut scene = written(&["hello"]).await;
+    work(&mut scene, &Work::default(), &echo()).await.unwrap();
+    scene.alice.say("bob", "1").await.unwrap();
+    scene.bob.agent.client.fetch(Duration::ZERO).await.unwrap();
+    // By then nobody may seal to the card that bob has of her.
+    scene.clock.advance(31 * DAY);
+    let replying = Work {
+        replies: true,
+        ..Work::default()
+    };
+    let mut notices = Vec::new();
+    let client = &mut scene.bob.agent.client;
+    let observe = |event: Event<'_>| {
+        if let Event::Notice(notice) = event {
+            notices.push(notice.to_string());
+        }
+    };
+    let worked = client.work(&replying, &echo(), pending(), observe).await;
+    assert_eq!(worked.unwrap().done, 1);
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(
+        notices[0].contains("the reply cannot be sent"),
+        "{notices:?}"
+    );
+}
+
+#[tokio::test]
 async fn responses_and_notifications_are_not_answered() {
     let mut scene = Scene::new().await;
     for message_type in [MessageType::Response, MessageType::Notification] {
@@ -586,7 +614,7 @@ async fn what_the_policy_refuses_is_answered_to_a_contact_that_asks() {
     scene.bob.agent.client = scene.bob.client(&scene.relay.url(), &scene.clock);
     let sent = scene.alice.send(&["bob"], &asking("long")).await.remove(0);
     let handler = Scripted::new(|_, _| done());
-    work(&mut scene, &following(1), &handler).await.unwrap();
+    work(&mut scene, &Work::default(), &handler).await.unwrap();
     assert!(handler.handled().is_empty());
     let held = receipts(&mut scene, &sent.unwrap().id.unwrap()).await;
     assert_eq!(held[0].outcome, ReceiptOutcome::Refused);
