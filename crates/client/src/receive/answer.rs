@@ -34,7 +34,10 @@ impl Client {
             EntryState::Quarantined => ReceiptOutcome::Refused,
             _ => return Ok(None),
         };
-        let (Some(id), Some(contact)) = (ticket.receipt, self.signer(ticket.signer)?) else {
+        let Some(id) = ticket.receipt else {
+            return Ok(None);
+        };
+        let Some(contact) = self.signer(ticket.signer)? else {
             return Ok(None);
         };
         let receipt = Receipt::new(id, outcome, ticket.fence.attempt, output);
