@@ -479,11 +479,24 @@ impl Client {
             Err(NotClaimed::Exhausted(attempts)) => {
                 let why = format!("it was tried {attempts} times");
                 receiving.waiting.stir();
-                if let (Some(id), Some(contact)) = (receipt, self.signer(signer)?) {
-                    let failed = Receipt::new(id, ReceiptOutcome::Failed, attempts, &[]);
-                    self.answer_now(&contact, &mark, failed)?;
+                let answer = match (receipt, self.signer(signer)?) {
+                    (Some(id), Some(contact)) => {
+                        let failed = Receipt::new(id, ReceiptOutcome::Failed, attempts, &[]);
+                        self.sealed_answer(&contact, failed)
+                    }
+                    _ => None,
+                };
+                let is_mine = self.batch("give-up", |client| {
+                    let now = client.clock.now();
+                    let is_mine = client.store.exhaust(&claim, &why, now)?;
+                    if let (true, Some(answer)) = (is_mine, &answer) {
+                        client.write_answer(&mark, answer)?;
+                    }
+                    Ok::<_, Error>(is_mine)
+                })?;
+                if !is_mine {
+                    return Ok(None);
                 }
-                self.store.exhaust(&claim, &why, self.clock.now())?;
                 let dead = (Reason::Handler, why);
                 let aside = self.set_aside(&entry, EntryState::Dead, dead);
                 return Ok(Some(Next::SetAside(aside)));

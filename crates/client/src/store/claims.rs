@@ -296,7 +296,7 @@ impl Store {
         Ok(is_mine)
     }
 
-    /// Gives a message up that was tried too often.
+    /// Gives a message up that was tried too often; false when somebody else has taken or ended it.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -305,11 +305,11 @@ impl Store {
         claim: &Claim<'_>,
         why: &str,
         now: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let limits = self.limits;
-        let dropped = self.write("exhaust", |transaction| {
+        let (is_mine, dropped) = self.write("exhaust", |transaction| {
             inbox::set_size(transaction, claim.number)?;
-            transaction.execute(
+            let exhausted = transaction.execute(
                 "UPDATE inbox SET state = 'dead', reason = ?2, detail = ?3, due = NULL,
                  sender = NULL, mark = ?4, header = ?5 WHERE number = ?1 AND state = 'new'",
                 params![
@@ -320,10 +320,11 @@ impl Store {
                     claim.mark.header(),
                 ],
             )?;
-            limits.enforce(transaction, EntryState::Dead, now)
+            let dropped = limits.enforce(transaction, EntryState::Dead, now)?;
+            Ok((exhausted == 1, dropped))
         })?;
         self.note_dropped(EntryState::Dead, dropped);
-        Ok(())
+        Ok(is_mine)
     }
 }
 

@@ -189,7 +189,9 @@ impl Real {
                 prop_assert!(run.is_some(), "the model does not claim");
                 self.fences.insert((row, run.unwrap().fence), fence);
             }
-            Claimable::Exhausted(_) => store.exhaust(&claim, "", self.now).unwrap(),
+            Claimable::Exhausted(_) => {
+                prop_assert!(store.exhaust(&claim, "", self.now).unwrap());
+            }
             Claimable::Waits => prop_assert!(next.workers[worker].waiting.contains(&row)),
             Claimable::Taken => {}
         }
