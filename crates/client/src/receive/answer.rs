@@ -52,13 +52,18 @@ impl Client {
         }
     }
 
-    /// Puts the receipt for a message that is not handed over into the outbox.
+    /// Puts the receipt for a message that is not handed over into the outbox; where it was put there
+    /// before, only as one that is repeated.
     pub(super) fn answer_now(
         &mut self,
         contact: &Contact,
+        sender: &VerifyingKey,
         mark: &Mark,
         receipt: Receipt,
     ) -> Result<(), Error> {
+        if self.store.is_answered(mark, &receipt)? {
+            return self.repeat_answer(contact, sender, receipt.id);
+        }
         let Some(answer) = self.sealed_answer(contact, receipt) else {
             return Ok(());
         };

@@ -131,7 +131,7 @@ impl Judge<'_> {
             (&enforced, &sender, answers)
         {
             let receipt = Receipt::new(opened.id, ReceiptOutcome::Refused, 0, &[]);
-            self.client.answer_now(contact, &mark, receipt)?;
+            self.client.answer_now(contact, &signer, &mark, receipt)?;
         }
         let (quota, awaiting) = enforced?;
         let card = opened.metadata.card.as_ref();

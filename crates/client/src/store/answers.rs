@@ -59,6 +59,29 @@ impl Store {
         })
     }
 
+    /// Whether a message was answered with this very receipt.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn is_answered(&self, mark: &Mark, receipt: &Receipt) -> Result<bool, StoreError> {
+        let Mark::Native { sender, id, .. } = mark else {
+            return Ok(false);
+        };
+        self.read(|db| {
+            db.prepare_cached(
+                "SELECT 1 FROM answers WHERE sender = ?1 AND id = ?2
+                 AND outcome = ?3 AND attempt = ?4 AND digest = ?5",
+            )?
+            .exists(params![
+                sender,
+                id,
+                receipt.outcome.as_str(),
+                receipt.attempt,
+                receipt.digest
+            ])
+        })
+    }
+
     /// The receipt for a message that came again, unless it was sent a moment ago.
     ///
     /// # Errors

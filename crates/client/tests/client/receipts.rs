@@ -195,6 +195,34 @@ async fn a_receipt_that_never_comes_is_said_at_the_end_of_the_message() {
 }
 
 #[tokio::test]
+async fn a_refused_message_that_a_relay_shows_many_times_is_answered_now_and_then() {
+    let mut scene = Scene::new().await;
+    scene.alice.say("bob", "0").await.unwrap();
+    let _ = scene.bob.receive().await;
+    let policy = scene.bob.agent.folder.path().join("policy.toml");
+    std::fs::write(policy, "[default]\nmax-size = 3").unwrap();
+    scene.bob.agent.client = scene.bob.client(&scene.relay.url(), &scene.clock);
+    let _ = ask(&mut scene, &["bob"]).await;
+    let message = scene.last_stored();
+    let mut show = async |copy: u32| {
+        let mut shown = message.clone();
+        shown["id"] = format!("copy {copy}").into();
+        scene.relay.inject("bob", &shown.to_string());
+        let (messages, set_aside) = scene.bob.receive().await;
+        assert!(messages.is_empty());
+        assert!(set_aside.iter().all(|aside| aside.reason == Reason::Policy));
+        outbox(&scene.bob).len()
+    };
+    for copy in 0..5 {
+        assert_eq!(show(copy).await, 1);
+    }
+    scene.clock.advance(MINUTE);
+    for copy in 5..10 {
+        assert_eq!(show(copy).await, 2, "it may have got lost");
+    }
+}
+
+#[tokio::test]
 async fn no_receipt_is_asked_of_whom_no_key_card_is_known() {
     let mut scene = Scene::new().await;
     scene.relay.set_agent_capabilities("bob", &[]);
