@@ -55,7 +55,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, config::DbConfig,
+};
 
 use crate::fault::{self, Side};
 
@@ -85,6 +87,8 @@ const BUSY: Duration = Duration::from_secs(10);
 
 /// SQLite's cache, in KiB and so negative: enough for the inner pages of the indexes of 100,000 contacts.
 const CACHE: i64 = -8192;
+/// Statements that stay compiled; more than this crate has.
+const STATEMENTS: usize = 256;
 
 /// An open store.
 pub struct Store {
@@ -336,6 +340,10 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     db.pragma_update(None, "foreign_keys", true)
         .map_err(failed)?;
     db.pragma_update(None, "cache_size", CACHE)
+        .map_err(failed)?;
+    db.set_prepared_statement_cache_capacity(STATEMENTS);
+    // Else SQLite compiles each statement anew whenever it is given other values.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map_err(failed)?;
     Ok(db)
 }
