@@ -32,6 +32,9 @@ const LAST_PAUSE: i64 = 5 * 60 * 1000;
 /// last, before jitter.
 const FIRST_OVERDUE: i64 = 30 * 1000;
 const LAST_OVERDUE: i64 = 45 * 60 * 1000;
+/// So many answers in a row that never came are no longer the bad luck of single messages: the relay is
+/// away, and the rest of the outbox is left for later.
+const MOST_LOST: u32 = 2;
 /// How often it is looked whether another process has handed a message over.
 const LOOK: Duration = Duration::from_millis(50);
 /// How long that is waited for, which is as long as the other one's claim lasts.
@@ -80,6 +83,8 @@ pub enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Then {
     Next,
+    /// The connection was lost, or nothing came over it: the next message may fare better.
+    Lost,
     /// No message would fare better.
     Stop,
     /// The relay wants to be left alone for so long.
@@ -102,7 +107,7 @@ impl Client {
 
     /// Sends what is in the outbox, whether its next attempt is due or not, as fast as the relay's rate
     /// limit lets it. Returns what became of each message that was tried or expired; when the relay
-    /// cannot be reached, the others were not tried.
+    /// cannot be reached, or two messages in a row get no answer, the others were not tried.
     ///
     /// # Errors
     /// [`Error::OwnIdentityEnded`], [`Error::Store`].
@@ -399,6 +404,7 @@ impl Client {
     ) -> Result<Vec<Flushed>, Error> {
         let mut flushed = Vec::new();
         let mut waited = Duration::ZERO;
+        let mut lost = 0;
         let mut then = Then::Next;
         while then != Then::Stop {
             let Some(message) = claimed.take() else {
@@ -420,6 +426,14 @@ impl Client {
             let is_mine = mine.contains(&message.entry.number);
             let settled;
             (settled, then) = judge(&message, &answer, is_mine, now);
+            lost = if then == Then::Lost { lost + 1 } else { 0 };
+            if then == Then::Lost {
+                then = if lost < MOST_LOST {
+                    Then::Next
+                } else {
+                    Then::Stop
+                };
+            }
             let claims_at = (then == Then::Next).then(|| self.clock.monotonic());
             claimed = self
                 .store
@@ -615,10 +629,10 @@ fn judge<'a>(
             (limited, Then::Pause(*pause))
         }
         RelayError::Unreachable { .. } => (later(pause, false), Then::Stop),
-        RelayError::TimedOut { .. } => (later(pause, true), Then::Stop),
-        RelayError::Interrupted { .. } | RelayError::BadAnswer { .. } => {
-            (later(pause, true), Then::Next)
+        RelayError::TimedOut { .. } | RelayError::Interrupted { .. } => {
+            (later(pause, true), Then::Lost)
         }
+        RelayError::BadAnswer { .. } => (later(pause, true), Then::Next),
         RelayError::Refused { status, .. } if *status >= 500 => (later(pause, true), Then::Next),
         // The message is not at fault, and the next one would meet the same.
         RelayError::Unauthorized { .. }

@@ -195,6 +195,44 @@ async fn requests_and_answers_that_are_lost_lead_to_one_delivery_of_the_same_env
 }
 
 #[tokio::test]
+async fn one_lost_connection_holds_back_no_other_message_and_a_second_in_a_row_does() {
+    let mut scene = acquainted().await;
+    let names = ["bob", "carol", "dave", "erin"];
+    for name in &names[1..] {
+        Native::register(&scene.relay, name, &scene.clock, true).await;
+    }
+    for name in names {
+        enqueue(&mut scene.alice, &[name], "x").await;
+    }
+    // The first of four sends is lost, and so is the third.
+    let first_and_third = Faults {
+        seed: 12,
+        drop: 0.5,
+        ..Faults::default()
+    };
+    scene.relay.fail(first_and_third);
+    let flushed = flush(&mut scene.alice).await;
+    let went: Vec<_> = flushed
+        .iter()
+        .map(|flushed| matches!(flushed.fate, Fate::Sent(_)))
+        .collect();
+    assert_eq!(went, [false, true, false, true]);
+
+    let all = Faults {
+        drop: 1.0,
+        ..Faults::default()
+    };
+    for name in names {
+        enqueue(&mut scene.alice, &[name], "y").await;
+    }
+    scene.relay.fail(all);
+    scene.alice.agent.client.flush_due().await.unwrap();
+    let left = outbox(&scene.alice.agent.client);
+    let attempts: Vec<_> = left.iter().map(|entry| entry.attempts).collect();
+    assert_eq!(attempts, [2, 2, 0, 0, 0, 0]);
+}
+
+#[tokio::test]
 async fn nothing_overtakes_an_older_message_to_the_same_recipient() {
     let mut scene = acquainted().await;
     let carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
