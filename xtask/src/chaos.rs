@@ -15,7 +15,7 @@ pub(crate) fn run(seeds: &str) -> Result<()> {
     steps.run(
         &format!("Delivery with {seeds} more seeds"),
         cargo(&["test", "--release", "--locked", "--package", "ctalk"])
-            .args(["--test", "chaos", "--", "--nocapture", "more_seeds"])
+            .args(["--test", "chaos", "--", "--nocapture", "each_message"])
             .env("CTALK_CHAOS_MESSAGES", "2000")
             .env("CTALK_CHAOS_SEEDS", seeds.to_string()),
     )?;

@@ -1,17 +1,18 @@
 //! An agent that sends and handles at the same time.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use ctalk::{
     Client, Content, Draft, Error, Event, Work,
-    clock::{Clock, SystemClock},
+    clock::Clock,
     core::{Card, CardStatement, Identity, Timestamp, XWingSecret},
     handler::{Attempt, Handler, Outcome},
     relay::{
@@ -22,26 +23,27 @@ use ctalk::{
 };
 use ctalk_relay::testing::TestRelay;
 use tempfile::TempDir;
-use tokio::runtime::Runtime;
 
-use crate::{Handled, NAMES, Random, messages};
+use crate::{Handled, NAMES, Random};
 
-/// Messages that are put into the outbox before they are sent.
+/// Messages that an agent puts into its outbox in one round.
 const BATCH: usize = 50;
-/// How far an agent that has nothing to do moves the clock, in milliseconds.
-const PAUSE: i64 = 10_000;
-/// Long enough for the slowest machine; reached only when something is lost.
-const PATIENCE: Duration = Duration::from_secs(900);
+/// One of so many messages is handled only at the second attempt.
+const TRIED_TWICE: usize = 20;
 const DAY: u64 = 24 * 60 * 60 * 1000;
 
-/// A clock that all agents share. Who sleeps moves it; leases go by the machine's own, because the
-/// handlers of others take no time in which a lease could end.
+/// A clock that all agents share, and that moves between rounds only.
 #[derive(Clone)]
 pub(crate) struct SetClock(Arc<AtomicI64>);
 
 impl SetClock {
-    pub(crate) const fn new(now: Arc<AtomicI64>) -> Self {
-        Self(now)
+    pub(crate) fn new(now: i64) -> Self {
+        Self(Arc::new(AtomicI64::new(now)))
+    }
+
+    pub(crate) fn advance(&self, duration: Duration) {
+        let millis = i64::try_from(duration.as_millis()).unwrap();
+        self.0.fetch_add(millis, Ordering::SeqCst);
     }
 }
 
@@ -52,30 +54,30 @@ impl Clock for SetClock {
     }
 
     fn monotonic(&self) -> i64 {
-        SystemClock.monotonic()
+        self.now()
     }
 
     async fn sleep(&self, duration: Duration) {
-        let millis = i64::try_from(duration.as_millis()).unwrap();
-        self.0.fetch_add(millis, Ordering::SeqCst);
+        assert!(duration.is_zero(), "nobody waits within a round");
     }
 }
 
 pub(crate) struct Agent {
-    name: String,
+    name: &'static str,
     client: Client,
-    clock: SetClock,
-    runtime: Runtime,
-    sent: usize,
+    random: Random,
+    /// How many messages were put into the outbox.
+    pub(crate) sent: usize,
     _folder: TempDir,
 }
 
 impl Agent {
-    pub(crate) fn register(relay: &TestRelay, name: &str, clock: &SetClock) -> Self {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+    pub(crate) async fn register(
+        relay: &TestRelay,
+        name: &'static str,
+        clock: &SetClock,
+        random: Random,
+    ) -> Self {
         let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
         let xwing = XWingSecret::generate(&mut rng);
         let xwing_key = xwing.public_key().clone();
@@ -95,99 +97,89 @@ impl Agent {
             addresses: &[],
         };
         let card = Card::sign(&identity, &xwing_key, &statement).unwrap();
-        let clock_of_all = Arc::new(clock.clone());
+        let clock = Arc::new(clock.clone());
         let key = BearerKey::new(key);
-        let adapter = ClawTalk::new(&relay.url(), Some(key), clock_of_all.clone()).unwrap();
-        runtime.block_on(adapter.publish(name, &card, &[])).unwrap();
+        let adapter = ClawTalk::new(&relay.url(), Some(key), clock.clone()).unwrap();
+        adapter.publish(name, &card, &[]).await.unwrap();
         let folder = TempDir::new().unwrap();
         let store = folder.path().join("store.sqlite");
         Self {
-            client: Client::new(name, identity, adapter, &store, clock_of_all).unwrap(),
-            name: name.to_owned(),
-            clock: clock.clone(),
-            runtime,
+            client: Client::new(name, identity, adapter, &store, clock).unwrap(),
+            name,
+            random,
             sent: 0,
             _folder: folder,
         }
     }
 
     /// Takes over the key cards of all others.
-    pub(crate) fn pin_everybody(&mut self, names: &[&str]) {
-        for name in names.iter().filter(|name| **name != self.name) {
-            let pinned = self.client.add_contact(name, None);
-            self.runtime.block_on(pinned).unwrap();
+    pub(crate) async fn pin_everybody(&mut self) {
+        for name in NAMES.iter().filter(|name| **name != self.name) {
+            self.client.add_contact(name, None).await.unwrap();
         }
     }
 
-    /// Sends all its messages to the others and handles what comes, until everybody has everything.
-    pub(crate) fn run(&mut self, mut random: Random, handled: &Handled) {
-        let started = Instant::now();
-        while !handled.is_all() {
-            assert!(started.elapsed() < PATIENCE, "{} lost something", self.name);
-            let is_busy = self.sent < messages();
-            for _ in self.sent..messages().min(self.sent + BATCH) {
-                self.enqueue(&mut random);
-            }
-            let Self {
-                runtime, client, ..
-            } = self;
-            runtime.block_on(client.flush()).unwrap();
-            let done = self.work(handled);
-            if !is_busy && done == 0 {
-                self.clock.0.fetch_add(PAUSE, Ordering::SeqCst);
-            }
+    /// Puts some more messages into the outbox, `messages` in all, sends what is due, handles what comes
+    /// and answers it. Says how many messages that were.
+    pub(crate) async fn round(&mut self, messages: usize, handled: &Handled) -> u64 {
+        let before = self.sent;
+        while self.sent < messages.min(before + BATCH) {
+            self.enqueue().await;
         }
+        let enqueued = u64::try_from(self.sent - before).unwrap();
+        enqueued + self.work(handled).await
     }
 
-    fn enqueue(&mut self, random: &mut Random) {
+    async fn enqueue(&mut self) {
         let others: Vec<_> = NAMES.iter().filter(|name| **name != self.name).collect();
-        let to = others[usize::try_from(random.below(4)).unwrap()];
-        let draft = Draft::new(Content::Text(self.sent.to_string()));
+        let to = others[usize::try_from(self.random.below(4)).unwrap()];
+        let draft = Draft {
+            receipt: true,
+            ..Draft::new(Content::Text(self.sent.to_string()))
+        };
         let to = [(*to).to_owned()];
-        let queued = self.client.enqueue(&to, &draft);
-        let queued = self.runtime.block_on(queued).unwrap();
+        let queued = self.client.enqueue(&to, &draft).await.unwrap();
         queued.into_iter().for_each(|queued| drop(queued.unwrap()));
         self.sent += 1;
     }
 
-    /// Handles what waits; says how much that was.
-    fn work(&mut self, handled: &Handled) -> u64 {
+    async fn work(&mut self, handled: &Handled) -> u64 {
         let noting = Noting {
-            name: &self.name,
+            name: self.name,
             handled,
         };
         let observe = |event: Event<'_>| {
             if let Event::Ended { state, .. } = event {
-                assert_eq!(state, EntryState::Done);
+                assert!(matches!(state, EntryState::Done | EntryState::New));
             }
         };
         let work = Work::default();
         let worked = self
             .client
             .work(&work, &noting, std::future::pending(), observe);
-        match self.runtime.block_on(worked) {
+        match worked.await {
             Ok(worked) => worked.done,
-            // An answer was lost.
+            // A look at the relay was lost.
             Err(Error::Relay(_)) => 0,
             Err(error) => panic!("{error}"),
         }
     }
 
-    /// Takes what a relay that fails no more still has.
-    pub(crate) fn finish(&mut self, handled: &Handled) {
-        self.work(handled);
-        let Self {
-            runtime, client, ..
-        } = self;
-        runtime.block_on(client.flush()).unwrap();
-        for state in [EntryState::New, EntryState::Running, EntryState::Dead] {
-            let mut left = Vec::new();
-            let visited = client
-                .store()
-                .each_entry(state, |entry| left.push(entry.number));
-            visited.unwrap();
-            assert!(left.is_empty(), "{}: {state:?}: {left:?}", self.name);
-        }
+    /// How many messages are in the outbox: to be sent, or without their receipt.
+    pub(crate) fn outbox(&self) -> usize {
+        let mut outgoing = 0;
+        let store = self.client.store();
+        store.each_outgoing(|_| outgoing += 1).unwrap();
+        outgoing
+    }
+
+    /// The relay's ids of the messages in the inbox that are in that state.
+    pub(crate) fn inbox(&self, state: EntryState) -> BTreeSet<String> {
+        let mut ids = BTreeSet::new();
+        let store = self.client.store();
+        let visited = store.each_entry(state, |entry| ids.extend(entry.relay_id));
+        visited.unwrap();
+        ids
     }
 }
 
@@ -203,9 +195,13 @@ impl Handler for Noting<'_> {
         let Content::Text(number) = &message.payload else {
             panic!("{message:?}")
         };
+        let number = number.parse().unwrap();
+        if number % TRIED_TWICE == 0 && attempt.number == 1 {
+            let why = "not now".to_owned();
+            return Outcome::Retry { why };
+        }
         let from = message.from.clone().unwrap();
-        self.handled
-            .note(self.name, (from, number.parse().unwrap()));
+        self.handled.note(self.name, from, number);
         Outcome::Done { output: Vec::new() }
     }
 }
