@@ -1,9 +1,10 @@
-//! Several workers of one profile, killed at any moment: every message is committed once.
+//! Several workers of one profile, killed at any moment: every message is committed once, in the order
+//! of its sender.
 
 use std::{
     collections::HashMap,
-    fs::{self, OpenOptions},
-    io::{BufRead, BufReader},
+    fs::{self, File, OpenOptions},
+    io::{BufRead, BufReader, Write},
     path::Path,
     process::Command,
     sync::{Arc, mpsc},
@@ -33,14 +34,17 @@ const MESSAGES: usize = 100;
 /// Workers killed on average, spread over the first three quarters of the messages.
 const KILLS: usize = 20;
 const SEED: u64 = 20_261_121;
-/// Notes each attempt in one write, which is as a whole before or after every other one.
-const HANDLER: &str = r#"printf '%s %s\n' "$CTALK_ID" "$CTALK_ATTEMPT" >>"$1""#;
+/// Notes when it begins and ends, each in one write, which is as a whole before or after every other one.
+const HANDLER: &str = r#"
+for event in begins ends; do
+    printf '%s %s %s %s %s\n' "$event" "$CTALK_ID" "$CTALK_ATTEMPT" "$CTALK_FROM" "$CTALK_TOPIC" >>"$1"
+done"#;
 
 #[test]
-fn four_workers_under_kill_9_commit_each_of_2000_messages_once() {
+fn four_workers_under_kill_9_commit_each_of_2000_messages_once_and_keep_each_senders_order() {
     let sandbox = Sandbox::with(&["bob"]);
     sandbox.file("handler.sh", HANDLER);
-    let notes = Notes::new(&sandbox.path("notes"));
+    let mut notes = Notes::new(&sandbox.path("notes"));
     let senders: Vec<_> = (0..SENDERS)
         .map(|number| Sender::register(&sandbox, number))
         .collect();
@@ -49,7 +53,9 @@ fn four_workers_under_kill_9_commit_each_of_2000_messages_once() {
     let mut random = Random(SEED);
     let (mut attempts, mut kills) = (Attempts::default(), 0);
     while attempts.messages() < SENDERS * MESSAGES {
-        attempts.note(&notes.next());
+        if !attempts.note(&notes.next()) {
+            continue;
+        }
         let odds = u64::try_from(SENDERS * MESSAGES * 3 / 4 / KILLS).unwrap();
         if attempts.total < SENDERS * MESSAGES * 3 / 4 && random.next().is_multiple_of(odds) {
             let worker = usize::try_from(random.next()).unwrap_or_default() % WORKERS;
@@ -67,17 +73,22 @@ fn four_workers_under_kill_9_commit_each_of_2000_messages_once() {
         let (status, _, stderr) = worker.end();
         assert_eq!(status.code(), Some(0), "{stderr:?}");
     }
+    attempts.note_all(notes.rest());
+    let before = attempts.total;
     // What ran and was not committed runs once more, when the lease of whoever was killed is over.
     let uncommitted = sandbox.json("bob", &["inbox", "list", "--state", "running"]);
     if !uncommitted.is_empty() {
         let count = uncommitted.len().to_string();
         let last = start(&sandbox, &["--count", &count]);
-        uncommitted
-            .iter()
-            .for_each(|_| attempts.note(&notes.next()));
         assert_eq!(last.end().0.code(), Some(0));
     }
-    assert!(notes.is_empty(), "a message ran after it was committed");
+    attempts.note_all(notes.rest());
+    let once_more = attempts.total - before;
+    assert_eq!(
+        once_more,
+        uncommitted.len(),
+        "a message ran after it was committed"
+    );
     for state in ["new", "running", "dead", "held", "quarantined"] {
         let left = sandbox.json("bob", &["inbox", "list", "--state", state]);
         assert!(left.is_empty(), "{state}: {left:?}");
@@ -143,11 +154,12 @@ impl Sender {
         Self { client, runtime }
     }
 
-    /// Sends its messages.
+    /// Sends its messages, one by one, numbered by their topics.
     fn start(mut self) -> JoinHandle<()> {
         thread::spawn(move || {
-            let draft = Draft::new(Content::Text("work".to_owned()));
-            for _ in 0..MESSAGES {
+            let mut draft = Draft::new(Content::Text("work".to_owned()));
+            for number in 0..MESSAGES {
+                draft.topic = Some(number.to_string());
                 let to = ["bob".to_owned()];
                 let sent = self.runtime.block_on(self.client.send(&to, &draft));
                 sent.unwrap()
@@ -159,7 +171,10 @@ impl Sender {
 }
 
 /// What handlers noted, line by line, through a named pipe.
-struct Notes(mpsc::Receiver<String>);
+struct Notes {
+    lines: mpsc::Receiver<String>,
+    pipe: File,
+}
 
 impl Notes {
     fn new(path: &Path) -> Self {
@@ -171,23 +186,27 @@ impl Notes {
             .write(true)
             .open(path)
             .unwrap();
-        let (send, receive) = mpsc::channel();
+        let (send, lines) = mpsc::channel();
+        let reader = BufReader::new(pipe.try_clone().unwrap());
         thread::spawn(move || {
-            for line in BufReader::new(pipe).lines() {
+            for line in reader.lines() {
                 if send.send(line.unwrap()).is_err() {
                     return;
                 }
             }
         });
-        Self(receive)
+        Self { lines, pipe }
     }
 
     fn next(&self) -> String {
-        self.0.recv_timeout(PATIENCE).expect("a handler's note")
+        self.lines.recv_timeout(PATIENCE).expect("a handler's note")
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.try_recv().is_err()
+    /// What was noted until now.
+    fn rest(&mut self) -> Vec<String> {
+        self.pipe.write_all(b"now\n").unwrap();
+        let noted = std::iter::from_fn(|| Some(self.next()));
+        noted.take_while(|line| line != "now").collect()
     }
 }
 
@@ -197,21 +216,45 @@ struct Attempts {
     total: usize,
     /// The newest attempt at each message.
     newest: HashMap<String, u32>,
+    /// The last message of each sender that was begun, and whether a handler came to its end with it.
+    last: HashMap<String, (usize, bool)>,
 }
 
 impl Attempts {
-    /// Notes one, which must be newer than all before it at the same message.
-    fn note(&mut self, line: &str) {
-        let [id, attempt] = line.split(' ').collect::<Vec<_>>()[..] else {
+    /// Notes that one began or ended; true if it began. It must be newer than all before it at the same
+    /// message, and at the sender's last message or, once that was handled, the one after it.
+    fn note(&mut self, line: &str) -> bool {
+        let [event, id, attempt, from, place] = line.split(' ').collect::<Vec<_>>()[..] else {
             panic!("{line}")
         };
+        let place: usize = place.parse().unwrap();
+        let last = self.last.get(from).copied();
+        if event == "ends" {
+            // A handler whose worker was killed goes on, and may end when its message is long settled.
+            if last.is_some_and(|(last, _)| last == place) {
+                self.last.insert(from.to_owned(), (place, true));
+            }
+            return false;
+        }
         let attempt: u32 = attempt.parse().unwrap();
-        let before = self.newest.insert(id.to_owned(), attempt);
-        assert!(
-            before.unwrap_or_default() < attempt,
-            "{line} after {before:?}"
-        );
+        let newest = self.newest.insert(id.to_owned(), attempt);
+        assert!(newest < Some(attempt), "{line} after {newest:?}");
+        match last {
+            None => assert_eq!(place, 0, "{line}"),
+            Some((last, is_over)) => assert!(
+                place == last || (place == last + 1 && is_over),
+                "{line} after {last}"
+            ),
+        }
+        self.last.insert(from.to_owned(), (place, false));
         self.total += 1;
+        true
+    }
+
+    fn note_all(&mut self, lines: Vec<String>) {
+        for line in lines {
+            let _has_begun = self.note(&line);
+        }
     }
 
     fn messages(&self) -> usize {

@@ -370,13 +370,31 @@ impl Client {
             receiving.horizon = self.store.last_number()?;
             receiving.ahead = Some(self.store.due(self.clock.now(), pause)?.into());
         }
+        let entry = match self.freed(receiving, receiving.place)? {
+            None => self.unseen(receiving)?,
+            freed => freed,
+        };
+        if entry.is_some() || !receiving.waiting.is_stirred() {
+            return Ok(entry);
+        }
+        // Now there is nothing that this run has yet to come to.
+        self.freed(receiving, Some((i64::MAX, i64::MAX)))
+    }
+
+    /// The next message to try again, or that waited and has its place before what the run has passed.
+    fn freed(
+        &self,
+        receiving: &mut Receiving,
+        passed: Option<(i64, i64)>,
+    ) -> Result<Option<Entry>, Error> {
+        let pause = as_millis(receiving.contract.longest_pause);
         loop {
             let in_hand = self.in_hand.values().flatten();
-            let freed = receiving.waiting.freed(self.settled, in_hand);
+            let freed = receiving.waiting.freed(self.settled, in_hand, passed);
             let ahead = receiving.ahead.get_or_insert_default();
             ahead.extend(freed);
             let Some(number) = ahead.pop_front() else {
-                break;
+                return Ok(None);
             };
             match self.store.new_entry(number)? {
                 // Another worker gave it back meanwhile; it comes up when it is due.
@@ -386,6 +404,10 @@ impl Client {
                 None => receiving.waiting.stir(),
             }
         }
+    }
+
+    /// The next message in the run that nobody has tried and that does not wait.
+    fn unseen(&self, receiving: &mut Receiving) -> Result<Option<Entry>, Error> {
         while let Some(place) = self.store.next_place(receiving.place)? {
             receiving.place = Some(place);
             let (_, number) = place;

@@ -41,12 +41,19 @@ impl Waiting {
         self.is_stirred = true;
     }
 
+    /// Whether something may have freed one since it was last looked which are free.
+    pub(super) const fn is_stirred(&self) -> bool {
+        self.is_stirred
+    }
+
     /// Takes out the first message of each sender that has none in hand, once after something may have
-    /// freed it.
+    /// freed it. One whose place a run has not passed stays for now, because what the run has yet to
+    /// come to may be an earlier one of its sender.
     pub(super) fn freed<'a>(
         &mut self,
         settled: u64,
         in_hand: impl Iterator<Item = &'a [u8; 32]>,
+        passed: Option<Place>,
     ) -> Vec<i64> {
         if self.by_sender.is_empty() || (settled == self.settled && !self.is_stirred) {
             return Vec::new();
@@ -55,8 +62,13 @@ impl Waiting {
         let in_hand: HashSet<_> = in_hand.collect();
         let mut freed = Vec::new();
         for (sender, places) in &mut self.by_sender {
-            if !in_hand.contains(sender) {
+            if in_hand.contains(sender) {
+                continue;
+            }
+            if places.first().copied() <= passed {
                 freed.extend(places.pop_first().map(|(_, number)| number));
+            } else {
+                self.is_stirred = true;
             }
         }
         self.by_sender.retain(|_, places| !places.is_empty());

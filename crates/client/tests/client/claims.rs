@@ -447,6 +447,38 @@ async fn what_comes_late_is_looked_at_before_what_its_sender_wrote_after_it() {
 }
 
 #[tokio::test]
+async fn a_worker_that_begins_again_comes_to_what_waited_in_the_order_of_its_sender() {
+    let mut scene = Scene::new().await;
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    for number in ["1", "2", "3"] {
+        scene.alice.say("bob", &format!("a{number}")).await.unwrap();
+        carol.say("bob", &format!("c{number}")).await.unwrap();
+    }
+    fetch(&mut scene).await;
+    let (mut first, mut second) = (Worker::new(&scene), Worker::new(&scene));
+    let (_, alices) = second.take().await.unwrap();
+    let (_, carols) = second.take().await.unwrap();
+    assert!(first.take().await.is_none());
+    second.client.commit(alices).unwrap();
+    second.client.commit(carols).unwrap();
+    // As a worker does each time that the relay has answered.
+    first.receiving.rewind();
+    let (before, handover) = first.take().await.unwrap();
+    first.client.commit(handover).unwrap();
+    first.receiving.rewind();
+    let mut texts = vec![before];
+    while let Some((text, handover)) = first.take().await {
+        first.client.commit(handover).unwrap();
+        texts.push(text);
+    }
+    let of = |sender| texts.iter().filter(move |text| text.starts_with(sender));
+    assert!(
+        of('a').eq(["a2", "a3"]) && of('c').eq(["c2", "c3"]),
+        "{texts:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_look_that_is_broken_off_is_taken_again_at_the_same_message() {
     let mut scene = written(&["1", "2"]).await;
     let mut worker = Worker::new(&scene);
