@@ -150,8 +150,8 @@ pub struct Receiving {
     directory: Snapshot,
     /// When it was asked, in milliseconds since the Unix epoch.
     asked_at: i64,
-    /// Messages to look at before the inbox goes on: those to try again, and those that waited for
-    /// one before them. `None` until they were looked for.
+    /// Messages to try again, which are looked at before the inbox goes on. `None` until they were
+    /// looked for.
     ahead: Option<VecDeque<i64>>,
     /// What is being judged. Stays when that is broken off.
     under_way: Option<i64>,
@@ -209,10 +209,11 @@ impl Receiving {
         }
     }
 
-    fn begin_again(&mut self) {
+    /// Goes back to the oldest message, but asks nobody anew.
+    pub(crate) fn begin_again(&mut self) {
         self.place = None;
         self.ahead = None;
-        self.waiting.stir();
+        self.waiting.begin_again();
     }
 
     /// Goes back to the oldest message, for another look at the inbox and at the directory: at what came
@@ -370,30 +371,29 @@ impl Client {
             receiving.horizon = self.store.last_number()?;
             receiving.ahead = Some(self.store.due(self.clock.now(), pause)?.into());
         }
-        let entry = match self.freed(receiving, receiving.place)? {
+        let entry = match self.ahead(receiving, receiving.place)? {
             None => self.unseen(receiving)?,
-            freed => freed,
+            ahead => ahead,
         };
         if entry.is_some() || !receiving.waiting.is_stirred() {
             return Ok(entry);
         }
         // Now there is nothing that this run has yet to come to.
-        self.freed(receiving, Some((i64::MAX, i64::MAX)))
+        self.ahead(receiving, Some((i64::MAX, i64::MAX)))
     }
 
     /// The next message to try again, or that waited and has its place before what the run has passed.
-    fn freed(
+    fn ahead(
         &self,
         receiving: &mut Receiving,
         passed: Option<(i64, i64)>,
     ) -> Result<Option<Entry>, Error> {
         let pause = as_millis(receiving.contract.longest_pause);
         loop {
+            let again = receiving.ahead.as_mut().and_then(VecDeque::pop_front);
             let in_hand = self.in_hand.values().flatten();
-            let freed = receiving.waiting.freed(self.settled, in_hand, passed);
-            let ahead = receiving.ahead.get_or_insert_default();
-            ahead.extend(freed);
-            let Some(number) = ahead.pop_front() else {
+            let freed = || receiving.waiting.next(self.settled, in_hand, passed);
+            let Some(number) = again.or_else(freed) else {
                 return Ok(None);
             };
             match self.store.new_entry(number)? {
