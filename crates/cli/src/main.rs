@@ -6,6 +6,7 @@ mod commands;
 mod context;
 mod core_dump;
 mod destination;
+mod duration;
 mod environment;
 mod exit;
 mod input;

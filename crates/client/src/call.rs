@@ -31,8 +31,9 @@ pub struct Call {
 
 impl Call {
     /// Sends a request to one contact, or agent of the relay, that has a key card, and has its response
-    /// kept for this call for as long as `timeout`. The draft becomes a request that asks for a receipt,
-    /// under a random correlation id if it has none. What cannot leave now may leave in time.
+    /// kept for this call for as long as `timeout`, which is its life too: nobody handles it later that
+    /// has not got it by then. The draft becomes a request that asks for a receipt, under a random
+    /// correlation id if it has none. What cannot leave now may leave in time.
     ///
     /// # Errors
     /// Those of [`Client::send`] but [`Error::Queued`], and [`Error::CallOpen`].
@@ -49,6 +50,13 @@ impl Call {
             message_type: MessageType::Request,
             correlation_id: Some(correlation_id.clone()),
             receipt: true,
+            ttl: Some(
+                timeout
+                    .as_millis()
+                    .div_ceil(1000)
+                    .try_into()
+                    .unwrap_or(u64::MAX),
+            ),
             ..draft
         };
         let mut recorded = None;
@@ -116,7 +124,14 @@ impl Call {
             _ if client.clock.monotonic() >= self.deadline => Error::NoResponse { is_handled },
             _ => return Ok(None),
         };
-        client.store.end_call(&self.key, client.clock.now())?;
+        client.batch("give-up-call", |client| {
+            let now = client.clock.now();
+            // Nobody waits for it any more.
+            for message in client.store.outgoing_named(&self.id)? {
+                client.store.drop_outgoing(message.number)?;
+            }
+            client.store.end_call(&self.key, now)
+        })?;
         Err(error)
     }
 }

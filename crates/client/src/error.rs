@@ -621,8 +621,11 @@ impl Error {
             Self::Refused { number, .. } => Some(format!(
                 "it stays in the outbox: ctalk outbox retry {number}, or ctalk outbox drop {number}"
             )),
-            Self::NoReceipt | Self::NoResponse { is_handled: false } => Some(
+            Self::NoReceipt => Some(
                 "the message stays in the outbox until its receipt comes: ctalk outbox list".to_owned(),
+            ),
+            Self::NoResponse { is_handled: false } => Some(
+                "nobody begins with it any more, but a handler that runs may go on".to_owned(),
             ),
             Self::NoResponse { is_handled: true } => Some(
                 "the other side may not reply: it takes `ctalk recv` with a handler and --reply"

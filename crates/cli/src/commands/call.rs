@@ -3,13 +3,13 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use clap::value_parser;
-use ctalk::{Call, Draft};
+use ctalk::{Call, Draft, core::envelope::MAX_LIFE};
 
 use super::send;
 use crate::{
     args::{RelayArg, RequireArg},
     context::{self, Context},
+    duration::{self, SECOND},
     progress, runtime,
 };
 
@@ -34,8 +34,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     correlation_id: Option<String>,
     /// How long to wait for the response
-    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = value_parser!(u64).range(1..=send::LONGEST_WAIT))]
-    timeout: u64,
+    #[arg(long, value_name = duration::VALUE_NAME, default_value = "30s", value_parser = duration::between(SECOND, MAX_LIFE))]
+    timeout: Duration,
     #[command(flatten)]
     require: RequireArg,
     #[command(flatten)]
@@ -54,10 +54,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     client.require(args.require.with(&profile));
     let bar = progress::Progress::new(context.output, None);
     client.on_transfer(move |transfer| bar.show_of(transfer.done, transfer.total));
-    let timeout = Duration::from_secs(args.timeout);
     let answered = runtime::run(async {
         context::refresh(&mut client, context.output).await;
-        let call = Call::begin(&mut client, &args.peer, draft, timeout).await?;
+        let call = Call::begin(&mut client, &args.peer, draft, args.timeout).await?;
         let response = call.wait(&mut client).await?;
         if context.output.is_json() {
             context.output.object(&response.message)?;

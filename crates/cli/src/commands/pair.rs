@@ -3,13 +3,13 @@
 use std::{process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use clap::value_parser;
 use ctalk::{Pairing, core::pairing::Code};
 use serde::Serialize;
 
 use crate::{
     args::RelayArg,
     context::{self, Context},
+    duration::{self, SECOND},
     runtime, secrets,
 };
 
@@ -22,9 +22,9 @@ pub(crate) struct Args {
     /// The contact's name here, if it is new [default: the one on the card]
     #[arg(long = "as", value_name = "NAME", value_parser = super::contact::name)]
     local: Option<String>,
-    /// How long to wait for the other side, at most 600
-    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = value_parser!(u64).range(1..=600))]
-    timeout: u64,
+    /// How long to wait for the other side, at most 10m
+    #[arg(long, value_name = duration::VALUE_NAME, default_value = "10m", value_parser = duration::between(SECOND, Duration::from_mins(10)))]
+    timeout: Duration,
     #[command(flatten)]
     relay: RelayArg,
 }
@@ -48,7 +48,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let (keystore, secrets) = context.keystore(&profile)?;
     let card = ctalk::own_card(&profile, &keystore, &secrets, super::now())?;
     let mut client = context.client_with(&profile, keystore, &secrets, &url)?;
-    let (local, timeout) = (args.local, Duration::from_secs(args.timeout));
+    let (local, timeout) = (args.local, args.timeout);
     let contact = runtime::run(async {
         context::refresh(&mut client, output).await;
         let pairing = match code {

@@ -19,12 +19,15 @@ use ctalk::{
 use serde::Serialize;
 
 use crate::{
-    context::Context, destination::Destination, exit::Complaint, input, peer::Peers,
-    progress::Progress, runtime,
+    context::Context,
+    destination::Destination,
+    duration::{self, SECOND},
+    exit::Complaint,
+    input,
+    peer::Peers,
+    progress::Progress,
+    runtime,
 };
-
-/// Envelopes live so long unless the user says otherwise.
-const DEFAULT_LIFE: u64 = 7 * 24 * 60 * 60;
 
 /// Seal a file, or stdin, into an envelope that only the recipients can open
 #[derive(clap::Args)]
@@ -38,10 +41,9 @@ pub(crate) struct Args {
     /// Write one line of text instead of bytes
     #[arg(long)]
     armor: bool,
-    /// For how long recipients can open it, in seconds, at most 30 days
-    #[arg(long, value_name = "SECONDS", default_value_t = DEFAULT_LIFE,
-          value_parser = clap::value_parser!(u64).range(1..=MAX_LIFE.as_secs()))]
-    ttl: u64,
+    /// For how long recipients can open it, at most 30d
+    #[arg(long, value_name = duration::VALUE_NAME, default_value = "7d", value_parser = duration::between(SECOND, MAX_LIFE))]
+    ttl: Duration,
     /// What to seal, or `-` for stdin
     #[arg(default_value = "-")]
     file: PathBuf,
@@ -81,7 +83,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let identity = secrets.unlock()?;
     let created = super::now();
     let expires = created
-        .checked_add(Duration::from_secs(args.ttl))
+        .checked_add(args.ttl)
         .ok_or_else(|| Complaint::new(Class::Usage, "this machine's clock is wrong"))?;
     let (source, length) = input::open(&args.file)?;
     let mut metadata = Metadata::new(Kind::Notification, "application/octet-stream");

@@ -8,12 +8,10 @@ use std::{
 };
 
 use anyhow::Result;
-use clap::{
-    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
-    value_parser,
-};
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use ctalk::{
     Class, Content, Draft, Error, MAX_PAYLOAD, Progress, Sent,
+    core::envelope::MAX_LIFE,
     text::{distinct, escaped},
     wire::MessageType,
 };
@@ -22,6 +20,7 @@ use serde::Serialize;
 use crate::{
     args::{RelayArg, RequireArg},
     context::{self, Context},
+    duration::{self, SECOND},
     exit::{Complaint, Failure},
     input,
     output::{ErrorLine, Output},
@@ -30,8 +29,6 @@ use crate::{
 
 /// How long receipts are waited for unless the user says so.
 const WAIT: Duration = Duration::from_secs(5 * 60);
-/// The longest wait for anything of a message, in seconds: as long as an envelope lives at most.
-pub(super) const LONGEST_WAIT: u64 = 30 * 24 * 60 * 60;
 
 /// Seal, sign and send a message
 #[derive(clap::Args)]
@@ -77,8 +74,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ID")]
     reply_to: Option<String>,
     /// How long the relay may keep the message, and how long an envelope lives: at most 30 days
-    #[arg(long, value_name = "SECONDS", value_parser = value_parser!(u64).range(1..))]
-    ttl: Option<u64>,
+    #[arg(long, value_name = duration::VALUE_NAME, value_parser = duration::between(SECOND, Duration::MAX))]
+    ttl: Option<Duration>,
     /// Deliver once however often this is run: the same message under the same key is not sent again
     #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     idempotency_key: Option<String>,
@@ -88,9 +85,9 @@ pub(crate) struct Args {
     /// Ask for receipts and wait until every recipient has handled the message
     #[arg(long, value_name = "STATE", value_parser = PossibleValuesParser::new(["done"]), conflicts_with_all = ["plaintext", "no_wait"])]
     wait: Option<String>,
-    /// How long to wait for the receipts [default: 300]
-    #[arg(long, value_name = "SECONDS", requires = "wait", value_parser = value_parser!(u64).range(1..=LONGEST_WAIT))]
-    timeout: Option<u64>,
+    /// How long to wait for the receipts [default: 5m]
+    #[arg(long, value_name = duration::VALUE_NAME, requires = "wait", value_parser = duration::between(SECOND, MAX_LIFE))]
+    timeout: Option<Duration>,
     /// Only put the message into the outbox; `ctalk flush` sends it, as does the next send or recv
     #[arg(long, conflicts_with = "plaintext")]
     no_wait: bool,
@@ -137,7 +134,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         public_topic: args.public_topic,
         correlation_id: args.correlation_id,
         reply_to: args.reply_to,
-        ttl: args.ttl,
+        ttl: args.ttl.map(duration::whole_seconds),
         idempotency_key: args.idempotency_key,
         receipt: args.receipt,
     };
@@ -163,7 +160,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         } else if args.no_wait {
             client.enqueue(&recipients, &draft).await?
         } else if args.wait.is_some() {
-            let timeout = args.timeout.map_or(WAIT, Duration::from_secs);
+            let timeout = args.timeout.unwrap_or(WAIT);
             client.send_and_wait(&recipients, draft, timeout).await?
         } else {
             client.send(&recipients, &draft).await?

@@ -26,14 +26,15 @@ fn a_call_prints_what_the_other_sides_handler_says_beside_a_recv_that_follows() 
 }
 
 #[test]
-fn what_nobody_answers_in_time_is_exit_12_and_stays_in_the_outbox() {
+fn what_nobody_answers_in_time_is_exit_12_and_only_a_message_stays_in_the_outbox() {
     let sandbox = Sandbox::with(&["alice", "bob"]);
-    sandbox
-        .run("alice", &["call", "bob", "hello", "--timeout", "1"])
+    let output = sandbox
+        .run("alice", &["call", "bob", "hello", "--timeout", "1s"])
         .code(12)
         .stdout_eq("");
-    let wait = ["send", "bob", "hi", "--wait", "done", "--timeout", "1"];
+    assert!(!stderr(&output).contains("ctalk outbox list"));
+    let wait = ["send", "bob", "hi", "--wait", "done", "--timeout", "1s"];
     let output = sandbox.run("alice", &wait).code(12);
     assert!(stderr(&output).contains("ctalk outbox list"));
-    assert_eq!(sandbox.json("alice", &["outbox", "list"]).len(), 2);
+    assert_eq!(sandbox.json("alice", &["outbox", "list"]).len(), 1);
 }

@@ -41,6 +41,9 @@ const MAX_PAUSE: Duration = Duration::from_secs(300);
 /// Longest silence within an answer, and longest request of all.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(300);
+/// For how many seconds it is asked to keep an envelope at least: the reference relay refuses less, and when
+/// an envelope's life is over stands inside.
+const LEAST_TTL: u64 = 60;
 /// Most messages that looking without taking holds in memory.
 const MAX_PEEKED: usize = 10_000;
 /// Longest message id that is put into a path.
@@ -484,7 +487,10 @@ fn post_body(outgoing: &Outgoing) -> Result<wire::SendMessage, RelayError> {
         payload,
         nonce,
         signature,
-        ttl: outgoing.ttl,
+        ttl: match outgoing.body {
+            Body::Native(_) => outgoing.ttl.map(|ttl| ttl.max(LEAST_TTL)),
+            _ => outgoing.ttl,
+        },
     })
 }
 
@@ -618,4 +624,28 @@ fn jitter() -> u16 {
     // Without randomness the clients only return less evenly spread.
     let _ = getrandom::fill(&mut bytes);
     u16::from_le_bytes(bytes) % 1000
+}
+
+#[cfg(test)]
+mod tests {
+    use ctalk_wire::MessageType;
+
+    use super::{super::Outgoing, Body, Destination, post_body};
+
+    #[test]
+    fn envelopes_are_kept_for_a_minute_or_longer_however_short_their_life_is() {
+        let ttl = |seconds| {
+            let outgoing = Outgoing {
+                to: Destination::Agent("bob".to_owned()),
+                message_type: MessageType::Notification,
+                topic: None,
+                correlation_id: None,
+                reply_to: None,
+                ttl: Some(seconds),
+                body: Body::Native(String::new()),
+            };
+            post_body(&outgoing).unwrap().ttl
+        };
+        assert_eq!([ttl(1), ttl(60), ttl(61)], [Some(60), Some(60), Some(61)]);
+    }
 }

@@ -88,6 +88,12 @@ fn reasons(set_aside: &[SetAside]) -> Vec<Reason> {
     set_aside.iter().map(|aside| aside.reason).collect()
 }
 
+fn queued(client: &Client) -> usize {
+    let mut found = 0;
+    client.store().each_outgoing(|_| found += 1).unwrap();
+    found
+}
+
 fn waiting(client: &Client) -> usize {
     let mut found = 0;
     let store = client.store();
@@ -188,6 +194,39 @@ async fn a_call_that_nobody_answers_ends_in_time() {
     assert_eq!(error.class(), Class::TimedOut);
     let waited = scene.now() - began;
     assert!((30_000..32_000).contains(&waited), "{waited} ms");
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_any_more_is_neither_handled_nor_kept() {
+    let mut scene = Scene::new().await;
+    let call = begin(&mut scene.alice).await;
+    assert_eq!(queued(&scene.alice.agent.client), 1);
+    call.wait(&mut scene.alice.agent.client).await.unwrap_err();
+    assert_eq!(queued(&scene.alice.agent.client), 0);
+    let stored = scene.last_stored();
+    // Clocks may differ by five minutes.
+    scene.clock.advance(5 * 60 * 1000 + 1);
+    scene.relay.inject("bob", &stored.to_string());
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(messages.is_empty());
+    assert_eq!(reasons(&set_aside), [Reason::Expired]);
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_leave_in_time_never_leaves() {
+    let mut scene = Scene::new().await;
+    scene.alice.say("bob", "hello").await.unwrap();
+    scene.bob.receive().await;
+    scene.relay.stop();
+    let mut call = begin(&mut scene.alice).await;
+    assert_eq!(queued(&scene.alice.agent.client), 1);
+    scene.clock.advance(30_000);
+    let error = call
+        .advance(&mut scene.alice.agent.client)
+        .await
+        .unwrap_err();
+    assert_eq!(error.class(), Class::TimedOut);
+    assert_eq!(queued(&scene.alice.agent.client), 0);
 }
 
 #[tokio::test]

@@ -15,9 +15,8 @@ use ctalk::{
 };
 use serde::Serialize;
 
-use super::interval;
 use crate::{
-    environment,
+    duration, environment,
     exit::Complaint,
     output::Output,
     runtime,
@@ -65,13 +64,13 @@ pub(crate) struct HandlerArgs {
     #[arg(long, value_name = "COMMAND", requires = "handler")]
     filter: Option<String>,
     /// How long a handler may take
-    #[arg(long, value_name = "SECONDS", default_value = "600", requires = "handler", value_parser = interval)]
+    #[arg(long, value_name = duration::VALUE_NAME, default_value = "10m", requires = "handler", value_parser = duration::pause())]
     timeout: Duration,
     /// How often a message is tried before it is a dead letter
     #[arg(long, value_name = "N", default_value = "8", requires = "handler", value_parser = value_parser!(u32).range(1..))]
     max_attempts: u32,
     /// The pause before the second attempt; it doubles up to 5 minutes
-    #[arg(long, value_name = "SECONDS", default_value = "1", requires = "handler", value_parser = interval)]
+    #[arg(long, value_name = duration::VALUE_NAME, default_value = "1s", requires = "handler", value_parser = duration::pause())]
     retry_after: Duration,
     /// How many handlers run at once
     #[arg(long, value_name = "N", default_value = "1", requires = "handler", value_parser = value_parser!(u16).range(1..=256))]
