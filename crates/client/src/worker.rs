@@ -508,7 +508,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         }
         let (settlement, state) = match &outcome {
             Outcome::Done { .. } => (ticket.done(), EntryState::Done),
-            Outcome::Retry { why } => ticket.again(self.client.clock.now(), why),
+            Outcome::Retry { why, after } => ticket.again(self.client.clock.now(), why, *after),
             Outcome::Failed { why } => {
                 let why = why.clone();
                 (Settlement::Dead { why }, EntryState::Dead)

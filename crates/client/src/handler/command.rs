@@ -210,7 +210,7 @@ impl Command {
     pub(super) fn failure(&self, code: i32) -> Outcome {
         let why = self.say(format_args!("exited with {code}"));
         if code == TEMPORARY {
-            Outcome::Retry { why }
+            Outcome::Retry { why, after: None }
         } else {
             Outcome::Failed { why }
         }
@@ -240,7 +240,7 @@ impl Handler for Command {
                 why: self.say(format_args!("wrote more than {} bytes", self.max_output)),
             },
             Ok(Ended::Exit { code, .. }) => self.failure(code),
-            Ok(Ended::Early(why)) => Outcome::Retry { why },
+            Ok(Ended::Early(why)) => Outcome::Retry { why, after: None },
             Err(why) => Outcome::Failed { why },
         }
     }

@@ -34,7 +34,7 @@ impl<H: Handler> Handler for Guarded<H> {
                 why: self.guard.say("refused it"),
             },
             Ok(Ended::Exit { code, .. }) => self.guard.failure(code),
-            Ok(Ended::Early(why)) => Outcome::Retry { why },
+            Ok(Ended::Early(why)) => Outcome::Retry { why, after: None },
             Err(why) => Outcome::Failed { why },
         }
     }

@@ -4,6 +4,8 @@
 //! first. All of them tell who sent the message and what it is about in the same words, and treat
 //! everything in it as data: nothing of it ever becomes part of a command line or of an address.
 
+use core::time::Duration;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -24,7 +26,7 @@ pub use post::{Post, PostError};
 pub const MAX_OUTPUT: usize = 64 << 20;
 
 /// How long a handler may take, unless another bound is set.
-pub const TIMEOUT: core::time::Duration = core::time::Duration::from_secs(600);
+pub const TIMEOUT: Duration = Duration::from_secs(600);
 
 /// One attempt at handling a message.
 #[derive(Clone, Debug)]
@@ -116,6 +118,9 @@ pub enum Outcome {
     Retry {
         /// Why, in words fit to be shown.
         why: String,
+        /// No sooner than after so long, where whatever handles it says so. Counts for no longer than the
+        /// [longest pause](crate::Contract::longest_pause).
+        after: Option<Duration>,
     },
     /// Never: it becomes a dead letter.
     Failed {

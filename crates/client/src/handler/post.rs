@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::fmt::rfc2822;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use reqwest::{
     StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER},
 };
 use url::Url;
 
@@ -27,7 +28,7 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 /// sign, is percent-encoded UTF-8.
 ///
 /// An answer of 2xx is [`Outcome::Done`] with its body; 429, 5xx, no answer and a late one are
-/// [`Outcome::Retry`]; any other is [`Outcome::Failed`], and so is a body longer than
+/// [`Outcome::Retry`], no sooner than `Retry-After` says; any other is [`Outcome::Failed`], and so is a body longer than
 /// [`Post::max_output`] allows. Redirects are not followed, and are failures.
 pub struct Post {
     http: reqwest::Client,
@@ -203,7 +204,8 @@ impl Post {
         let status = answer.status();
         let why = format!("the server answered {}", status.as_u16());
         if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() {
-            return Ok(Outcome::Retry { why });
+            let after = retry_after(answer.headers());
+            return Ok(Outcome::Retry { why, after });
         }
         if !status.is_success() {
             return Ok(Outcome::Failed { why });
@@ -215,6 +217,19 @@ impl Post {
             },
         })
     }
+}
+
+/// How long the server wants to be left alone (RFC 9110, section 10.2.3): so many seconds, or until a time
+/// by its own clock.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let time = |text: &str| rfc2822::parse(text).ok();
+    let asked = text(RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let (until, now) = (time(asked)?, time(text(DATE)?)?);
+    Duration::try_from(until.duration_since(&now)).ok()
 }
 
 /// Headers that say where a request ends or goes.
@@ -235,6 +250,7 @@ impl Handler for Post {
             .await
             .unwrap_or_else(|error| Outcome::Retry {
                 why: format!("the server did not answer: {}", reason(&error)),
+                after: None,
             })
     }
 }

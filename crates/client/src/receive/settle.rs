@@ -1,5 +1,7 @@
 //! What becomes of messages that were handed over.
 
+use std::time::Duration;
+
 use super::{Handover, Receiving, Ticket, answer::Answer};
 use crate::{
     client::{Client, as_millis},
@@ -34,7 +36,7 @@ impl Client {
     /// # Errors
     /// As [`Client::commit`].
     pub fn retry(&mut self, handover: Handover, why: &str) -> Result<EntryState, Error> {
-        let (settlement, state) = handover.ticket.again(self.clock.now(), why);
+        let (settlement, state) = handover.ticket.again(self.clock.now(), why, None);
         self.settle(&handover, settlement, state)?;
         Ok(state)
     }
@@ -158,12 +160,19 @@ impl Ticket {
         }
     }
 
-    /// Another attempt, if there is one.
-    pub(crate) fn again(&self, now: i64, why: &str) -> (Settlement, EntryState) {
+    /// Another attempt, if there is one, no sooner than `after` unless that is longer than any pause.
+    pub(crate) fn again(
+        &self,
+        now: i64,
+        why: &str,
+        after: Option<Duration>,
+    ) -> (Settlement, EntryState) {
         let why = why.to_owned();
-        if self.contract.tries_again(self.fence.attempt) {
-            let pause = as_millis(self.contract.pause(self.fence.attempt));
-            let due = now.saturating_add(pause);
+        let contract = &self.contract;
+        if contract.tries_again(self.fence.attempt) {
+            let asked = after.unwrap_or_default().min(contract.longest_pause);
+            let pause = contract.pause(self.fence.attempt).max(asked);
+            let due = now.saturating_add(as_millis(pause));
             (Settlement::Retry { due, why }, EntryState::New)
         } else {
             (Settlement::Dead { why }, EntryState::Dead)

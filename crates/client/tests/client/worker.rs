@@ -114,7 +114,10 @@ async fn each_message_is_handled_once_in_order_until_nothing_is_left() {
 async fn outcomes_decide_what_becomes_of_messages() {
     let mut scene = written(&["done", "later", "never", "refused", "end"]).await;
     let handler = Scripted::new(|text, attempt| match (text, attempt) {
-        ("later", 1) => Outcome::Retry { why: why("busy") },
+        ("later", 1) => Outcome::Retry {
+            why: why("busy"),
+            after: None,
+        },
         ("never", _) => Outcome::Failed { why: why("broken") },
         ("refused", _) => Outcome::Refused { why: why("no") },
         _ => done(),
@@ -159,7 +162,10 @@ async fn outcomes_decide_what_becomes_of_messages() {
 async fn work_that_ends_when_nothing_is_left_leaves_retries_for_the_next_one() {
     let mut scene = written(&["later"]).await;
     let handler = Scripted::new(|_, attempt| match attempt {
-        1 => Outcome::Retry { why: why("busy") },
+        1 => Outcome::Retry {
+            why: why("busy"),
+            after: None,
+        },
         _ => done(),
     });
     let worked = work(&mut scene, &Work::default(), &handler).await.unwrap();
@@ -171,11 +177,39 @@ async fn work_that_ends_when_nothing_is_left_leaves_retries_for_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_handler_gets_the_pause_that_it_asks_for_between_its_own_and_the_longest() {
+    for (asked, pause) in [(0, 1000), (30, 30_000), (3600, 300_000)] {
+        let mut scene = written(&["later"]).await;
+        let handler = Scripted::new(|_, attempt| match attempt {
+            1 => Outcome::Retry {
+                why: why("busy"),
+                after: Some(Duration::from_secs(asked)),
+            },
+            _ => done(),
+        });
+        let mut done_after = async |millis| {
+            scene.clock.advance(millis);
+            let worked = work(&mut scene, &Work::default(), &handler).await;
+            worked.unwrap().done
+        };
+        let done = [
+            done_after(0).await,
+            done_after(pause - 1).await,
+            done_after(1).await,
+        ];
+        assert_eq!(done, [0, 0, 1], "{asked} s");
+    }
+}
+
+#[tokio::test]
 async fn a_follower_ends_when_idle_but_not_before_a_retry_that_is_due_by_then() {
     for (idle, handled) in [(1, 1), (6, 2)] {
         let mut scene = written(&["later"]).await;
         let handler = Scripted::new(|_, attempt| match attempt {
-            1 => Outcome::Retry { why: why("busy") },
+            1 => Outcome::Retry {
+                why: why("busy"),
+                after: None,
+            },
             _ => done(),
         });
         let work_of = Work {
@@ -374,7 +408,10 @@ async fn what_was_stored_before_is_handled_although_the_relay_is_away() {
     client.fetch(Duration::ZERO).await.unwrap();
     // So that its sender needs no asking.
     client.receive(Filter::default()).unwrap();
-    let handler = Scripted::new(|_, _| Outcome::Retry { why: why("busy") });
+    let handler = Scripted::new(|_, _| Outcome::Retry {
+        why: why("busy"),
+        after: None,
+    });
     work(&mut scene, &Work::default(), &handler).await.unwrap();
     scene.clock.advance(1000);
     scene.relay.stop();
@@ -422,7 +459,10 @@ async fn a_follower_outlives_a_relay_that_is_away_and_says_so_once() {
 
 fn echo() -> Scripted<impl Fn(&str, u32) -> Outcome + Send + Sync> {
     Scripted::new(|text, attempt| match (text, attempt) {
-        ("later", 1) => Outcome::Retry { why: why("busy") },
+        ("later", 1) => Outcome::Retry {
+            why: why("busy"),
+            after: None,
+        },
         _ => Outcome::Done {
             output: format!("{text}!").into_bytes(),
         },
@@ -502,7 +542,10 @@ async fn an_answer_that_cannot_leave_now_waits_in_the_outbox() {
     let client = &mut scene.bob.agent.client;
     client.fetch(Duration::ZERO).await.unwrap();
     // So that its sender needs no asking.
-    let again = Scripted::new(|_, _| Outcome::Retry { why: why("busy") });
+    let again = Scripted::new(|_, _| Outcome::Retry {
+        why: why("busy"),
+        after: None,
+    });
     work(&mut scene, &Work::default(), &again).await.unwrap();
     scene.clock.advance(1000);
     scene.relay.stop();
@@ -538,7 +581,10 @@ fn asking(text: &str) -> Draft {
 #[tokio::test]
 async fn whoever_asks_gets_a_receipt_of_what_became_of_the_message() {
     let handler = Scripted::new(|text, attempt| match (text, attempt) {
-        ("done", 1) => Outcome::Retry { why: why("busy") },
+        ("done", 1) => Outcome::Retry {
+            why: why("busy"),
+            after: None,
+        },
         ("done", _) => Outcome::Done {
             output: b"result".to_vec(),
         },

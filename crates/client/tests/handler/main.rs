@@ -81,7 +81,7 @@ fn shell(script: &str) -> Command {
 }
 
 fn is_retry(outcome: &Outcome, word: &str) -> bool {
-    matches!(outcome, Outcome::Retry { why } if why.contains(word))
+    matches!(outcome, Outcome::Retry { why, .. } if why.contains(word))
 }
 
 fn is_failed(outcome: &Outcome, word: &str) -> bool {

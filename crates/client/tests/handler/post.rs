@@ -69,10 +69,14 @@ async fn answer(
     body: Bytes,
 ) -> Response {
     let path = uri.path().to_owned();
-    requests.lock().unwrap().push((uri, headers, body.clone()));
+    requests
+        .lock()
+        .unwrap()
+        .push((uri.clone(), headers, body.clone()));
     match path.strip_prefix('/').unwrap() {
         "hang" => std::future::pending().await,
         "echo" => body.into_response(),
+        "later" => later(&uri).into_response(),
         status => match status
             .parse::<u16>()
             .ok()
@@ -81,6 +85,31 @@ async fn answer(
             Some(status) => (status, [("location", "/echo")], "no").into_response(),
             None => "ok".into_response(),
         },
+    }
+}
+
+/// 503, and a `Retry-After` as the query says.
+fn later(uri: &Uri) -> (StatusCode, [(&'static str, String); 2]) {
+    let asked = uri.query().unwrap().replace('_', " ");
+    let now = "Sun, 06 Nov 1994 08:49:37 GMT".to_owned();
+    let headers = [("retry-after", asked), ("date", now)];
+    (StatusCode::SERVICE_UNAVAILABLE, headers)
+}
+
+#[tokio::test]
+async fn a_server_says_how_long_it_wants_to_be_left_alone() {
+    let server = Server::start().await;
+    let after = async |asked: &str| match handle(&server.post(&format!("/later?{asked}")), text(""))
+        .await
+    {
+        Outcome::Retry { after, .. } => after,
+        outcome => panic!("{outcome:?}"),
+    };
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    assert_eq!(after("120").await, seconds(120));
+    assert_eq!(after("Sun,_06_Nov_1994_08:50:37_GMT").await, seconds(60));
+    for asked in ["", "-1", "soon", "Sun,_06_Nov_1994_08:48:37_GMT"] {
+        assert_eq!(after(asked).await, None, "{asked}");
     }
 }
 

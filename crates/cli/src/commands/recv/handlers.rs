@@ -304,7 +304,7 @@ fn handled<'a>(Attempt { message, number }: &'a Attempt, said: &[u8]) -> Handled
 pub(super) fn report(event: &Event<'_>, output: &Output) {
     let Event::Ended {
         attempt: Attempt { message, number },
-        outcome: Outcome::Retry { why } | Outcome::Failed { why } | Outcome::Refused { why },
+        outcome: Outcome::Retry { why, .. } | Outcome::Failed { why } | Outcome::Refused { why },
         state,
     } = event
     else {

@@ -159,7 +159,7 @@ impl Handler for Process {
         let text = what(attempt);
         let why = String::new();
         match &*text {
-            "later" if attempt.number == 1 => Outcome::Retry { why },
+            "later" if attempt.number == 1 => Outcome::Retry { why, after: None },
             "never" => Outcome::Failed { why },
             "unwanted" => Outcome::Refused { why },
             _ => Outcome::Done {
