@@ -426,8 +426,6 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             }
             Came::Looked(Err(error)) => {
                 self.is_fresh = false;
-                // What it was about was passed, and what came after that must not go before it.
-                self.receiving.begin_again();
                 Some(error)
             }
             Came::Fetched(outcome) => {

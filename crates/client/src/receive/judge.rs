@@ -274,11 +274,14 @@ impl Judge<'_> {
 
     /// The directory, asked at most once in the life of this run; `None` where there is none.
     async fn directory(&mut self) -> Result<Option<&Directory>, Refusal> {
-        // Whoever wrote a message that another worker stored since then may have come after it. But a
-        // sender's later message must not get an answer where an earlier one got none.
-        let is_stale =
-            self.receiving.failure.is_none() && self.receiving.asked_at < self.entry.stored_at;
-        if is_stale || matches!(self.receiving.directory, Snapshot::NotAsked) {
+        let is_needed = match &self.receiving.directory {
+            Snapshot::NotAsked => true,
+            // Whoever wrote a message that another worker stored since then may have come after it.
+            Snapshot::None | Snapshot::Taken(_) => self.receiving.asked_at < self.entry.stored_at,
+            // A sender's later message must not get an answer where an earlier one got none.
+            Snapshot::Failed(_) => false,
+        };
+        if is_needed {
             self.receiving.asked_at = self.client.clock.now();
             // The answer may take long, and what was handled must not wait for it.
             self.client.settle_unsettled(self.receiving)?;

@@ -210,7 +210,7 @@ impl Receiving {
     }
 
     /// Goes back to the oldest message, but asks nobody anew.
-    pub(crate) fn begin_again(&mut self) {
+    fn begin_again(&mut self) {
         self.place = None;
         self.ahead = None;
         self.waiting.begin_again();
@@ -286,6 +286,10 @@ impl Client {
         receiving.under_way = Some(entry.number);
         let looked = self.look_into(receiving, entry).await;
         receiving.under_way = None;
+        if looked.is_err() {
+            // It was passed, and must not be overtaken by what its sender wrote later.
+            receiving.begin_again();
+        }
         Ok(looked?.map_or(Looked::Past, Looked::Next))
     }
 

@@ -479,6 +479,30 @@ async fn a_worker_that_begins_again_comes_to_what_waited_in_the_order_of_its_sen
 }
 
 #[tokio::test]
+async fn what_the_relay_could_not_be_asked_about_is_not_overtaken_when_it_can() {
+    let mut scene = written(&["1"]).await;
+    let delivery = |message: &serde_json::Value| Delivery {
+        relay_id: None,
+        sent_at: None,
+        raw: message.to_string().into_bytes().into(),
+    };
+    scene.alice.say("bob", "2").await.unwrap();
+    let second = delivery(&scene.last_stored());
+    let mut worker = Worker::new(&scene);
+    scene.relay.stop();
+    let error = worker.client.next(&mut worker.receiving).await.unwrap_err();
+    assert!(matches!(error, Error::Relay(_)), "{error}");
+    scene.relay.restart();
+    scene.clock.advance(1000);
+    let now = scene.now();
+    let store = scene.bob.agent.client.store_mut();
+    let _stored = store.admit(&[second], now).unwrap();
+    let error = worker.client.next(&mut worker.receiving).await.unwrap_err();
+    assert!(matches!(error, Error::Relay(_)), "{error}");
+    assert_eq!(worker.drain().await, ["1", "2"]);
+}
+
+#[tokio::test]
 async fn a_look_that_is_broken_off_is_taken_again_at_the_same_message() {
     let mut scene = written(&["1", "2"]).await;
     let mut worker = Worker::new(&scene);
