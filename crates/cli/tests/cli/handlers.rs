@@ -11,7 +11,9 @@ use std::{
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Running, Sandbox, hears_hangup, lines, std_shell, stderr, text};
+use crate::support::{
+    PATIENCE, Running, Sandbox, hears_hangup, lines, shell, std_shell, stderr, text,
+};
 
 /// Alice and bob, and a message from her in his inbox at the relay.
 fn with_message(content: &str) -> Sandbox {
@@ -583,4 +585,61 @@ fn openclaw_is_woken_with_its_token() {
     assert_eq!(body["metadata"]["trust"], "pinned");
     assert_eq!(body["metadata"]["urls"], json!(["https://a.example/"]));
     assert!(text(&body["message"]).ends_with("\n\nsee https://a.example/"));
+}
+
+#[test]
+fn a_disk_that_fills_up_while_handlers_run_loses_nothing_and_undoes_no_commit() {
+    const MESSAGES: usize = 6;
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    for number in 0..MESSAGES {
+        let send = ["send", "bob", &number.to_string()];
+        sandbox.run("alice", &send).success();
+    }
+    // Pins alice and makes all tables.
+    sandbox.run("bob", &["recv", "--peek"]).success();
+    let effects = sandbox.path("effects");
+    let handler = format!(
+        "sh -c 'echo $(cat) $CTALK_ATTEMPT >> {}'",
+        effects.display()
+    );
+    let exec = ["recv", "--exec", &handler];
+    let mut failures = 0;
+    for room in [0, 16, 64, 128, 256, 384, 512] {
+        // No file may grow beyond so many blocks of 512 bytes.
+        let script = format!(r#"trap "" XFSZ; ulimit -f {room}; exec "$@""#);
+        let output = sandbox
+            .finish(shell(&sandbox, "bob", &script, &exec).stdin(""))
+            .get_output()
+            .clone();
+        match output.status.code() {
+            Some(0) => {}
+            Some(8) => failures += 1,
+            _ => panic!("{output:?}"),
+        }
+    }
+    assert!(failures > 0, "the disk was never full");
+    // What was in hand when the disk was full comes back when its lease is over, as after a crash.
+    let waiting: usize = ["new", "running"]
+        .map(|state| states(&sandbox, "bob", state).len())
+        .iter()
+        .sum();
+    assert!(waiting > 0);
+    let count = waiting.to_string();
+    let rest = ["recv", "--follow", "--count", &count, "--exec", &handler];
+    sandbox.run("bob", &rest).success();
+    let effects = fs::read_to_string(effects).unwrap();
+    for number in 0..MESSAGES {
+        let attempts: Vec<_> = effects
+            .lines()
+            .filter_map(|line| line.strip_prefix(&format!("{number} ")))
+            .collect();
+        let expected: Vec<_> = (1..=attempts.len())
+            .map(|place| place.to_string())
+            .collect();
+        assert!(!attempts.is_empty() && attempts == expected, "{effects}");
+    }
+    assert!(effects.lines().count() <= MESSAGES + failures, "{effects}");
+    for state in ["new", "running", "dead"] {
+        assert!(states(&sandbox, "bob", state).is_empty());
+    }
 }

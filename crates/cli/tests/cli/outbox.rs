@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Sandbox, error_lines, lines, stderr, text};
+use crate::support::{Sandbox, error_lines, lines, shell, stderr, text};
 
 /// alice and bob, who have each other's cards, and the relay away.
 fn apart() -> Sandbox {
@@ -152,4 +152,22 @@ fn two_processes_that_flush_at_once_send_each_message_once() {
     assert_eq!(sandbox.stored().len(), 30);
     let expected: Vec<Value> = (0..30).map(|number| number.to_string().into()).collect();
     assert_eq!(payloads(&sandbox, "bob"), expected);
+}
+
+#[test]
+fn what_the_outbox_cannot_hold_is_not_sent() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    sandbox.run("alice", &["send", "bob", "hello"]).success();
+    sandbox.run("bob", &["recv"]).success();
+    // No file may grow, as on a full disk.
+    let full = r#"trap "" XFSZ; ulimit -f 0; exec "$@""#;
+    let send = ["send", "bob", "once", "--idempotency-key", "k"];
+    let output = sandbox
+        .finish(shell(&sandbox, "alice", full, &send).stdin(""))
+        .code(8);
+    assert!(stderr(&output).starts_with("error: the store "));
+    assert!(sandbox.stored().is_empty());
+    assert!(sandbox.json("alice", &["outbox", "list"]).is_empty());
+    sandbox.run("alice", &send).success();
+    assert_eq!(payloads(&sandbox, "bob"), ["once"]);
 }
