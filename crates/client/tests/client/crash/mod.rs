@@ -6,6 +6,7 @@
 
 mod answering;
 mod calling;
+mod killed;
 mod parts;
 mod process;
 mod reading;

@@ -18,12 +18,12 @@ use ctalk::{
     handler::{Attempt, Handler, Outcome},
     relay::clawtalk::{BearerKey, ClawTalk},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::STORIES;
 use crate::{
     agents::{body, text_draft},
-    scene::SetClock,
+    scene::{Native, Scene, SetClock},
 };
 
 /// Name the story, the folder to work in, how often a process was started for it before, and how often
@@ -47,7 +47,21 @@ const CONTRACT: Contract = Contract {
     ..Contract::HANDLER
 };
 
-/// A process that tells a story.
+/// What a process has to know of alice and bob, who keep everything in a file with this name.
+pub(super) fn describe(scene: &Scene, store: &str) -> Value {
+    let agent = |native: &Native| {
+        json!({
+            "url": scene.relay.url(),
+            "key": native.agent.api_key,
+            "identity": *native.agent.identity.to_keygen_json(),
+            "seed": *native.xwing.seed(),
+            "store": native.agent.folder.path().join(store),
+        })
+    };
+    json!({"alice": agent(&scene.alice), "bob": agent(&scene.bob)})
+}
+
+/// A process in which alice and bob work.
 pub(super) struct Process {
     pub(super) clock: SetClock,
     effects: PathBuf,
@@ -58,7 +72,7 @@ pub(super) struct Process {
 #[ignore = "the process that crashes"]
 async fn tell() {
     let text = |name: &str| env::var(name).unwrap();
-    let process = Process::new(Path::new(&text(FOLDER)), text(STARTS).parse().unwrap());
+    let process = Process::here();
     let name = text(STORY);
     let story = STORIES.iter().find(|story| story.name() == name).unwrap();
     for _ in 0..text(TIMES).parse().unwrap() {
@@ -69,7 +83,10 @@ async fn tell() {
 }
 
 impl Process {
-    pub(super) fn new(folder: &Path, starts: i64) -> Self {
+    /// As the environment says.
+    pub(super) fn here() -> Self {
+        let folder = PathBuf::from(env::var_os(FOLDER).unwrap());
+        let starts: i64 = env::var(STARTS).unwrap().parse().unwrap();
         let clock = SetClock::new();
         // What the process before it had in hand is in nobody's by now.
         clock.advance(starts * STEP);

@@ -8,12 +8,11 @@ use std::{
 };
 
 use rusqlite::Connection;
-use serde_json::json;
 use tempfile::TempDir;
 
 use super::{
     Story,
-    process::{FOLDER, NEXT_TIME, STARTS, STEP, STORY, TIMES},
+    process::{FOLDER, NEXT_TIME, STARTS, STEP, STORY, TIMES, describe},
 };
 use crate::{
     agents::Agent,
@@ -106,17 +105,7 @@ impl Trial {
             folder,
             starts: 0,
         };
-        let agent = |native: &Native| {
-            json!({
-                "url": trial.scene.relay.url(),
-                "key": native.agent.api_key,
-                "identity": *native.agent.identity.to_keygen_json(),
-                "seed": *native.xwing.seed(),
-                "store": trial.store(native),
-            })
-        };
-        let (alice, bob) = (&trial.scene.alice, &trial.scene.bob);
-        let agents = json!({"alice": agent(alice), "bob": agent(bob)});
+        let agents = describe(&trial.scene, story.store());
         fs::write(trial.path("agents.json"), agents.to_string()).unwrap();
         fs::write(trial.path("effects"), "").unwrap();
         trial
