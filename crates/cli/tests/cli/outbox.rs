@@ -1,5 +1,7 @@
 //! `ctalk outbox`, `ctalk flush`, and how `ctalk send` uses them.
 
+use std::fs;
+
 use serde_json::Value;
 
 use crate::support::{Sandbox, error_lines, lines, shell, stderr, text};
@@ -52,6 +54,26 @@ fn what_cannot_leave_is_exit_6_and_leaves_with_the_next_flush() {
     assert!(flushed[0]["relayId"].is_string());
     sandbox.run("alice", &["flush"]).success().stdout_eq("");
     assert_eq!(payloads(&sandbox, "bob"), ["later"]);
+}
+
+#[test]
+fn nothing_leaves_a_store_of_a_newer_version_which_stays_as_it_is() {
+    let mut sandbox = apart();
+    sandbox.run("alice", &["send", "bob", "later"]).code(6);
+    sandbox.relay.restart();
+    let path = sandbox.profile("alice").join("store.sqlite");
+    let mut newer = fs::read(&path).unwrap();
+    // SQLite's own place for the version that migrations count.
+    newer[60..64].copy_from_slice(&1000_u32.to_be_bytes());
+    fs::write(&path, &newer).unwrap();
+    for args in [&["send", "bob", "x"][..], &["flush"]] {
+        let output = sandbox.run("alice", args).code(8);
+        let stderr = stderr(&output);
+        assert!(stderr.contains("has version 1000"), "{stderr}");
+        assert!(stderr.contains("hint: use the newer ctalk"), "{stderr}");
+        assert!(fs::read(&path).unwrap() == newer);
+    }
+    assert!(payloads(&sandbox, "bob").is_empty());
 }
 
 #[test]

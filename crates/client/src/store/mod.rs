@@ -55,9 +55,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior, config::DbConfig,
-};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
 use crate::fault::{self, Side};
 
@@ -118,7 +116,7 @@ pub enum StoreError {
         /// What the user can do about it.
         hint: Option<&'static str>,
     },
-    /// The file was written by a newer ctalk.
+    /// The file was written by a newer ctalk, before it was opened or since.
     #[error("the store {path} has version {found}, this ctalk reads up to {known}")]
     Newer {
         /// The store's file.
@@ -191,23 +189,26 @@ impl Store {
         what: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        let outcome = (|| {
-            if !self.db.is_autocommit() {
-                let savepoint = self.db.savepoint()?;
+        if !self.db.is_autocommit() {
+            let savepoint = self.db.savepoint();
+            let outcome = savepoint.and_then(|savepoint| {
                 let value = work(&Transaction(&savepoint))?;
                 savepoint.commit()?;
-                return Ok(value);
+                Ok(value)
+            });
+            return outcome.map_err(|error| self.failed(&error));
+        }
+        self.begin()?;
+        match work(&Transaction(&self.db)) {
+            Ok(value) => {
+                self.commit_batch(what)?;
+                Ok(value)
             }
-            let transaction = self
-                .db
-                .transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let value = work(&Transaction(&transaction))?;
-            fault::point(what, Side::Before);
-            transaction.commit()?;
-            fault::point(what, Side::After);
-            Ok(value)
-        })();
-        outcome.map_err(|error| self.failed(&error))
+            Err(error) => {
+                self.roll_back();
+                Err(self.failed(&error))
+            }
+        }
     }
 
     /// Runs `work`, whose writes become durable together when this returns, or none of them if it
@@ -232,7 +233,9 @@ impl Store {
 
     /// Begins a batch. Whoever does so ends it with one of the next two.
     pub(crate) fn begin(&self) -> Result<(), StoreError> {
-        self.read(|db| db.execute_batch("BEGIN IMMEDIATE"))
+        self.read(|db| db.execute_batch("BEGIN IMMEDIATE"))?;
+        // A newer ctalk may have taken the file over since it was opened.
+        schema::refuse_newer(&self.db, &self.path).inspect_err(|_| self.roll_back())
     }
 
     /// Makes a batch durable, or undoes it if that fails.
@@ -337,6 +340,8 @@ fn connect(path: &Path) -> Result<Connection, StoreError> {
     create_private(path).map_err(|error| StoreError::io(path, &error))?;
     let db = Connection::open_with_flags(path, flags).map_err(failed)?;
     db.busy_timeout(BUSY).map_err(failed)?;
+    // Before anything in it is changed.
+    schema::refuse_newer(&db, path)?;
     use_wal(&db).map_err(failed)?;
     db.pragma_update(None, "synchronous", "FULL")
         .map_err(failed)?;

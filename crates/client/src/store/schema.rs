@@ -1,5 +1,7 @@
 //! Tables and numbered migrations; `PRAGMA user_version` holds the number of the last one applied.
 
+use std::path::Path;
+
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::StoreError;
@@ -357,6 +359,18 @@ pub(super) fn migrate(db: &mut Connection, path: &str) -> Result<(), StoreError>
     migrate_to(newest(), db, path)
 }
 
+/// Refuses a file with a newer version than is known here.
+pub(super) fn refuse_newer(db: &Connection, path: &Path) -> Result<(), StoreError> {
+    let path = path.display();
+    let found = version(db).map_err(|error| StoreError::sqlite(&path.to_string(), &error))?;
+    let known = newest();
+    if found > known {
+        let path = path.to_string();
+        return Err(StoreError::Newer { path, found, known });
+    }
+    Ok(())
+}
+
 /// Brings the file to this version, or refuses one that is newer.
 pub(super) fn migrate_to(known: i64, db: &mut Connection, path: &str) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::sqlite(path, &error);
@@ -386,5 +400,6 @@ pub(super) fn migrate_to(known: i64, db: &mut Connection, path: &str) -> Result<
 }
 
 pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
-    db.pragma_query_value(None, "user_version", |row| row.get(0))
+    db.prepare_cached("PRAGMA user_version")?
+        .query_row([], |row| row.get(0))
 }

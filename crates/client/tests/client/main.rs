@@ -21,6 +21,7 @@ mod hostile_inbox;
 mod hostile_relay;
 mod lying_relay;
 mod native;
+mod newer_store;
 mod other_relays;
 mod outbox;
 mod pairing;
