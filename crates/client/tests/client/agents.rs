@@ -1,12 +1,21 @@
 //! Agents at a real relay, each with a store of its own.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fs,
+    fs::OpenOptions,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use ctalk::{
     Client, Content, Draft, Filter, Handover, Next, Received, SetAside,
     clock::{Clock, SystemClock},
     core::Identity,
     relay::clawtalk::{BearerKey, ClawTalk},
+    store::Store,
 };
 use ctalk_relay::testing::TestRelay;
 use tempfile::TempDir;
@@ -138,7 +147,23 @@ pub(crate) fn connect(
     let relay = ClawTalk::new(url, Some(BearerKey::new(api_key)), Arc::clone(&clock)).unwrap();
     let identity = Identity::from_keygen_json(&identity.to_keygen_json()).unwrap();
     let store = folder.path().join("store.sqlite");
+    make_store(&store);
     Client::new(name, identity, relay, &store, clock).unwrap()
+}
+
+/// Makes an empty store where there is none. The first one is copied, because the migrations would be a
+/// good part of what most tests do.
+fn make_store(path: &Path) {
+    static EMPTY: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let folder = TempDir::new().unwrap();
+        let path = folder.path().join("store.sqlite");
+        drop(Store::open(&path, None).unwrap());
+        fs::read(path).unwrap()
+    });
+    let mut new = OpenOptions::new();
+    if let Ok(mut file) = new.write(true).create_new(true).mode(0o600).open(path) {
+        file.write_all(&EMPTY).unwrap();
+    }
 }
 
 pub(crate) fn new_identity() -> Identity {

@@ -145,7 +145,7 @@ impl Process {
 /// What a message says; [`long`] stands for that.
 pub(super) fn what(attempt: &Attempt) -> String {
     let payload = &attempt.message.payload;
-    if payload.as_bytes() == long() {
+    if payload.as_bytes().len() == LONG && payload.as_bytes() == long() {
         return "long".to_owned();
     }
     body(&attempt.message)
