@@ -68,10 +68,11 @@ impl Call {
                 let key = CallKey::new(contact.id, &correlation_id);
                 let now = client.clock.now();
                 let expires = now.saturating_add(as_millis(timeout));
-                if !client.store.record_call(&key, now, expires)? {
+                let id = sent.id.clone().unwrap_or_default();
+                if !client.store.record_call(&key, &id, now, expires)? {
                     return Err(Error::CallOpen { name: to.clone() });
                 }
-                recorded = Some((key, sent.id.clone().unwrap_or_default()));
+                recorded = Some((key, id));
                 Ok(())
             })
             .await;

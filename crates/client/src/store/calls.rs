@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, params};
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, outbox, own_card};
 
 /// How long a call is known after it ended, in milliseconds: as long as an envelope can live, so that what
 /// its recipient sends late is told.
@@ -43,14 +43,15 @@ pub(crate) enum CallState {
 }
 
 impl Store {
-    /// Records that the response to a call is waited for until `expires`; false, and nothing is recorded,
-    /// when that is so already.
+    /// Records that the response to a call, the request of which has this id, is waited for until `expires`;
+    /// false, and nothing is recorded, when that is so already.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub(crate) fn record_call(
         &mut self,
         key: &CallKey,
+        message: &str,
         now: i64,
         expires: i64,
     ) -> Result<bool, StoreError> {
@@ -63,13 +64,14 @@ impl Store {
                 .execute([now.saturating_sub(KEPT)])?;
             let recorded = transaction
                 .prepare_cached(
-                    "INSERT INTO calls (contact, correlation, began, expires, answered)
-                     VALUES (?1, ?2, ?3, ?4, 0)
+                    "INSERT INTO calls (contact, correlation, began, expires, answered, message)
+                     VALUES (?1, ?2, ?3, ?4, 0, ?5)
                      ON CONFLICT (contact, correlation) DO UPDATE
-                     SET began = excluded.began, expires = excluded.expires, answered = 0
+                     SET began = excluded.began, expires = excluded.expires, answered = 0,
+                         message = excluded.message
                      WHERE answered OR NOT (?3 >= began AND ?3 < expires)",
                 )?
-                .execute(params![key.contact, key.correlation, now, expires])?;
+                .execute(params![key.contact, key.correlation, now, expires, message])?;
             Ok(recorded == 1)
         })
     }
@@ -100,7 +102,8 @@ impl Store {
         })
     }
 
-    /// Records that a call has its response.
+    /// Records that a call has its response, and takes its request out of the outbox: nothing more is
+    /// missing.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -111,6 +114,17 @@ impl Store {
                     "UPDATE calls SET answered = 1 WHERE contact = ?1 AND correlation = ?2",
                 )?
                 .execute(params![key.contact, key.correlation])?;
+            let request: Option<i64> = transaction
+                .prepare_cached(
+                    "SELECT number FROM outbox WHERE id =
+                     (SELECT message FROM calls WHERE contact = ?1 AND correlation = ?2)",
+                )?
+                .query_row(params![key.contact, key.correlation], |row| row.get(0))
+                .optional()?;
+            if let Some(request) = request {
+                own_card::told(transaction, request)?;
+                outbox::delete(transaction, request)?;
+            }
             Ok(())
         })
     }

@@ -3,7 +3,7 @@
 use ctalk_core::envelope::{Receipt, ReceiptOutcome};
 use rusqlite::{OptionalExtension, params};
 
-use super::{Store, StoreError, idempotency, outbox, own_card};
+use super::{Store, StoreError, Transaction, idempotency, outbox, own_card};
 
 /// A receipt as it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct HeldReceipt {
 
 impl Store {
     /// Keeps a receipt of a contact until `expires`, if a message that asks for it was sent to the
-    /// contact; once all receipts are there, the message leaves the outbox. The first one of each contact
+    /// contact, be it a call that is over; once all receipts are there, the message leaves the outbox. The first one of each contact
     /// counts. False for one that nobody asked for.
     ///
     /// # Errors
@@ -49,9 +49,14 @@ impl Store {
                 )?
                 .query_row(params![id, contact], |row| row.get(0))
                 .optional()?;
-            let Some(message) = message else {
+            // The request of a call goes before its receipt comes, if it has its response or is given up.
+            let is_asked = message.is_some()
+                || transaction
+                    .prepare_cached("SELECT 1 FROM calls WHERE contact = ?2 AND message = ?1")?
+                    .exists(params![id, contact])?;
+            if !is_asked {
                 return Ok(false);
-            };
+            }
             transaction
                 .prepare_cached(
                     "INSERT INTO receipts (id, contact, outcome, attempt, digest, received, expires)
@@ -66,14 +71,9 @@ impl Store {
                     now,
                     expires
                 ])?;
-            let is_missing = transaction
-                .prepare_cached(
-                    "SELECT 1 FROM outbox_recipients AS recipient
-                     WHERE message = ?1 AND NOT EXISTS (SELECT 1 FROM receipts
-                         WHERE id = ?2 AND receipts.contact = recipient.contact)",
-                )?
-                .exists(params![message, id])?;
-            if !is_missing {
+            if let Some(message) = message
+                && !is_missing(transaction, message, &id)?
+            {
                 // The relay's confirmation may have been lost.
                 own_card::told(transaction, message)?;
                 idempotency::answered(transaction, message)?;
@@ -112,4 +112,15 @@ impl Store {
             rows.collect()
         })
     }
+}
+
+/// Whether a recipient of a message has given no receipt yet.
+fn is_missing(transaction: &Transaction<'_>, message: i64, id: &str) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached(
+            "SELECT 1 FROM outbox_recipients AS recipient
+             WHERE message = ?1 AND NOT EXISTS (SELECT 1 FROM receipts
+                 WHERE id = ?2 AND receipts.contact = recipient.contact)",
+        )?
+        .exists(params![message, id])
 }

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 16] = [
+const MIGRATIONS: [&str; 17] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -346,6 +346,10 @@ const MIGRATIONS: [&str; 16] = [
     "
     -- Until when a relay wants to be left alone, in milliseconds since the Unix epoch.
     ALTER TABLE relays ADD COLUMN not_before INTEGER;
+",
+    "
+    -- The id of a call's request, for which a receipt may still come when the request has left the outbox.
+    ALTER TABLE calls ADD COLUMN message TEXT;
 ",
 ];
 

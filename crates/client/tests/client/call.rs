@@ -117,6 +117,21 @@ async fn a_call_gets_its_response_and_nobody_else_does() {
 }
 
 #[tokio::test]
+async fn the_receipt_of_a_call_that_is_over_is_neither_missed_nor_set_aside() {
+    let mut scene = Scene::new().await;
+    let mut call = begin(&mut scene.alice).await;
+    work(&mut scene.bob, says("that")).await;
+    let response = answered(&mut scene.alice, &mut call).await;
+    response.settle(&mut scene.alice.agent.client).unwrap();
+    scene.clock.advance(DAY);
+    scene.alice.agent.client.flush_due().await.unwrap();
+    let (messages, set_aside) = scene.alice.receive().await;
+    assert!(messages.is_empty() && set_aside.is_empty(), "{set_aside:?}");
+    let notices = scene.alice.agent.client.take_notices();
+    assert!(notices.is_empty(), "{notices:?}");
+}
+
+#[tokio::test]
 async fn whoever_receives_beside_a_call_leaves_its_response_to_it() {
     let mut scene = Scene::new().await;
     let mut worker = scene.alice.client(&scene.relay.url(), &scene.clock);

@@ -1,9 +1,9 @@
-//! Alice calls bob, who answers once, and once comes too late.
+//! Alice calls bob, who answers once, and once comes too late; and once the relay refuses the call.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use async_trait::async_trait;
-use ctalk::{Call, Error};
+use ctalk::{Call, Draft, Error};
 
 use super::{Story, process::Process, trial::Trial};
 use crate::{
@@ -27,6 +27,7 @@ impl Story for Calling {
             "admit",
             "claim-outgoing",
             "end-call",
+            "give-up-call",
             "keep-receipt",
             "post-recorded",
             "put-away",
@@ -55,29 +56,37 @@ impl Story for Calling {
         let call = Call::begin(&mut alice, "bob", text_draft("too late"), TIMEOUT);
         let error = call.await.unwrap().wait(&mut alice).await.unwrap_err();
         assert!(matches!(error, Error::NoResponse { .. }), "{error}");
+        let refused = Draft {
+            topic: Some("t".repeat(1000)),
+            public_topic: true,
+            ..text_draft("refused")
+        };
+        let call = Call::begin(&mut alice, "bob", refused, TIMEOUT).await;
+        assert!(matches!(call, Err(Error::Relay(_))));
         process.work(&mut bob).await;
         process.work(&mut alice).await;
     }
 
     async fn check(&self, trial: &mut Trial, when: &str) {
         let effects = trial.effects();
-        for text in ["call", "too late"] {
-            assert!(effects.iter().any(|effect| effect.text == text), "{when}");
-        }
+        let handled = |text: &str| {
+            let ids = effects.iter().filter(|effect| effect.text == text);
+            let ids: BTreeSet<_> = ids.map(|effect| &effect.id).collect();
+            i64::try_from(ids.len()).unwrap()
+        };
         let (alice, bob) = (&trial.scene.alice, &trial.scene.bob);
-        assert!(
-            trial.count(alice, "FROM calls WHERE answered") > 0,
-            "{when}"
-        );
-        // Every call was run, and has its receipt; of responses only late ones are left.
-        let calls = trial.count(alice, "FROM calls");
+        let answered = trial.count(alice, "FROM calls WHERE answered");
+        assert!(answered > 0 && handled("too late") > 0, "{when}");
+        // Whatever bob handled has its receipt, and its response unless that came too late.
+        let runs = handled("call") + handled("too late");
         let receipts = trial.count(alice, "FROM receipts WHERE outcome = 'done'");
-        assert_eq!(receipts, calls, "{when}");
+        assert_eq!(receipts, runs, "{when}");
         let answers = trial.count(bob, "FROM answers WHERE outcome = 'done'");
-        assert_eq!(answers, calls, "{when}");
-        let aside = "FROM (SELECT DISTINCT CAST(raw AS TEXT) ->> '$.payload' FROM inbox
-                     WHERE state = 'quarantined' AND reason = 'unasked')";
-        let unanswered = trial.count(alice, "FROM calls WHERE NOT answered");
-        assert_eq!(trial.count(alice, aside), unanswered, "{when}");
+        assert_eq!(answers, runs, "{when}");
+        let late = "FROM (SELECT DISTINCT CAST(raw AS TEXT) ->> '$.payload' FROM inbox
+                    WHERE state = 'quarantined')";
+        assert_eq!(trial.count(alice, late), runs - answered, "{when}");
+        let aside = "FROM inbox WHERE state = 'quarantined' AND reason != 'expired'";
+        assert_eq!(trial.count(bob, aside), 0, "{when}");
     }
 }
