@@ -198,7 +198,7 @@ impl Handler for Noting<'_> {
         let number = number.parse().unwrap();
         if number % TRIED_TWICE == 0 && attempt.number == 1 {
             let why = "not now".to_owned();
-            return Outcome::Retry { why };
+            return Outcome::Retry { why, after: None };
         }
         let from = message.from.clone().unwrap();
         self.handled.note(self.name, from, number);
