@@ -319,7 +319,7 @@ fn set_aside(client: &mut Client, number: i64, detail: &str) -> Result<(), Error
     let now = client.clock.now();
     Ok(client
         .store
-        .put_away(number, state, Reason::Pairing, detail, now)?)
+        .put_away(number, None, state, (Reason::Pairing, detail), now)?)
 }
 
 /// The clock's time in a while, in milliseconds since the Unix epoch.

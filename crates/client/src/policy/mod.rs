@@ -21,7 +21,7 @@ pub(crate) use self::rules::{Facts, Limits};
 pub use self::rules::{Rules, Violation};
 use crate::{
     error::Class,
-    store::{Contact, Learned},
+    store::Contact,
 };
 
 /// The policy's file, beside the store.
@@ -160,8 +160,7 @@ impl Policy {
         let own = match contact {
             None => Some(&self.stranger_table),
             Some(contact) => self.table(&contact.name).or_else(|| {
-                let wrote_first = contact.learned == Learned::FirstMessage
-                    && contact.standing != Standing::Verified;
+                let wrote_first = contact.only_wrote_first();
                 wrote_first.then_some(&self.stranger_table)
             }),
         };

@@ -51,6 +51,7 @@ impl Judge<'_> {
                 return Err(self.explain(&sender, Reason::CannotOpen, error).await);
             }
         };
+        self.receiving.contact = sender.known();
         let claims = opened.claims().clone();
         let payload = Content::from_classic(opened.into_payload());
         let quota = self.enforce(Some(&sender), &valid(&claims, &payload))?;

@@ -319,6 +319,14 @@ pub(super) struct Offer {
 }
 
 impl Sender {
+    /// The contact, unless it only wrote first.
+    pub(super) fn known(&self) -> Option<i64> {
+        match self {
+            Self::Pinned(contact) => (!contact.only_wrote_first()).then_some(contact.id),
+            Self::Offered(_) => None,
+        }
+    }
+
     pub(super) fn pinned(contact: Contact) -> Result<Self, Refusal> {
         if contact.standing == Standing::Blocked {
             let detail = format!("{} is blocked", contact.name);

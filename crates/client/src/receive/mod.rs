@@ -155,6 +155,8 @@ pub struct Receiving {
     ahead: Option<VecDeque<i64>>,
     /// What is being judged. Stays when that is broken off.
     under_way: Option<i64>,
+    /// The contact that signed what is being judged, unless it only wrote first.
+    contact: Option<i64>,
     waiting: Waiting,
     /// Messages that the filter does not want, so that none is opened twice to find that out.
     unwanted: HashSet<i64>,
@@ -199,6 +201,7 @@ impl Receiving {
             asked_at: 0,
             ahead: None,
             under_way: None,
+            contact: None,
             waiting: Waiting::default(),
             unwanted: HashSet::new(),
             awaited: HashMap::new(),
@@ -284,6 +287,7 @@ impl Client {
             };
         };
         receiving.under_way = Some(entry.number);
+        receiving.contact = None;
         let looked = self.look_into(receiving, entry).await;
         receiving.under_way = None;
         if looked.is_err() {
@@ -339,9 +343,9 @@ impl Client {
                     let detail = "no pairing code was open";
                     self.store.put_away(
                         entry.number,
+                        None,
                         EntryState::Quarantined,
-                        Reason::Pairing,
-                        detail,
+                        (Reason::Pairing, detail),
                         self.clock.now(),
                     )?;
                 }
@@ -349,11 +353,16 @@ impl Client {
             Err(Refusal::Message(reason, detail)) => {
                 let refused = (reason, detail);
                 let state = EntryState::Quarantined;
-                return Ok(Some(self.put_away(&entry, state, refused)?));
+                return Ok(Some(self.put_away(receiving, &entry, state, refused)?));
             }
             Err(Refusal::Held(detail)) => {
                 let held = (Reason::Policy, detail);
-                return Ok(Some(self.put_away(&entry, EntryState::Held, held)?));
+                return Ok(Some(self.put_away(
+                    receiving,
+                    &entry,
+                    EntryState::Held,
+                    held,
+                )?));
             }
             Err(Refusal::Relay(error)) => receiving.failure = Some(error),
             Err(Refusal::Local(error)) => return Err(error),
@@ -448,7 +457,12 @@ impl Client {
         let contract = receiving.contract;
         if contract.holds_unsigned && signer.is_none() && !entry.is_accepted {
             let held = (Reason::Unsigned, "nobody signed it".to_owned());
-            return Ok(Some(self.put_away(&entry, EntryState::Held, held)?));
+            return Ok(Some(self.put_away(
+                receiving,
+                &entry,
+                EntryState::Held,
+                held,
+            )?));
         }
         let claim = Claim {
             number: entry.number,
@@ -456,6 +470,7 @@ impl Client {
             ordered_by: signer.filter(|_| contract.is_ordered),
             until: self.lease(),
             most_attempts: contract.most_attempts,
+            contact: receiving.contact,
         };
         let place = (entry.sent_at, entry.number);
         if let Some(signer) = claim.ordered_by
@@ -531,7 +546,7 @@ impl Client {
                 receiving.waiting.stir();
                 let refused = (Reason::Policy, violation.to_string());
                 let state = EntryState::Quarantined;
-                return Ok(Some(self.put_away(&entry, state, refused)?));
+                return Ok(Some(self.put_away(receiving, &entry, state, refused)?));
             }
         };
         if contract.sanitizes {
@@ -630,13 +645,19 @@ impl Client {
     /// Records that a message is held or set aside.
     fn put_away(
         &mut self,
+        receiving: &Receiving,
         entry: &Entry,
         state: EntryState,
         (reason, detail): (Reason, String),
     ) -> Result<Next, Error> {
         let now = self.clock.now();
-        self.store
-            .put_away(entry.number, state, reason, &detail, now)?;
+        self.store.put_away(
+            entry.number,
+            receiving.contact,
+            state,
+            (reason, &detail),
+            now,
+        )?;
         let aside = self.set_aside(entry, state, (reason, detail));
         Ok(Next::SetAside(aside))
     }

@@ -74,6 +74,9 @@ impl Judge<'_> {
             };
             Refusal::message(reason, error)
         })?;
+        if let Ok(sender) = &sender {
+            self.receiving.contact = sender.known();
+        }
         // Copies of it that were received within its life may still be retried.
         let expires = opened
             .expires

@@ -35,6 +35,7 @@ impl Judge<'_> {
             return Err(Refusal::Message(Reason::Policy, detail));
         }
         let sender = contact.map(Sender::pinned).transpose()?;
+        self.receiving.contact = sender.as_ref().and_then(Sender::known);
         let received_at = self.received_at(earliest(part.whole()));
         part.whole().check_life(received_at)?;
         if !self.may_pin {

@@ -1,5 +1,8 @@
 //! How much is kept of what waits for the user: dead letters, held messages and the quarantine, each
-//! bounded by itself, so that a flood of one pushes out nothing of the others.
+//! bounded by itself, so that a flood of one pushes out nothing of the others. Whoever has the most there
+//! loses the oldest, so that a contact's flood pushes out nothing of other contacts' either. All that no
+//! contact signed counts as of one, as does what those signed who only wrote first: names and keys are free
+//! for anybody to make.
 //!
 //! Triggers keep running totals, so that nothing has to be counted.
 
@@ -8,7 +11,8 @@ use rusqlite::{OptionalExtension, params};
 use super::{EntryState, Store, Transaction, inbox};
 
 /// How much is kept in each of the states `dead`, `held` and `quarantined`. Of what is over it, the oldest
-/// goes first; the newest message always stays.
+/// goes first of the contact that has the most there; all that no contact signed counts as of one, with that of
+/// contacts who only wrote first. The newest message always stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InboxLimits {
     /// Most messages.
@@ -58,7 +62,7 @@ impl Store {
 }
 
 impl InboxLimits {
-    /// Drops the oldest messages of a state until the others are within the limits; how many.
+    /// Drops messages of a state until the others are within the limits; how many.
     pub(super) fn enforce(
         self,
         transaction: &Transaction<'_>,
@@ -77,12 +81,16 @@ impl InboxLimits {
             {
                 return Ok(dropped);
             }
+            let counts_messages = !is_within(messages, self.messages);
             let oldest = transaction
                 .prepare_cached(
-                    "SELECT min(number) FROM inbox
-                     WHERE state = ?1 AND state IN ('dead', 'held', 'quarantined')",
+                    "SELECT min(number) AS oldest FROM inbox
+                     WHERE state = ?1 AND state IN ('dead', 'held', 'quarantined') GROUP BY contact
+                     HAVING oldest < (SELECT max(number) FROM inbox
+                         WHERE state = ?1 AND state IN ('dead', 'held', 'quarantined'))
+                     ORDER BY iif(?2, count(*), sum(size)) DESC, contact LIMIT 1",
                 )?
-                .query_row(params![state.as_str()], |row| row.get(0))?;
+                .query_row(params![state.as_str(), counts_messages], |row| row.get(0))?;
             inbox::drop_row(transaction, oldest, now)?;
             dropped += 1;
         }

@@ -19,6 +19,8 @@ pub(crate) struct Claim<'a> {
     pub(crate) until: i64,
     /// After so many attempts there is no other one.
     pub(crate) most_attempts: Option<u32>,
+    /// The contact that signed it, unless that only wrote first.
+    pub(crate) contact: Option<i64>,
 }
 
 /// Whether a message may be claimed.
@@ -231,7 +233,8 @@ impl Store {
             let claims = transaction
                 .prepare_cached(
                     "UPDATE inbox SET state = 'running', attempt = ?2, claims = claims + 1, lease = ?3,
-                     due = NULL, sender = ?4, mark = ?5, header = ?6, reason = NULL, detail = NULL
+                     due = NULL, sender = ?4, mark = ?5, header = ?6, contact = ?7, reason = NULL,
+                     detail = NULL
                      WHERE number = ?1 AND state = 'new' RETURNING claims",
                 )?
                 .query_row(
@@ -242,6 +245,7 @@ impl Store {
                         sender,
                         claim.mark.message().to_bytes(),
                         claim.mark.header(),
+                        claim.contact,
                     ],
                     |row| row.get(0),
                 )?;

@@ -42,6 +42,12 @@ impl Contact {
             None => self.keys.fingerprint(),
         }
     }
+
+    /// Whether it is a contact for no other reason than that it wrote first, which anybody can do under any
+    /// number of keys.
+    pub(crate) fn only_wrote_first(&self) -> bool {
+        self.learned == Learned::FirstMessage && self.standing != Standing::Verified
+    }
 }
 
 /// How a contact's keys were learned.

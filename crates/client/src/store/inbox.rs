@@ -425,16 +425,17 @@ impl Store {
         })
     }
 
-    /// Sets a message aside, or holds it, and drops the oldest others in that state that are too much.
+    /// Sets a message aside, or holds it, and drops the others in that state that are too much. `contact`
+    /// signed it, if one did that is more than somebody who wrote first.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub(crate) fn put_away(
         &mut self,
         number: i64,
+        contact: Option<i64>,
         state: EntryState,
-        reason: Reason,
-        detail: &str,
+        (reason, detail): (Reason, &str),
         now: i64,
     ) -> Result<(), StoreError> {
         let limits = self.limits;
@@ -442,9 +443,9 @@ impl Store {
             set_size(transaction, number)?;
             transaction.execute(
                 "UPDATE inbox SET state = ?2, reason = ?3, detail = ?4, attempt = 0, due = NULL,
-                 sender = NULL, mark = NULL
+                 sender = NULL, mark = NULL, contact = ?5
                  WHERE number = ?1 AND state = 'new'",
-                params![number, state.as_str(), reason.as_str(), detail],
+                params![number, state.as_str(), reason.as_str(), detail, contact],
             )?;
             limits.enforce(transaction, state, now)
         })?;

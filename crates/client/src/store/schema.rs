@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 17] = [
+const MIGRATIONS: [&str; 18] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -350,6 +350,12 @@ const MIGRATIONS: [&str; 17] = [
     "
     -- The id of a call's request, for which a receipt may still come when the request has left the outbox.
     ALTER TABLE calls ADD COLUMN message TEXT;
+",
+    "
+    -- The contact that signed a message, where that is more than somebody who wrote first.
+    ALTER TABLE inbox ADD COLUMN contact INTEGER;
+    CREATE INDEX inbox_aside_by_contact ON inbox (state, contact, number, size)
+        WHERE state IN ('dead', 'held', 'quarantined');
 ",
 ];
 

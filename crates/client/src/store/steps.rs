@@ -44,7 +44,13 @@ impl Filled {
                 stored("waits");
                 assert!(store.absorb(handled, &mark(card), None, NOW).unwrap());
                 store
-                    .put_away(aside, EntryState::Quarantined, Reason::Malformed, "", NOW)
+                    .put_away(
+                        aside,
+                        None,
+                        EntryState::Quarantined,
+                        (Reason::Malformed, ""),
+                        NOW,
+                    )
                     .unwrap();
                 store.count(handled, &count_key(card), NOW).unwrap();
             }
@@ -130,13 +136,13 @@ impl Filled {
         store.set_minute_back(&count_key(held), NOW - 1).unwrap();
         done("set_minute_back");
         store
-            .put_away(waiting, EntryState::Held, Reason::Policy, "", NOW)
+            .put_away(waiting, None, EntryState::Held, (Reason::Policy, ""), NOW)
             .unwrap();
         done("put_away");
         assert!(store.accept(waiting).unwrap());
         done("accept");
         store
-            .put_away(waiting, EntryState::Held, Reason::Policy, "", NOW)
+            .put_away(waiting, None, EntryState::Held, (Reason::Policy, ""), NOW)
             .unwrap();
         done("put_away again");
         assert!(store.reject(waiting, NOW).unwrap());
@@ -168,6 +174,7 @@ fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str))
         ordered_by: signer,
         until: NOW,
         most_attempts: None,
+        contact: None,
     };
     assert_eq!(store.claimable(&claim).unwrap(), Claimable::Yes(1));
     done("claimable");

@@ -1,6 +1,6 @@
 //! How much is kept of what waits for the user.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use ctalk::{
     Contract, Filter, Next, Notice,
@@ -8,7 +8,7 @@ use ctalk::{
 };
 use serde_json::json;
 
-use crate::scene::Scene;
+use crate::scene::{Native, Scene};
 
 /// What waits for bob in a state, by the relay's ids, oldest first.
 fn waiting(scene: &Scene, state: EntryState) -> Vec<String> {
@@ -27,9 +27,13 @@ fn limit(scene: &mut Scene, messages: u64, bytes: u64) {
 
 /// Something for bob that nobody can open, of about so many bytes.
 fn junk(scene: &Scene, id: &str, bytes: usize) {
+    junk_from(scene, "mallory", id, bytes);
+}
+
+fn junk_from(scene: &Scene, from: &str, id: &str, bytes: usize) {
     let junk = json!({
         "id": id,
-        "from": "mallory",
+        "from": from,
         "to": "bob",
         "type": "request",
         "ts": "2027-01-15T08:00:00.000Z",
@@ -109,6 +113,63 @@ async fn a_flood_in_the_quarantine_pushes_out_no_dead_letter() {
     scene.bob.receive().await;
     assert_eq!(waiting(&scene, EntryState::Dead), dead);
     assert_eq!(waiting(&scene, EntryState::Quarantined), ["j18", "j19"]);
+}
+
+#[tokio::test]
+async fn a_flood_of_one_contact_pushes_out_its_own_oldest_alone() {
+    let mut scene = Scene::new().await;
+    let carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    let mut senders = [std::mem::replace(&mut scene.alice, carol)];
+    limit(&mut scene, 4, u64::MAX);
+    for name in ["alice", "carol"] {
+        scene.bob.say(name, "hello").await.unwrap();
+    }
+    give_up(&mut scene, "carol's first").await;
+    give_up(&mut scene, "carol's second").await;
+    let carols = waiting(&scene, EntryState::Dead);
+    std::mem::swap(&mut scene.alice, &mut senders[0]);
+    for number in 0..6 {
+        give_up(&mut scene, &number.to_string()).await;
+    }
+    let dead = waiting(&scene, EntryState::Dead);
+    assert_eq!((dead.len(), &dead[..2]), (4, &carols[..]));
+    assert_eq!(dropped(&mut scene), [(EntryState::Dead, 4)]);
+}
+
+#[tokio::test]
+async fn what_strangers_make_under_many_names_and_keys_pushes_out_nothing_of_a_contact() {
+    let mut scene = Scene::new().await;
+    limit(&mut scene, 4, u64::MAX);
+    scene.bob.say("alice", "hello").await.unwrap();
+    bob_restarts(&mut scene, "[default]\ntopics = ['none']");
+    for text in ["one", "two"] {
+        scene.alice.say("bob", text).await.unwrap();
+    }
+    scene.bob.receive().await;
+    let alices = waiting(&scene, EntryState::Quarantined);
+    assert_eq!(alices.len(), 2);
+    bob_restarts(&mut scene, "[stranger]\nper-minute = 1");
+    for number in 0..8 {
+        let name = format!("mallory-{number}");
+        junk_from(&scene, &name, &name, 10);
+        let mut key = Native::register(&scene.relay, &name, &scene.clock, true).await;
+        // The first of them makes it a contact, the second is one too many.
+        for text in ["wrote first", "too many"] {
+            key.say("bob", text).await.unwrap();
+        }
+        scene.bob.receive().await;
+        assert!(scene.bob.contact(&name).is_some());
+    }
+    let aside = waiting(&scene, EntryState::Quarantined);
+    assert_eq!((aside.len(), &aside[..2]), (4, &alices[..]));
+}
+
+/// Bob in a new process, with this policy and the same limit.
+fn bob_restarts(scene: &mut Scene, policy: &str) {
+    let folder = scene.bob.agent.folder.path();
+    fs::write(folder.join("policy.toml"), policy).unwrap();
+    scene.bob.agent.client = scene.bob.client(&scene.relay.url(), &scene.clock);
+    limit(scene, 4, u64::MAX);
 }
 
 #[tokio::test]

@@ -130,7 +130,13 @@ impl Real {
                 let (row, _) = last.workers[worker].judged.unwrap();
                 let store = &mut self.workers[worker];
                 let number = self.numbers[row];
-                let held = store.put_away(number, EntryState::Held, Reason::Policy, "", self.now);
+                let held = store.put_away(
+                    number,
+                    None,
+                    EntryState::Held,
+                    (Reason::Policy, ""),
+                    self.now,
+                );
                 held.unwrap();
             }
             Action::Renew(worker, place) => {
@@ -180,6 +186,7 @@ impl Real {
             ordered_by: keeps_order.then_some(SENDER),
             until: self.monotonic + LEASE,
             most_attempts: Some(ATTEMPTS),
+            contact: None,
         };
         let store = &mut self.workers[worker];
         match store.claimable(&claim).unwrap() {
