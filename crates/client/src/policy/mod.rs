@@ -19,10 +19,7 @@ use ctalk_core::trust::Standing;
 use self::rules::Table;
 pub(crate) use self::rules::{Facts, Limits};
 pub use self::rules::{Rules, Violation};
-use crate::{
-    error::Class,
-    store::Contact,
-};
+use crate::{error::Class, store::Contact};
 
 /// The policy's file, beside the store.
 const FILE: &str = "policy.toml";

@@ -503,6 +503,23 @@ async fn what_the_relay_could_not_be_asked_about_is_not_overtaken_when_it_can() 
 }
 
 #[tokio::test]
+async fn what_the_store_failed_for_is_not_overtaken_when_it_works() {
+    let scene = written(&["1", "2"]).await;
+    let mut worker = Worker::new(&scene);
+    let path = scene.bob.agent.folder.path().join("store.sqlite");
+    let db = rusqlite::Connection::open(path).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER fails BEFORE UPDATE OF state ON inbox BEGIN SELECT RAISE(ABORT, ''); END",
+    )
+    .unwrap();
+    let error = worker.client.next(&mut worker.receiving).await.unwrap_err();
+    assert!(matches!(error, Error::Store(_)), "{error}");
+    db.execute_batch("DROP TRIGGER fails").unwrap();
+    let (text, _handover) = worker.take().await.unwrap();
+    assert_eq!(text, "1");
+}
+
+#[tokio::test]
 async fn a_look_that_is_broken_off_is_taken_again_at_the_same_message() {
     let mut scene = written(&["1", "2"]).await;
     let mut worker = Worker::new(&scene);

@@ -2,6 +2,7 @@
 
 use std::{
     future::pending,
+    panic::AssertUnwindSafe,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -19,6 +20,7 @@ use ctalk::{
     wire::MessageType,
 };
 use ctalk_relay::testing::Faults;
+use futures_util::FutureExt;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Notify, Semaphore};
 
@@ -534,6 +536,46 @@ async fn responses_and_notifications_are_not_answered() {
     };
     assert_eq!(work(&mut scene, &replying, &echo()).await.unwrap().done, 2);
     assert!(scene.alice.receive().await.0.is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_signed_is_not_answered_when_it_was_accepted() {
+    let mut scene = Scene::new().await;
+    scene.relay.set_agent_capabilities("alice", &[]);
+    let names = ["bob".to_owned()];
+    let client = &mut scene.alice.agent.client;
+    let sent = client.send_plaintext(&names, &text_draft("hello")).await;
+    sent.unwrap().remove(0).unwrap();
+    let replying = Work {
+        replies: true,
+        ..Work::default()
+    };
+    work(&mut scene, &replying, &echo()).await.unwrap();
+    let client = &mut scene.bob.agent.client;
+    let mut held = Vec::new();
+    let hold = |entry: ctalk::store::Entry| held.push(entry.number);
+    client.store().each_entry(EntryState::Held, hold).unwrap();
+    assert!(client.store_mut().accept(held[0]).unwrap());
+    assert_eq!(work(&mut scene, &replying, &echo()).await.unwrap().done, 1);
+    let notices = scene.bob.agent.client.take_notices();
+    assert!(notices.is_empty(), "{notices:?}");
+}
+
+#[tokio::test]
+async fn what_was_handled_is_not_handled_again_after_a_panic() {
+    let mut scene = written(&["1"]).await;
+    let handler = Scripted::new(|_, _| done());
+    let client = &mut scene.bob.agent.client;
+    let never = pending();
+    let work_of = Work::default();
+    let working = client.work(&work_of, &handler, never, |event| {
+        assert!(!matches!(event, Event::Ended { .. }), "on purpose");
+    });
+    AssertUnwindSafe(working).catch_unwind().await.unwrap_err();
+    scene.bob.agent.client = scene.bob.client(&scene.relay.url(), &scene.clock);
+    scene.clock.advance(60_000);
+    work(&mut scene, &Work::default(), &handler).await.unwrap();
+    assert_eq!(handler.handled(), [("1".to_owned(), 1)]);
 }
 
 #[tokio::test]
