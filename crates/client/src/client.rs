@@ -1,6 +1,11 @@
 //! One agent: its identity, its store and its relay.
 
-use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use ctalk_core::{Card, Identity, PublicKeys, Timestamp, classic::BoxKeys};
 
@@ -128,7 +133,23 @@ impl Client {
             messages: dropped.messages,
         });
         self.notices.extend(dropped);
+        self.note_unfinished();
         std::mem::take(&mut self.notices)
+    }
+
+    /// Counts what was given up before it was whole, by its sender.
+    fn note_unfinished(&mut self) {
+        let mut counts = BTreeMap::new();
+        for key in self.store.take_unfinished() {
+            // Whom the store cannot name now is told of as a stranger.
+            let contact = self.signer(key).ok().flatten();
+            *counts
+                .entry(contact.map(|contact| contact.name))
+                .or_insert(0_u64) += 1;
+        }
+        let notices = counts.into_iter();
+        self.notices
+            .extend(notices.map(|(from, messages)| Notice::Unfinished { from, messages }));
     }
 
     /// Bounds what waits in the inbox for the user; by default, [`InboxLimits::default`].

@@ -107,6 +107,13 @@ pub enum Notice {
         /// Names of those who were to get it.
         to: Vec<String>,
     },
+    /// Messages in parts were not whole when their lives were over, and what was there of them is dropped.
+    Unfinished {
+        /// The contact that sent them; `None` for strangers.
+        from: Option<String>,
+        /// How many messages.
+        messages: u64,
+    },
     /// Too much lay in the inbox waiting for the user, and the oldest of it was dropped.
     Dropped {
         /// The state that the messages were in: dead, held or quarantined.
@@ -173,6 +180,17 @@ impl fmt::Display for Notice {
                 "message {number} to {} could not be sent in time and was taken out of the outbox",
                 to.join(", ")
             ),
+            Self::Unfinished { from, messages } => {
+                let from = from.as_deref().unwrap_or("strangers");
+                let count = match messages {
+                    1 => "a long message".to_owned(),
+                    messages => format!("{messages} long messages"),
+                };
+                write!(
+                    formatter,
+                    "{count} of {from} did not come in full in time and cannot be read; ask for it again"
+                )
+            }
             Self::Dropped { state, messages } => write!(
                 formatter,
                 "the oldest {messages} of the {state} messages were dropped, because the inbox keeps \

@@ -7,7 +7,7 @@ use ctalk_core::{
     trust::{self, Standing},
 };
 
-use super::{Receiving, Snapshot, enforce::Quota};
+use super::{Receiving, Snapshot, enforce::Quota, parts::RefusedPart};
 use crate::{
     client::Client,
     contacts,
@@ -351,6 +351,8 @@ pub(super) enum Verdict {
     Pairing,
     /// It is a part of an envelope that is not whole, stored with the others.
     Part,
+    /// It is a part, and is not stored with the others of its envelope.
+    RefusedPart(RefusedPart),
     /// It was for ctalk itself, which has done what it says.
     Absorbed(Mark),
     /// It is the response to a call, for whoever made that.

@@ -35,6 +35,7 @@ pub use self::{
 };
 use self::{
     judge::{Delivered, Judge, Refusal, Verdict},
+    parts::Told,
     waiting::Waiting,
 };
 use crate::{
@@ -155,6 +156,8 @@ pub struct Receiving {
     ahead: Option<VecDeque<i64>>,
     /// What is being judged. Stays when that is broken off.
     under_way: Option<i64>,
+    /// Of which envelopes the user was told that their parts are refused.
+    told: Told,
     /// The contact that signed what is being judged, unless it only wrote first.
     contact: Option<i64>,
     waiting: Waiting,
@@ -201,6 +204,7 @@ impl Receiving {
             asked_at: 0,
             ahead: None,
             under_way: None,
+            told: Told::default(),
             contact: None,
             waiting: Waiting::default(),
             unwanted: HashSet::new(),
@@ -281,10 +285,12 @@ impl Client {
 
     async fn look_at(&mut self, receiving: &mut Receiving) -> Result<Looked, Error> {
         let Some(entry) = self.upcoming(receiving)? else {
-            return match receiving.failure.take() {
-                Some(error) => Err(Error::Relay(error)),
-                None => Ok(Looked::End),
-            };
+            if let Some(error) = receiving.failure.take() {
+                return Err(Error::Relay(error));
+            }
+            // Every part that came in time was looked at.
+            self.store.give_up_unfinished(self.clock.now())?;
+            return Ok(Looked::End);
         };
         receiving.under_way = Some(entry.number);
         receiving.contact = None;
@@ -333,6 +339,14 @@ impl Client {
                 receiving.awaited.insert(entry.number, awaited.until);
             }
             Ok(Verdict::Part) => {}
+            Ok(Verdict::RefusedPart(part)) => {
+                let is_first = receiving.told.is_first(&part);
+                let refused = (Reason::Part, part.detail);
+                let aside = self.put_away(receiving, &entry, EntryState::Quarantined, refused)?;
+                if is_first {
+                    return Ok(Some(aside));
+                }
+            }
             Ok(Verdict::HandledBefore(mark)) => {
                 let expires = self.clock.now().saturating_add(REMEMBERED);
                 self.store.end_copy(entry.number, &mark, expires)?;
@@ -618,7 +632,8 @@ impl Client {
                     | Verdict::Absorbed(_)
                     | Verdict::Awaited(_)
                     | Verdict::Pairing
-                    | Verdict::Part,
+                    | Verdict::Part
+                    | Verdict::RefusedPart(_),
                 ) => {}
                 Err(Refusal::Message(reason, detail)) => {
                     let refused = (reason, detail);

@@ -1,10 +1,12 @@
 //! Judging parts of envelopes. A part is stored for whoever signed it, and only the envelope that all of
 //! them make is a message.
 
+use std::collections::HashSet;
+
 use ctalk_core::{
     Timestamp,
     classic::Claims,
-    envelope::{Failure, MAX_LIFE},
+    envelope::{EnvelopeId, Failure, MAX_LIFE},
     part::{Part, PartError, Whole},
 };
 
@@ -15,6 +17,30 @@ use crate::{
     policy::{Admission, Signer},
     store::Kept,
 };
+
+/// Of how many envelopes it is remembered that parts were refused.
+const REMEMBERED: usize = 1000;
+
+/// A part that is not stored.
+pub(super) struct RefusedPart {
+    /// Its sender's key, and which of the sender's envelopes it is of.
+    envelope: ([u8; 32], EnvelopeId),
+    pub(super) detail: String,
+}
+
+/// Envelopes of which the user was told that parts are refused.
+#[derive(Default)]
+pub(super) struct Told(HashSet<([u8; 32], EnvelopeId)>);
+
+impl Told {
+    /// Whether the user is to be told of a part: of the first of each envelope.
+    pub(super) fn is_first(&mut self, part: &RefusedPart) -> bool {
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(part.envelope)
+    }
+}
 
 impl Judge<'_> {
     pub(super) async fn part(&mut self, claims: Claims, text: &str) -> Result<Verdict, Refusal> {
@@ -57,7 +83,10 @@ impl Judge<'_> {
                 Ok(Verdict::Part)
             }
             Kept::Whole(envelope) => self.envelope(claims, &envelope).await,
-            Kept::Refused(why) => Err(Refusal::message(Reason::Part, why)),
+            Kept::Refused(why) => Ok(Verdict::RefusedPart(RefusedPart {
+                envelope: (*part.sender().as_bytes(), part.whole().id()),
+                detail: why.to_string(),
+            })),
         }
     }
 }

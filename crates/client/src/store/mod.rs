@@ -100,6 +100,8 @@ pub struct Store {
     limits: InboxLimits,
     /// What was dropped for being too much, and nobody was told of.
     dropped: Vec<Dropped>,
+    /// Whose envelopes in parts were given up before they were whole, and nobody was told of.
+    unfinished: Vec<Option<[u8; 32]>>,
 }
 
 /// Why the store could not be used.
@@ -151,6 +153,7 @@ impl Store {
             relay: 0,
             limits: InboxLimits::default(),
             dropped: Vec::new(),
+            unfinished: Vec::new(),
         };
         if let Some(url) = relay_url {
             store.relay = store.relay_row(url)?;

@@ -81,52 +81,89 @@ impl Store {
         received_at: i64,
         now: i64,
     ) -> Result<Kept, StoreError> {
-        self.write("keep-part", |transaction| {
-            give_up_expired(transaction, received_at)?;
+        let (kept, unfinished) = self.write("keep-part", |transaction| {
+            let unfinished = give_up_expired(transaction, received_at)?;
             inbox::forget_expired(transaction, now)?;
-            // Another worker may have taken it meanwhile.
-            let is_open = transaction
-                .prepare_cached(
-                    "SELECT 1 FROM inbox WHERE number = ?1 AND state = 'new' AND envelope IS NULL",
-                )?
-                .exists([number])?;
-            if !is_open {
-                return Ok(Kept::Stored);
-            }
-            let whole = part.whole();
-            let known = match known(transaction, whole)? {
-                Some(known) => known,
-                None if make_room(transaction, whole, is_contact)? => {
-                    begin(transaction, whole, is_contact)?
-                }
-                None => {
-                    let length = whole.length();
-                    return Ok(Kept::Refused(NotKept::NoRoom { length }));
-                }
-            };
-            if !known.is_same {
-                return Ok(Kept::Refused(NotKept::Conflict));
-            }
-            match (
-                known.missing,
-                slice(transaction, known.number, part.index())?,
-            ) {
-                (_, Some(other)) if other != part.slice() => {
-                    return Ok(Kept::Refused(NotKept::Conflict));
-                }
-                (0, _) => {
-                    inbox::finish(transaction, number, expires(whole))?;
-                    return Ok(Kept::Repeated);
-                }
-                // A repetition.
-                (_, Some(_)) => {}
-                (1, None) => return complete(transaction, number, known.number, part),
-                (_, None) => add(transaction, known.number, part)?,
-            }
-            inbox::finish(transaction, number, expires(whole))?;
-            Ok(Kept::Stored)
-        })
+            let kept = keep(transaction, number, part, is_contact)?;
+            Ok((kept, unfinished))
+        })?;
+        self.unfinished.extend(unfinished);
+        Ok(kept)
     }
+
+    /// Gives up what expired before it was whole.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn give_up_unfinished(&mut self, now: i64) -> Result<(), StoreError> {
+        let is_any = self.read(|db| {
+            db.prepare_cached("SELECT 1 FROM wholes WHERE expires < ?1 AND missing > 0 LIMIT 1")?
+                .exists([now])
+        })?;
+        if is_any {
+            let unfinished = self.write("give-up-unfinished", |transaction| {
+                give_up_expired(transaction, now)
+            })?;
+            self.unfinished.extend(unfinished);
+        }
+        Ok(())
+    }
+
+    /// Whose envelopes were given up before they were whole, since this was last called: contacts' keys, and
+    /// `None` for each of a stranger.
+    pub(crate) fn take_unfinished(&mut self) -> Vec<Option<[u8; 32]>> {
+        std::mem::take(&mut self.unfinished)
+    }
+}
+
+/// Stores the part that message `number` is.
+fn keep(
+    transaction: &Transaction<'_>,
+    number: i64,
+    part: &VerifiedPart<'_>,
+    is_contact: bool,
+) -> rusqlite::Result<Kept> {
+    // Another worker may have taken it meanwhile.
+    let is_open = transaction
+        .prepare_cached(
+            "SELECT 1 FROM inbox WHERE number = ?1 AND state = 'new' AND envelope IS NULL",
+        )?
+        .exists([number])?;
+    if !is_open {
+        return Ok(Kept::Stored);
+    }
+    let whole = part.whole();
+    let known = match known(transaction, whole)? {
+        Some(known) => known,
+        None if make_room(transaction, whole, is_contact)? => {
+            begin(transaction, whole, is_contact)?
+        }
+        None => {
+            let length = whole.length();
+            return Ok(Kept::Refused(NotKept::NoRoom { length }));
+        }
+    };
+    if !known.is_same {
+        return Ok(Kept::Refused(NotKept::Conflict));
+    }
+    match (
+        known.missing,
+        slice(transaction, known.number, part.index())?,
+    ) {
+        (_, Some(other)) if other != part.slice() => {
+            return Ok(Kept::Refused(NotKept::Conflict));
+        }
+        (0, _) => {
+            inbox::finish(transaction, number, expires(whole))?;
+            return Ok(Kept::Repeated);
+        }
+        // A repetition.
+        (_, Some(_)) => {}
+        (1, None) => return complete(transaction, number, known.number, part),
+        (_, None) => add(transaction, known.number, part)?,
+    }
+    inbox::finish(transaction, number, expires(whole))?;
+    Ok(Kept::Stored)
 }
 
 fn known(transaction: &Transaction<'_>, whole: &Whole) -> rusqlite::Result<Option<Known>> {
@@ -277,12 +314,22 @@ fn complete(
     }
 }
 
-/// Drops what is there of envelopes of which no part may come any more.
-fn give_up_expired(transaction: &Transaction<'_>, received_at: i64) -> rusqlite::Result<()> {
-    transaction
-        .prepare_cached("DELETE FROM wholes WHERE expires < ?1")?
-        .execute([received_at])?;
-    Ok(())
+/// Drops what is there of envelopes of which no part may come any more; whose they were that are not whole.
+fn give_up_expired(
+    transaction: &Transaction<'_>,
+    received_at: i64,
+) -> rusqlite::Result<Vec<Option<[u8; 32]>>> {
+    let mut given_up = transaction.prepare_cached(
+        "DELETE FROM wholes WHERE expires < ?1 RETURNING missing > 0, iif(stranger, NULL, sender)",
+    )?;
+    let given_up = given_up.query_map([received_at], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let mut unfinished = Vec::new();
+    for found in given_up {
+        if let (true, sender) = found? {
+            unfinished.push(sender);
+        }
+    }
+    Ok(unfinished)
 }
 
 /// Until when the envelope may be opened, with the tolerance for clocks.

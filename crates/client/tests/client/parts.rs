@@ -8,7 +8,7 @@ use std::{
 
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD, Engine};
 use ctalk::{
-    Content, Draft, Error, MAX_PAYLOAD, Reason, Received, Transfer,
+    Content, Draft, Error, MAX_PAYLOAD, Notice, Reason, Received, Transfer,
     clock::Clock,
     core::{
         Card, Identity,
@@ -348,7 +348,11 @@ async fn parts_are_given_up_when_their_envelope_has_expired() {
 
 /// The first part of an envelope that is said to have so many bytes, and of which no other part comes.
 fn endless(from: &Identity, to: &Card, created: i64, length: u32) -> String {
-    let text = &texts(from, &sealed(from, to, created))[0];
+    of_length(from, &texts(from, &sealed(from, to, created))[0], length)
+}
+
+/// A part of an envelope that is said to have so many bytes.
+fn of_length(from: &Identity, text: &str, length: u32) -> String {
     resigned(from, text, |part| {
         part[28..32].copy_from_slice(&length.to_be_bytes());
     })
@@ -376,6 +380,73 @@ async fn envelopes_that_never_end_take_no_more_than_their_contacts_room() {
     // What is given up makes room.
     scene.clock.advance(2 * DAY);
     assert_eq!(refused(&mut scene, "alice", &alice, 80 << 20).await, []);
+}
+
+#[tokio::test]
+async fn parts_that_there_is_no_room_for_are_told_of_once_for_each_envelope() {
+    let mut scene = acquainted().await;
+    let alice = scene.alice.identity();
+    for _ in 0..2 {
+        assert_eq!(refused(&mut scene, "alice", &alice, 80 << 20).await, []);
+    }
+    for envelope in 0..2 {
+        let sealed = sealed(&alice, &scene.bob.card, scene.now());
+        for (place, text) in texts(&alice, &sealed).iter().take(2).enumerate() {
+            let text = of_length(&alice, text, 80 << 20);
+            inject(&scene, "alice", &format!("{envelope}-{place}"), &text);
+        }
+    }
+    let (messages, set_aside) = scene.bob.receive().await;
+    assert!(messages.is_empty());
+    let told: Vec<_> = set_aside
+        .iter()
+        .map(|aside| aside.relay_id.clone())
+        .collect();
+    assert_eq!(told, [Some("0-0".to_owned()), Some("1-0".to_owned())]);
+    let mut kept = 0;
+    let store = scene.bob.agent.client.store();
+    store
+        .each_entry(EntryState::Quarantined, |_| kept += 1)
+        .unwrap();
+    assert_eq!(kept, 4);
+}
+
+/// What bob was told of messages that did not come in full.
+fn unfinished(scene: &mut Scene) -> Vec<(Option<String>, u64)> {
+    let notices = scene.bob.agent.client.take_notices().into_iter();
+    let unfinished = notices.filter_map(|notice| match notice {
+        Notice::Unfinished { from, messages } => Some((from, messages)),
+        _ => None,
+    });
+    unfinished.collect()
+}
+
+#[tokio::test]
+async fn messages_that_do_not_come_in_full_in_time_are_told_of() {
+    let mut scene = acquainted().await;
+    let stranger = Agent::register(&scene.relay, "stranger").identity;
+    let alice = scene.alice.identity();
+    for (name, identity, length) in [("alice", &alice, 6000), ("stranger", &stranger, 6000)] {
+        for _ in 0..2 {
+            assert_eq!(refused(&mut scene, name, identity, length).await, []);
+        }
+    }
+    // One that came in full is none of them.
+    for (place, text) in texts(&alice, &sealed(&alice, &scene.bob.card, NOW))
+        .iter()
+        .enumerate()
+    {
+        inject(&scene, "alice", &place.to_string(), text);
+    }
+    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    scene.clock.advance(DAY);
+    assert!(scene.bob.receive().await.0.is_empty());
+    assert_eq!(unfinished(&mut scene), [], "clocks may differ");
+    scene.clock.advance(10 * 60 * 1000);
+    assert!(scene.bob.receive().await.0.is_empty());
+    let expected = [(None, 2), (Some("alice".to_owned()), 2)];
+    assert_eq!(unfinished(&mut scene), expected);
+    assert_eq!(unfinished(&mut scene), []);
 }
 
 #[tokio::test]
