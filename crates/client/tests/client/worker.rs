@@ -556,8 +556,14 @@ async fn a_request_that_nobody_signed_is_not_answered_when_it_was_accepted() {
     let hold = |entry: ctalk::store::Entry| held.push(entry.number);
     client.store().each_entry(EntryState::Held, hold).unwrap();
     assert!(client.store_mut().accept(held[0]).unwrap());
-    assert_eq!(work(&mut scene, &replying, &echo()).await.unwrap().done, 1);
-    let notices = scene.bob.agent.client.take_notices();
+    let (handler, mut notices) = (echo(), Vec::new());
+    let observe = |event: Event<'_>| {
+        if let Event::Notice(notice) = event {
+            notices.push(notice.to_string());
+        }
+    };
+    let worked = client.work(&replying, &handler, pending(), observe).await;
+    assert_eq!(worked.unwrap().done, 1);
     assert!(notices.is_empty(), "{notices:?}");
 }
 
