@@ -18,6 +18,7 @@ mod runtime;
 mod save;
 mod secrets;
 mod senders;
+mod talk;
 
 use std::process::ExitCode;
 

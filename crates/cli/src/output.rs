@@ -20,6 +20,7 @@ use serde::Serialize;
 use crate::{
     args::Global,
     exit::{self, Failure},
+    talk,
 };
 
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -88,7 +89,7 @@ impl Output {
 
     /// Prints a value as one line of JSON on stderr, for when stdout carries a payload.
     pub(crate) fn report(&self, value: &impl Serialize) -> Result<()> {
-        talk(&safe_json(&serde_json::to_string(value)?));
+        talk::last_line(&safe_json(&serde_json::to_string(value)?));
         Ok(())
     }
 
@@ -124,7 +125,7 @@ impl Output {
     /// Says something that the user may want to know.
     pub(crate) fn note(&self, text: &str) {
         if !self.quiet {
-            talk(&one_line(text));
+            talk::line(&one_line(text));
         }
     }
 
@@ -145,7 +146,7 @@ impl Output {
     /// Says something that is of interest when looking for a mistake.
     pub(crate) fn detail(&self, text: &str) {
         if self.verbose {
-            talk(&one_line(text));
+            talk::line(&one_line(text));
         }
     }
 
@@ -167,7 +168,7 @@ impl Output {
     /// Says what came up about a contact's identity.
     pub(crate) fn notice(&self, notice: &Notice) {
         match serde_json::to_string(notice) {
-            Ok(json) if self.json && !self.quiet => talk(&safe_json(&json)),
+            Ok(json) if self.json && !self.quiet => talk::line(&safe_json(&json)),
             _ => self.warning(&notice.to_string()),
         }
     }
@@ -188,7 +189,8 @@ impl Output {
         if self.json {
             return Self::json_failure(&failure);
         }
-        self.labelled(ERROR, "error:", &failure.text);
+        let label = styled(self.colour_talk, ERROR, "error:");
+        talk::last_line(&format!("{label} {}", one_line(&failure.text)));
         if let Some(hint) = &failure.hint {
             self.hint(hint);
         }
@@ -199,14 +201,14 @@ impl Output {
     pub(crate) fn json_failure(failure: &Failure) -> ExitCode {
         // Strings and a number always are JSON.
         if let Ok(json) = serde_json::to_string(&ErrorLine::from(failure)) {
-            talk(&safe_json(&json));
+            talk::last_line(&safe_json(&json));
         }
         exit::code(failure.class)
     }
 
     fn labelled(&self, style: Style, label: &str, text: &str) {
         let label = styled(self.colour_talk, style, label);
-        talk(&format!("{label} {}", one_line(text)));
+        talk::line(&format!("{label} {}", one_line(text)));
     }
 
     fn raw(&self, text: &[u8], end: &[u8]) -> Result<()> {
@@ -245,11 +247,6 @@ fn styled(colour: bool, style: Style, text: &str) -> String {
     } else {
         text.to_owned()
     }
-}
-
-/// Talk is not worth failing for when nobody can hear it.
-fn talk(line: &str) {
-    let _ = writeln!(io::stderr(), "{line}");
 }
 
 /// Foreign parts of a text can neither steer the terminal nor begin a line of their own.

@@ -1,7 +1,7 @@
 //! Programs and servers that handle messages.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
     sync::mpsc,
@@ -170,6 +170,30 @@ fn a_handler_that_cannot_now_is_tried_again_and_told_which_attempt_it_is() {
     let output = output.success().stdout_eq("x");
     let talk = stderr(&output);
     assert!(talk.contains("exited with 75; attempt 3 follows"), "{talk}");
+}
+
+#[test]
+fn talk_that_nobody_reads_stops_no_message() {
+    let sandbox = Sandbox::with(&["alice", "bob"]);
+    // More than a pipe holds.
+    let name = "x".repeat(100);
+    for number in 0..1000 {
+        let junk = json!({"id": number.to_string(), "from": name, "to": "bob", "type": "request",
+            "ts": "2026-01-01T00:00:00.000Z", "encrypted": true, "payload": "no"});
+        sandbox.relay.inject("bob", &junk.to_string());
+    }
+    sandbox.run("alice", &["send", "bob", "hello"]).success();
+    let pipe = sandbox.pipe("talk");
+    let _unread = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&pipe)
+        .unwrap();
+    let script = format!(r#"exec "$@" 2>'{pipe}'"#);
+    let recv = ["recv", "--exec", "cat"];
+    let running = Running::new(None, &mut std_shell(&sandbox, "bob", &script, &recv));
+    assert_eq!(running.line(), "hello");
+    assert_eq!(running.end().0.code(), Some(9));
 }
 
 #[test]
