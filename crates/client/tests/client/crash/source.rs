@@ -73,5 +73,8 @@ fn every_durable_write_of_the_source_is_in_a_story_or_no_part_of_delivery() {
         );
         known.insert((*name).to_owned());
     }
-    assert_eq!(found, known);
+    let untold: Vec<_> = found.difference(&known).collect();
+    assert!(untold.is_empty(), "no story comes to {untold:?}");
+    let gone: Vec<_> = known.difference(&found).collect();
+    assert!(gone.is_empty(), "the source has no {gone:?}");
 }
