@@ -151,8 +151,8 @@ impl Told {
             return;
         };
         let all = self.shown.entry(key).or_default();
-        let before = all.clone();
-        all.append(&mut messages.clone());
+        let before = all.len();
+        all.extend_from_slice(messages);
         for lie in &self.lies {
             match lie {
                 Lie::Rename { agent, name } => {
@@ -160,13 +160,13 @@ impl Told {
                         message["from"] = json!(name);
                     }
                 }
-                Lie::Replay => {
-                    messages.extend(before.iter().enumerate().map(|(number, message)| {
+                Lie::Replay => messages.extend(all.iter().take(before).enumerate().map(
+                    |(number, message)| {
                         let mut message = message.clone();
                         message["id"] = json!(format!("again-{number}"));
                         message
-                    }))
-                }
+                    },
+                )),
                 Lie::Reorder => {
                     let times: Vec<_> = messages.iter().map(|each| each["ts"].clone()).collect();
                     messages.reverse();
