@@ -175,21 +175,24 @@ const MESSAGE: &str =
      uncertain, message_type, topic, correlation_id, reply_to, ttl, body, nonce, signature, parts,
      slice_len FROM outbox AS message";
 
-/// What is due, in nobody's hands, and not behind an older one to the same recipient that is still to
-/// leave; what only misses a receipt holds back nothing. A lease that ends too far away was made before
-/// the machine started anew; one that another process made after the time was read is not that far. Its
-/// parameters are the relay, the time, the monotonic time, and the longest pause and lease.
-const NEXT: &str = "WHERE relay = ?1 AND state IN ('queued', 'sent') AND expires > ?2
+/// What is due and in nobody's hands. A lease that ends too far away was made before the machine started
+/// anew; one that another process made after the time was read is not that far. Its parameters are the
+/// relay, the time, the monotonic time, and the longest pause and lease.
+const DUE: &str = "relay = ?1 AND expires > ?2
      AND (due IS NULL OR due <= ?2 OR due > ?2 + ?4)
-     AND (lease IS NULL OR lease <= ?3 OR lease > ?3 + 2 * ?5)
-     AND (state = 'sent' OR NOT EXISTS (
+     AND (lease IS NULL OR lease <= ?3 OR lease > ?3 + 2 * ?5)";
+
+/// What of that is to leave, and not behind an older message to the same recipient that is to leave too.
+const NEXT: &str = "state = 'queued' AND NOT EXISTS (
          SELECT 1 FROM outbox_recipients AS mine
          JOIN outbox_recipients AS theirs
-             ON theirs.address IS mine.address AND theirs.message < mine.message
+             ON theirs.address IS mine.address AND theirs.message < mine.message AND theirs.queued = 1
          JOIN outbox AS older ON older.number = theirs.message
-         WHERE mine.message = message.number AND older.relay = ?1 AND older.state = 'queued'
-             AND older.expires > ?2))
+         WHERE mine.message = message.number AND older.relay = ?1 AND older.expires > ?2)
      ORDER BY message.number LIMIT 1";
+
+/// What of that only misses a receipt, which holds back nothing.
+const OVERDUE: &str = "state = 'sent' ORDER BY message.number LIMIT 1";
 
 impl Store {
     /// Puts messages into the outbox, in order, with their outcomes under a key if there is one, and
@@ -439,7 +442,8 @@ fn hasten(transaction: &Transaction<'_>, relay: i64, to: &Destination) -> rusqli
     let mut hasten = transaction.prepare_cached(
         "UPDATE outbox SET due = NULL
          WHERE relay = ?1 AND state = 'queued' AND due IS NOT NULL
-             AND number IN (SELECT message FROM outbox_recipients WHERE address IS ?2)",
+             AND number IN (SELECT message FROM outbox_recipients
+                            WHERE address IS ?2 AND queued = 1)",
     )?;
     for address in addresses(to) {
         hasten.execute(params![relay, address])?;
@@ -537,11 +541,16 @@ fn not_before(db: &Connection, relay: i64, now: i64) -> rusqlite::Result<Option<
 }
 
 fn due(db: &Connection, relay: i64, now: i64, monotonic: i64) -> rusqlite::Result<Option<Claimed>> {
-    let found = db
-        .prepare_cached(&format!("{MESSAGE} {NEXT}"))?
-        .query_row(params![relay, now, monotonic, MAX_PAUSE, LEASE], message)
-        .optional()?;
-    found.map(|found| with_recipients(db, found)).transpose()
+    let first = |of: &str| {
+        db.prepare_cached(&format!("{MESSAGE} WHERE {DUE} AND {of}"))?
+            .query_row(params![relay, now, monotonic, MAX_PAUSE, LEASE], message)
+            .optional()
+    };
+    let oldest = [first(NEXT)?, first(OVERDUE)?]
+        .into_iter()
+        .flatten()
+        .min_by_key(|found| found.entry.number);
+    oldest.map(|found| with_recipients(db, found)).transpose()
 }
 
 /// Claims the next message. A claim that is on it has ended without anybody saying what became of it.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 18] = [
+const MIGRATIONS: [&str; 19] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -356,6 +356,19 @@ const MIGRATIONS: [&str; 18] = [
     ALTER TABLE inbox ADD COLUMN contact INTEGER;
     CREATE INDEX inbox_aside_by_contact ON inbox (state, contact, number, size)
         WHERE state IN ('dead', 'held', 'quarantined');
+",
+    "
+    -- Whether a message is still to leave, beside each of its addresses: what is before it there is found
+    -- however much else waits for receipts.
+    ALTER TABLE outbox_recipients ADD COLUMN queued INTEGER NOT NULL DEFAULT 1;
+    UPDATE outbox_recipients SET queued =
+        (SELECT state = 'queued' FROM outbox WHERE number = message);
+    DROP INDEX outbox_by_address;
+    CREATE INDEX outbox_recipients_queued ON outbox_recipients (address, message) WHERE queued = 1;
+    CREATE TRIGGER outbox_changes_state AFTER UPDATE OF state ON outbox BEGIN
+        UPDATE outbox_recipients SET queued = (new.state = 'queued') WHERE message = new.number;
+    END;
+    CREATE INDEX outbox_overdue ON outbox (relay, due) WHERE state = 'sent';
 ",
 ];
 
