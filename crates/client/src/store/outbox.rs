@@ -177,22 +177,30 @@ const MESSAGE: &str =
 
 /// What is due and in nobody's hands. A lease that ends too far away was made before the machine started
 /// anew; one that another process made after the time was read is not that far. Its parameters are the
-/// relay, the time, the monotonic time, and the longest pause and lease.
-const DUE: &str = "relay = ?1 AND expires > ?2
+/// relay, the time, the monotonic time, and the longest pause and lease. The pluses, here and below, keep
+/// SQLite from walking over all that has not expired.
+const DUE: &str = "+message.expires > ?2
      AND (due IS NULL OR due <= ?2 OR due > ?2 + ?4)
      AND (lease IS NULL OR lease <= ?3 OR lease > ?3 + 2 * ?5)";
 
 /// What of that is to leave, and not behind an older message to the same recipient that is to leave too.
-const NEXT: &str = "state = 'queued' AND NOT EXISTS (
+const NEXT: &str = "message.relay = ?1 AND message.state = 'queued' AND NOT EXISTS (
          SELECT 1 FROM outbox_recipients AS mine
-         JOIN outbox_recipients AS theirs
+         CROSS JOIN outbox_recipients AS theirs
              ON theirs.address IS mine.address AND theirs.message < mine.message AND theirs.queued = 1
-         JOIN outbox AS older ON older.number = theirs.message
-         WHERE mine.message = message.number AND older.relay = ?1 AND older.expires > ?2)
+         CROSS JOIN outbox AS older ON older.number = theirs.message
+         WHERE mine.message = message.number AND +older.relay = ?1 AND +older.expires > ?2)
      ORDER BY message.number LIMIT 1";
 
 /// What of that only misses a receipt, which holds back nothing.
-const OVERDUE: &str = "state = 'sent' ORDER BY message.number LIMIT 1";
+const OVERDUE: &str = "message.number IN (
+         SELECT number FROM outbox INDEXED BY outbox_overdue
+             WHERE relay = ?1 AND state = 'sent' AND due IS NULL
+         UNION ALL SELECT number FROM outbox INDEXED BY outbox_overdue
+             WHERE relay = ?1 AND state = 'sent' AND due <= ?2
+         UNION ALL SELECT number FROM outbox INDEXED BY outbox_overdue
+             WHERE relay = ?1 AND state = 'sent' AND due > ?2 + ?4)
+     ORDER BY message.number LIMIT 1";
 
 impl Store {
     /// Puts messages into the outbox, in order, with their outcomes under a key if there is one, and

@@ -9,10 +9,13 @@ use ctalk_core::{Card, CardStatement, Identity, Timestamp, XWingSecret, trust::S
 use tempfile::TempDir;
 
 use super::{
-    Claim, Claimable, CountKey, EntryState, Learned, Mark, NewContact, Settlement, Store,
-    StoreError,
+    Claim, Claimable, CountKey, EntryState, Learned, Mark, NewContact, NewOutgoing, Settled,
+    Settlement, Store, StoreError, To,
 };
-use crate::{message::Reason, relay::Delivery};
+use crate::{
+    message::Reason,
+    relay::{Accepted, Body, Delivery, Destination, Outgoing},
+};
 
 const NOW: i64 = 1_800_000_000_000;
 const RELAY: &str = "https://relay.example";
@@ -57,16 +60,9 @@ impl Filled {
             Ok::<_, StoreError>(())
         });
         filled.unwrap();
-        let steps = Arc::new(AtomicU64::new(0));
-        let counter = steps.clone();
-        let count = move || {
-            counter.fetch_add(1, Ordering::Relaxed);
-            false
-        };
-        store.db.progress_handler(1, Some(count)).unwrap();
         Self {
+            steps: count_steps(&mut store),
             store,
-            steps,
             _folder: folder,
         }
     }
@@ -209,6 +205,78 @@ fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str))
     done("settle");
 }
 
+/// Counts the instructions that SQLite runs from now on.
+fn count_steps(store: &mut Store) -> Arc<AtomicU64> {
+    let steps = Arc::new(AtomicU64::new(0));
+    let counter = steps.clone();
+    let count = move || {
+        counter.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    store.db.progress_handler(1, Some(count)).unwrap();
+    steps
+}
+
+/// How many steps it takes to find what is next in an outbox in which so many messages to bob miss their
+/// receipts and so many wait behind one that is tried later.
+fn steps_to_the_next(missing: usize, behind: usize) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&folder.path().join("store.sqlite"), Some(RELAY)).unwrap();
+    let accepted = Accepted {
+        relay_id: None,
+        ts: None,
+    };
+    let filled = store.batch("test", |store| {
+        for place in 0..=missing + behind {
+            let _enqueued = store.enqueue(&[outgoing()], None, NOW, None)?;
+            let settled = match place {
+                place if place < missing => Settled::Sent {
+                    accepted: &accepted,
+                    overdue: NOW + 1000,
+                },
+                place if place == missing => Settled::Later {
+                    due: NOW + 1000,
+                    error: String::new(),
+                    is_uncertain: false,
+                },
+                _ => continue,
+            };
+            let claimed = store.claim_outgoing(NOW, 0)?.unwrap();
+            let _next = store.settle_outgoing(&claimed, &settled, NOW, None)?;
+        }
+        // Each one that was put behind it has made it due.
+        let hold = "UPDATE outbox SET due = ?1 WHERE attempt > 0";
+        store.db.execute(hold, [NOW + 1000]).unwrap();
+        Ok::<_, StoreError>(())
+    });
+    filled.unwrap();
+    let steps = count_steps(&mut store);
+    assert!(store.claim_outgoing(NOW, 0).unwrap().is_none());
+    steps.load(Ordering::Relaxed)
+}
+
+fn outgoing() -> NewOutgoing {
+    NewOutgoing {
+        id: None,
+        outgoing: Outgoing {
+            to: Destination::Agent("bob".to_owned()),
+            message_type: ctalk_wire::MessageType::Notification,
+            topic: None,
+            correlation_id: None,
+            reply_to: None,
+            ttl: None,
+            body: Body::Native(String::new()),
+        },
+        to: vec![To {
+            contact: None,
+            name: "bob".to_owned(),
+        }],
+        card: None,
+        expires: i64::MAX,
+        receipt: true,
+    }
+}
+
 fn new<'a>(name: &'a str, card: &'a Card) -> NewContact<'a> {
     NewContact {
         name,
@@ -268,4 +336,14 @@ fn one_of_many_takes_as_many_steps_as_one_of_few() {
         // 190 more.
         assert!(few.abs_diff(many) <= 3, "{what}: {few} and {many}");
     }
+}
+
+#[test]
+fn what_is_next_in_the_outbox_is_found_past_all_that_waits() {
+    let few = steps_to_the_next(10, 10);
+    let missing = steps_to_the_next(200, 10);
+    assert!(missing.abs_diff(few) <= 3, "{few} and {missing}");
+    // What is behind another one is looked at, each once.
+    let (some, more) = (steps_to_the_next(200, 100), steps_to_the_next(200, 200));
+    assert!(more < 3 * some, "{some} and {more}");
 }
