@@ -117,7 +117,8 @@ fn later(now: Timestamp) -> Result<Timestamp, Error> {
 /// Sends `count` messages to the agent `to` of the relay at `url`, as a new agent of that relay.
 pub(crate) async fn feed(url: &str, admin_key: &str, to: &str, count: usize) -> Result<(), Error> {
     let clock = Arc::new(SystemClock);
-    let author = Author::new(&format!("feeder-{count}"))?;
+    // Each process is another agent of the relay.
+    let author = Author::new(&format!("feeder-{}", std::process::id()))?;
     let admin_key = fs::read_to_string(admin_key.trim_start_matches('@'))?;
     let entry = author.entry();
     let agent = RegisterAgent {
