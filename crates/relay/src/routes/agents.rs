@@ -12,7 +12,7 @@ use crate::api_error::ApiError;
 use crate::auth::{AdminCaller, AgentCaller, Caller, KeyHash, new_api_key};
 use crate::body::{Members, Text};
 use crate::http::{App, decoded_last_segment};
-use crate::store::{AgentPatch, InviteRefusal, NewAgent, Registration};
+use crate::store::{Agent as Registrant, AgentPatch, InviteRefusal, NewAgent, Registration};
 use crate::validate;
 
 /// Who answers for an agent that registered itself and named nobody.
@@ -72,6 +72,9 @@ async fn add(
     };
     match app.store.register(agent, invite).await? {
         Registration::Done => Ok((StatusCode::CREATED, Json(Registered { name, api_key }))),
+        Registration::NameRetired => Err(ApiError::conflict(
+            "an agent of this name was deleted; only the operator gives the name away again",
+        )),
         Registration::NameTaken => Err(ApiError::conflict(
             "the name is taken, perhaps in other letter case",
         )),
@@ -90,6 +93,36 @@ pub(super) async fn list(
     Ok(Json(app.store.list_agents().await?))
 }
 
+pub(super) async fn show(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    uri: Uri,
+) -> Result<Json<Agent>, ApiError> {
+    let name = decoded_last_segment(&uri)?;
+    let agent = app.store.directory().by_name(&name).ok_or_else(unknown)?;
+    let shown = app.store.show_agent(agent).await?;
+    shown.map(Json).ok_or_else(unknown)
+}
+
+/// The agent whose record `caller` may change: its own, or any for the operator. The name counts
+/// letter by letter.
+fn changeable(app: &App, caller: Caller, name: &str) -> Result<Arc<Registrant>, ApiError> {
+    match caller {
+        Caller::Agent(agent) if agent.name == name => Ok(agent),
+        Caller::Agent(_) => Err(ApiError::forbidden("that is another agent's record")),
+        Caller::Admin => app
+            .store
+            .directory()
+            .by_name(name)
+            .filter(|agent| agent.name == name)
+            .ok_or_else(unknown),
+    }
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("there is no such agent")
+}
+
 /// Answer to `PATCH /agents/:name`.
 #[derive(Serialize)]
 pub(super) struct Changed {
@@ -104,22 +137,36 @@ pub(super) async fn change(
     body: Result<Text, ApiError>,
 ) -> Result<Json<Changed>, ApiError> {
     let name = decoded_last_segment(&uri)?;
-    let agent = match caller {
-        Caller::Agent(agent) if agent.name == name => agent,
-        Caller::Agent(_) => return Err(ApiError::forbidden("that is another agent's record")),
-        Caller::Admin => app
-            .store
-            .directory()
-            .by_name(&name)
-            .filter(|agent| agent.name == name)
-            .ok_or_else(|| ApiError::not_found("there is no such agent"))?,
-    };
+    let agent = changeable(&app, caller, &name)?;
     let body = body?;
     let patch = read_patch(&body.members()?)?;
     app.store.patch_agent(agent, patch).await?;
     Ok(Json(Changed {
         name,
         updated: true,
+    }))
+}
+
+/// Answer to `DELETE /agents/:name`.
+#[derive(Serialize)]
+pub(super) struct Deleted {
+    name: String,
+    deleted: bool,
+}
+
+pub(super) async fn remove(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    uri: Uri,
+) -> Result<Json<Deleted>, ApiError> {
+    let name = decoded_last_segment(&uri)?;
+    let agent = changeable(&app, caller, &name)?;
+    if !app.store.delete_agent(agent).await? {
+        return Err(unknown());
+    }
+    Ok(Json(Deleted {
+        name,
+        deleted: true,
     }))
 }
 

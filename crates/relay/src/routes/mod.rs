@@ -10,7 +10,7 @@ mod page;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get, patch, post};
+use axum::routing::{delete, get, post};
 
 use crate::http::App;
 
@@ -19,7 +19,12 @@ pub(crate) fn all() -> Router<Arc<App>> {
     Router::new()
         .route("/health", get(health::show))
         .route("/agents", get(agents::list).post(agents::register))
-        .route("/agents/{name}", patch(agents::change))
+        .route(
+            "/agents/{name}",
+            get(agents::show)
+                .patch(agents::change)
+                .delete(agents::remove),
+        )
         .route("/messages", get(messages::list).post(messages::send))
         .route("/messages/{id}", delete(messages::remove))
         .route("/channels", get(channels::list))

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use ctalk_wire::Agent as ListedAgent;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::directory::{Agent, AgentId, Directory, fold};
 use super::invites::{self, InviteRefusal};
+use super::removal;
 use super::writer::Changes;
 use super::{Store, StoreError};
 use crate::auth::KeyHash;
@@ -32,6 +33,8 @@ pub(crate) struct NewAgent {
 pub(crate) enum Registration {
     Done,
     Invite(InviteRefusal),
+    /// The name was that of an agent that was deleted, and no invite gives it away again.
+    NameRetired,
     NameTaken,
 }
 
@@ -56,6 +59,10 @@ impl Store {
                 && let Err(refusal) = invites::check(changes.connection, code, changes.now_ms)?
             {
                 return Ok(Registration::Invite(refusal));
+            }
+            let is_retired = removal::take_up(changes.connection, &agent.name, invite.is_none())?;
+            if is_retired {
+                return Ok(Registration::NameRetired);
             }
             let Some(id) = insert(changes.connection, &agent, changes.now_ms)? else {
                 return Ok(Registration::NameTaken);
@@ -83,26 +90,36 @@ impl Store {
                 .collect();
             connection
                 .prepare_cached(
-                    "SELECT id, name, capabilities, public_key, signing_key, last_seen
-                     FROM agents JOIN activity ON agent = id ORDER BY id",
+                    "SELECT name, capabilities, public_key, signing_key, last_seen, id
+                     FROM agents JOIN activity ON agent = id WHERE gone = 0 ORDER BY id",
                 )?
                 .query_map([], |row| {
-                    let saved: i64 = row.get(5)?;
-                    let last_seen = seen.get(&AgentId(row.get(0)?)).map_or(saved, |seen| *seen);
-                    let capabilities: Option<String> = row.get(2)?;
-                    Ok(ListedAgent {
-                        name: row.get(1)?,
-                        capabilities: capabilities
-                            .and_then(|json| serde_json::from_str(&json).ok()),
-                        public_key: row.get(3)?,
-                        signing_key: row.get(4)?,
-                        online: now_ms.saturating_sub(last_seen) < ONLINE_MS,
-                        last_seen: iso(last_seen),
-                    })
+                    let last_seen = seen.get(&AgentId(row.get(5)?)).copied();
+                    listed(row, last_seen, now_ms)
                 })?
                 .collect()
         };
         self.readers.read(list).await
+    }
+
+    /// `agent` as the directory shows it; `None` when it was deleted meanwhile.
+    pub(crate) async fn show_agent(
+        &self,
+        agent: Arc<Agent>,
+    ) -> Result<Option<ListedAgent>, StoreError> {
+        let now_ms = self.clock.now_ms();
+        let show = move |connection: &Connection| {
+            connection
+                .prepare_cached(
+                    "SELECT name, capabilities, public_key, signing_key, last_seen
+                     FROM agents JOIN activity ON agent = id WHERE id = ?1 AND gone = 0",
+                )?
+                .query_row([agent.id], |row| {
+                    listed(row, Some(agent.last_seen()), now_ms)
+                })
+                .optional()
+        };
+        self.readers.read(show).await
     }
 
     /// The number of registered agents, by the database: fails when that fails.
@@ -110,7 +127,7 @@ impl Store {
         self.readers
             .read(|connection| {
                 connection
-                    .prepare_cached("SELECT count(*) FROM agents")?
+                    .prepare_cached("SELECT count(*) FROM agents WHERE gone = 0")?
                     .query_row([], |row| row.get(0))
             })
             .await
@@ -166,6 +183,21 @@ impl Store {
     }
 }
 
+/// A row of `name, capabilities, public_key, signing_key, last_seen`. The time in memory is newer
+/// than the saved one.
+fn listed(row: &Row<'_>, last_seen: Option<i64>, now_ms: i64) -> rusqlite::Result<ListedAgent> {
+    let capabilities: Option<String> = row.get(1)?;
+    let last_seen = last_seen.map_or_else(|| row.get(4), Ok)?;
+    Ok(ListedAgent {
+        name: row.get(0)?,
+        capabilities: capabilities.and_then(|json| serde_json::from_str(&json).ok()),
+        public_key: row.get(2)?,
+        signing_key: row.get(3)?,
+        online: now_ms.saturating_sub(last_seen) < ONLINE_MS,
+        last_seen: iso(last_seen),
+    })
+}
+
 /// Reads all agents, and the newest ts of each inbox.
 pub(super) fn load(
     connection: &Connection,
@@ -174,7 +206,7 @@ pub(super) fn load(
     let mut newest = HashMap::new();
     let mut select = connection.prepare(
         "SELECT id, name, key_hash, last_seen, newest_ts
-         FROM agents JOIN activity ON agent = id ORDER BY id",
+         FROM agents JOIN activity ON agent = id WHERE gone = 0 ORDER BY id",
     )?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
@@ -233,7 +265,7 @@ fn update(connection: &Connection, agent: AgentId, patch: &AgentPatch) -> rusqli
                 signing_key = coalesce(?3, signing_key),
                 capabilities = iif(?4, ?5, capabilities),
                 webhook_url = iif(?6, ?7, webhook_url)
-             WHERE id = ?1",
+             WHERE id = ?1 AND gone = 0",
         )?
         .execute(params![
             agent,

@@ -1,6 +1,6 @@
 //! The registered agents in memory: who a key belongs to, who a name means, who was seen when.
 //!
-//! The writer adds to it right after a commit and before the caller hears of it, so it is never
+//! The writer changes it right after a commit and before the caller hears of it, so it is never
 //! behind what was acknowledged.
 
 use std::collections::HashMap;
@@ -80,6 +80,14 @@ impl Directory {
             .insert(half(&agent.key_hash), Arc::clone(&agent));
         index.by_name.insert(fold(&agent.name), Arc::clone(&agent));
         index.in_order.push(agent);
+    }
+
+    /// Takes `agent` out: neither its key nor its name leads anywhere any more.
+    pub(super) fn remove(&self, agent: &Agent) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.by_key.retain(|_, other| other.id != agent.id);
+        index.by_name.retain(|_, other| other.id != agent.id);
+        index.in_order.retain(|other| other.id != agent.id);
     }
 
     /// The agent whose key has this hash.

@@ -51,6 +51,8 @@ const FIND_COPY: &str = "
     SELECT c.ts, m.seq FROM messages m INDEXED BY messages_by_id
     CROSS JOIN copies c INDEXED BY copies_by_message ON c.message = m.seq
     WHERE m.id = ?1 AND c.inbox = ?2 AND m.expires > ?3";
+/// Whether agent ?1 is still there.
+const IS_REGISTERED: &str = "SELECT 1 FROM agents WHERE id = ?1 AND gone = 0";
 /// About how many bytes of envelopes are read at a time.
 const PART: usize = 256 * 1024;
 
@@ -119,6 +121,16 @@ impl Store {
             return Ok(now_ms);
         }
         let store = move |changes: &mut Changes<'_>| {
+            let mut message = message;
+            // Some may have been deleted since the message was addressed.
+            let mut is_there = changes.connection.prepare_cached(IS_REGISTERED)?;
+            let mut recipients = Vec::with_capacity(message.recipients.len());
+            for recipient in message.recipients {
+                if is_there.exists([recipient.id])? {
+                    recipients.push(recipient);
+                }
+            }
+            message.recipients = recipients;
             let inboxes = message.recipients.iter().map(|agent| agent.id);
             let ts = changes.next_ts(inboxes);
             let seq = insert_message(changes, &message, ts)?;

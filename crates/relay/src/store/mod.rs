@@ -8,6 +8,7 @@ mod invites;
 mod lock;
 mod messages;
 mod readers;
+mod removal;
 mod schema;
 mod writer;
 
@@ -106,10 +107,11 @@ impl Store {
         assert!(matches!(broken.await, Err(StoreError::Closed)));
     }
 
-    /// Saves when agents were seen and deletes what has expired.
+    /// Saves when agents were seen and deletes what has expired or was left behind.
     pub(crate) async fn keep_house(&self) -> Result<(), StoreError> {
         self.save_presence().await?;
         while self.delete_expired().await? {}
+        while self.empty_left_inboxes().await? {}
         Ok(())
     }
 

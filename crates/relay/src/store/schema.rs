@@ -66,6 +66,13 @@ const MIGRATIONS: &[&str] = &[
         created  INTEGER NOT NULL,
         uses     INTEGER NOT NULL DEFAULT 0
     ) STRICT;",
+    // 2: deleted agents. Their row stays, without what it said of them, while their inbox is emptied.
+    "ALTER TABLE agents ADD COLUMN gone INTEGER NOT NULL DEFAULT 0; -- 1 when deleted
+    CREATE INDEX agents_gone ON agents (id) WHERE gone = 1;
+    -- Names that had an owner once: no invite gives them to anybody else.
+    CREATE TABLE retired_names (
+        folded TEXT NOT NULL PRIMARY KEY
+    ) STRICT, WITHOUT ROWID;",
 ];
 
 /// Statements one connection keeps compiled; more than this crate has.

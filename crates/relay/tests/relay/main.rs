@@ -8,6 +8,7 @@
 )]
 
 mod conformance;
+mod departures;
 mod dependencies;
 mod durability;
 mod faults;

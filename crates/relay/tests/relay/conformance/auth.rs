@@ -19,7 +19,12 @@ const ADMIN_ROUTES: [(&str, &str); 4] = [
     ("GET", "/invites"),
     ("DELETE", "/invites/x"),
 ];
-const SHARED_ROUTES: [(&str, &str); 2] = [("PATCH", "/agents/alice"), ("GET", "/messages")];
+const SHARED_ROUTES: [(&str, &str); 4] = [
+    ("GET", "/agents/alice"),
+    ("PATCH", "/agents/alice"),
+    ("DELETE", "/agents/alice"),
+    ("GET", "/messages"),
+];
 
 #[tokio::test]
 async fn item_06_missing_malformed_and_unknown_keys_are_401_on_every_protected_route() {

@@ -78,9 +78,9 @@ async fn item_03_unknown_paths_and_wrong_methods_are_404() {
         ("GET", "/AGENTS"),
         ("GET", "/messages/"),
         ("PUT", "/messages"),
-        ("GET", "/agents/x"),
+        ("PUT", "/agents/x"),
         ("GET", "/messages/x"),
-        ("DELETE", "/agents/x"),
+        ("DELETE", "/agents"),
         ("GET", "/register"),
         ("POST", "/health"),
     ] {
