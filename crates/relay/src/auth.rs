@@ -101,6 +101,16 @@ impl FromRequestParts<Arc<App>> for AdminCaller {
     }
 }
 
+impl FromRequestParts<Arc<App>> for KeyHash {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
+        bearer(parts)
+            .map(Self::of)
+            .ok_or_else(ApiError::unauthorized)
+    }
+}
+
 /// The token of `Authorization: Bearer TOKEN`; the scheme's letter case and the one space count.
 fn bearer(parts: &Parts) -> Option<&str> {
     let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
+use tokio::sync::watch;
 
 use crate::api_error::ApiError;
 use crate::config::Paging;
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(crate) admin_key: AdminKey,
     pub(crate) rate_limit: RateLimit,
     pub(crate) paging: Paging,
+    /// Turns true when the relay is told to stop.
+    pub(crate) stopping: watch::Receiver<bool>,
     /// Where this relay is reached, when a request does not say.
     pub(crate) url: String,
 }

@@ -20,6 +20,7 @@ mod config;
 mod drain;
 mod error;
 mod http;
+mod listener;
 mod rate_limit;
 mod routes;
 mod server;

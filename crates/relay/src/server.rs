@@ -10,6 +10,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
@@ -38,6 +39,7 @@ pub struct Server {
     address: SocketAddr,
     app: Arc<App>,
     defects: Option<Defects>,
+    stop: watch::Sender<bool>,
 }
 
 impl Server {
@@ -58,12 +60,14 @@ impl Server {
         let store = tokio::task::spawn_blocking(move || Store::open(&config.data, clock))
             .await
             .map_err(|error| Error::Thread(error.into()))??;
+        let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App {
             store: Arc::new(store),
             clock: config.clock,
             admin_key: config.admin_key,
             rate_limit: config.rate_limit,
             paging: config.paging,
+            stopping,
             url: format!("http://{address}"),
         });
         Ok(Self {
@@ -71,6 +75,7 @@ impl Server {
             address,
             app,
             defects: config.defects,
+            stop,
         })
     }
 
@@ -132,6 +137,8 @@ impl Server {
         // Closing alone would not do: a process that is just being started holds the socket, too.
         let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
         drop(self.listener);
+        // Requests that wait for messages are answered now.
+        let _ = self.stop.send(true);
         // Connections that take longer are cut; what they had committed stays committed.
         let _ = timeout(grace, graceful.shutdown()).await;
         connections.shutdown().await;
@@ -164,9 +171,15 @@ async fn keep_house(store: Arc<Store>) {
 #[cfg(test)]
 mod tests {
     use std::net::Ipv4Addr;
+    use std::sync::atomic::Ordering;
+
+    use tokio::sync::oneshot;
+    use tokio::time::Instant;
 
     use super::*;
     use crate::AdminKey;
+    use crate::auth::KeyHash;
+    use crate::store::NewAgent;
 
     #[tokio::test]
     async fn a_relay_that_stopped_leaves_its_address_and_folder_even_to_whoever_comes_at_once() {
@@ -182,6 +195,43 @@ mod tests {
         let _inherited = SockRef::from(&first.listener).try_clone().unwrap();
         first.run(std::future::ready(())).await.unwrap();
         Server::bind(config(address)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_relay_that_shuts_down_answers_those_who_wait_for_messages() {
+        let folder = tempfile::tempdir().unwrap();
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let key = AdminKey::new("test-admin-key").unwrap();
+        let server = Server::bind(Config::new(address, folder.path(), key))
+            .await
+            .unwrap();
+        let (app, url) = (server.app(), format!("{}/messages?wait=60", server.url()));
+        let agent = NewAgent {
+            name: "alice".to_owned(),
+            owner: "test".to_owned(),
+            public_key: String::new(),
+            signing_key: String::new(),
+            capabilities: None,
+            webhook_url: None,
+            key_hash: KeyHash::of("ct_alice"),
+        };
+        app.store.register(agent, None).await.unwrap();
+        let alice = app.store.directory().by_name("alice").unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async { drop(stopped.await) }));
+        // The client wants to know how it would do TLS.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let poll = tokio::spawn(http.get(url).bearer_auth("ct_alice").send());
+        while alice.listeners().load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        let began = Instant::now();
+        drop(stop);
+        let page = poll.await.unwrap().unwrap().text().await.unwrap();
+        assert_eq!(page, "{\"messages\":[],\"count\":0}");
+        running.await.unwrap().unwrap();
+        assert!(began.elapsed() < SHUTDOWN_GRACE, "it was not cut");
     }
 
     #[tokio::test]

@@ -3,20 +3,23 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use ctalk_wire::{MessageType, Recipients, Sent};
+use tokio::time::Instant;
 
 use crate::api_error::ApiError;
-use crate::auth::{AgentCaller, Caller};
+use crate::auth::{AgentCaller, Caller, KeyHash};
 use crate::body::{Members, Text};
 use crate::clock::{iso, parse_iso};
 use crate::config::Paging;
 use crate::http::{App, last_segment};
-use crate::store::{Agent, Filter, Inbox, NewMessage};
+use crate::listener::{Heard, Listener};
+use crate::store::{Agent, Filter, Inbox, NewMessage, StoredPage};
 use crate::validate;
 
 use super::page;
@@ -30,6 +33,8 @@ const MAX_TTL: f64 = 90.0 * 86_400.0;
 const DEFAULT_LIMIT: u32 = 50;
 /// The most messages in a page.
 const MAX_LIMIT: u32 = 100;
+/// The longest that a request waits for a message: proxies commonly end one that is silent longer.
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 pub(super) async fn send(
     State(app): State<Arc<App>>,
@@ -169,29 +174,51 @@ fn message_id() -> Result<String, ApiError> {
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
+    key: KeyHash,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let inbox = match &caller {
-        Caller::Admin => Inbox::Everyone,
+    let query = query.unwrap_or_default();
+    let filter = filter(&query, app.paging);
+    let page = match caller {
+        Caller::Admin => app.store.page(Inbox::Everyone, filter).await?,
         Caller::Agent(agent) => {
-            app.store.directory().saw(agent, app.clock.now_ms());
-            Inbox::Of(agent.id)
+            app.store.directory().saw(&agent, app.clock.now_ms());
+            let wait = wait(&query, app.paging);
+            if wait.is_zero() || filter.limit == 0 {
+                app.store.page(Inbox::Of(agent.id), filter).await?
+            } else {
+                let mut listener = Listener::new(Arc::clone(&app), agent, key)?;
+                match listener.listen(&filter, Instant::now() + wait).await? {
+                    Heard::Messages(page) => page,
+                    Heard::Nothing | Heard::Stopping => StoredPage::default(),
+                    Heard::Dismissed => return Err(ApiError::unauthorized()),
+                }
+            }
         }
     };
-    let filter = filter(query.as_deref().unwrap_or_default(), app.paging);
-    let paging = app.paging;
-    let page = app.store.page(inbox, filter).await?;
-    Ok(page::respond(Arc::clone(&app.store), page, paging))
+    Ok(page::respond(Arc::clone(&app.store), page, app.paging))
+}
+
+/// How long to wait for a message when there is none: at most a minute, by default not at all.
+fn wait(query: &str, paging: Paging) -> Duration {
+    let seconds = parameter(query, "wait").filter(|_| paging == Paging::Full);
+    let seconds = seconds.and_then(|seconds| seconds.parse().ok());
+    seconds.map_or(Duration::ZERO, |seconds| {
+        Duration::from_secs(seconds).min(MAX_WAIT)
+    })
+}
+
+/// The first of the query's parameters with this name, unless it is empty.
+fn parameter(query: &str, name: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes())
+        .find(|(key, value)| key == name && !value.is_empty())
+        .map(|(_, value)| value.into_owned())
 }
 
 /// Reads the query. Of parameters with one name the first counts; what cannot be read is ignored.
 fn filter(query: &str, paging: Paging) -> Filter {
     let full = paging == Paging::Full;
-    let parameter = |name: &str| {
-        form_urlencoded::parse(query.as_bytes())
-            .find(|(key, value)| key == name && !value.is_empty())
-            .map(|(_, value)| value.into_owned())
-    };
+    let parameter = |name: &str| parameter(query, name);
     let parameter_of_ours = |name| parameter(name).filter(|_| full);
     let after = parameter_of_ours("after").or_else(|| parameter("since"));
     Filter {

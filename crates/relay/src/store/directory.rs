@@ -4,11 +4,12 @@
 //! behind what was acknowledged.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::types::{ToSql, ToSqlOutput};
 use subtle::ConstantTimeEq;
+use tokio::sync::{Notify, futures::Notified};
 
 use crate::auth::KeyHash;
 use crate::rate_limit::{RateLimit, Window};
@@ -32,6 +33,10 @@ pub(crate) struct Agent {
     last_seen: AtomicI64,
     unsaved: AtomicBool,
     sends: Mutex<Window>,
+    /// How often something changed that those who wait for messages want to know.
+    news: AtomicU64,
+    newer: Notify,
+    listeners: AtomicUsize,
 }
 
 impl Agent {
@@ -43,6 +48,9 @@ impl Agent {
             last_seen: AtomicI64::new(last_seen),
             unsaved: AtomicBool::new(false),
             sends: Mutex::default(),
+            news: AtomicU64::new(0),
+            newer: Notify::new(),
+            listeners: AtomicUsize::new(0),
         }
     }
 
@@ -55,6 +63,25 @@ impl Agent {
     pub(crate) fn may_send(&self, limit: RateLimit, now_ms: i64) -> bool {
         let mut window = self.sends.lock().unwrap_or_else(PoisonError::into_inner);
         limit.admit(&mut window, now_ms)
+    }
+
+    /// Wakes whoever waits for the agent's messages: one is on disk, or the agent's key ended.
+    pub(super) fn tell(&self) {
+        self.news.fetch_add(1, Ordering::SeqCst);
+        self.newer.notify_waiters();
+    }
+
+    /// A number that changes with everything that is told, and what to wait for until it does. All
+    /// that was told before is in the database already.
+    pub(crate) fn news(&self) -> (u64, Notified<'_>) {
+        // From here on nothing is missed, also before the first poll.
+        let newer = self.newer.notified();
+        (self.news.load(Ordering::SeqCst), newer)
+    }
+
+    /// How many requests wait for the agent's messages.
+    pub(crate) fn listeners(&self) -> &AtomicUsize {
+        &self.listeners
     }
 }
 
@@ -88,6 +115,8 @@ impl Directory {
         index.by_key.retain(|_, other| other.id != agent.id);
         index.by_name.retain(|_, other| other.id != agent.id);
         index.in_order.retain(|other| other.id != agent.id);
+        drop(index);
+        agent.tell();
     }
 
     /// The agent whose key has this hash.

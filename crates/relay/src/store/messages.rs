@@ -140,7 +140,12 @@ impl Store {
                 insert.execute(params![recipient.id, ts, seq, message.topic, tail])?;
             }
             let now_ms = changes.now_ms;
-            changes.when_committed(move |directory| directory.saw(&message.sender, now_ms));
+            changes.when_committed(move |directory| {
+                directory.saw(&message.sender, now_ms);
+                for recipient in &message.recipients {
+                    recipient.tell();
+                }
+            });
             Ok(ts)
         };
         self.writer.change(store).await
@@ -238,15 +243,16 @@ impl Store {
         self.writer.change(limit).await
     }
 
-    /// Stores `raw` for `inbox` as it is, as a hostile relay would.
+    /// Stores `raw` for `agent` as it is, as a hostile relay would.
     pub(crate) async fn insert_raw(
         &self,
-        inbox: AgentId,
+        agent: Arc<Agent>,
         id: String,
         raw: String,
         life_ms: i64,
     ) -> Result<(), StoreError> {
         let store = move |changes: &mut Changes<'_>| {
+            let inbox = agent.id;
             let ts = changes.next_ts(core::iter::once(inbox));
             insert_row(changes, &id, inbox, ts, life_ms, None, &raw)?;
             let seq = changes.connection.last_insert_rowid();
@@ -257,6 +263,7 @@ impl Store {
                 None::<String>,
                 ""
             ])?;
+            changes.when_committed(move |_| agent.tell());
             Ok(())
         };
         self.writer.change(store).await

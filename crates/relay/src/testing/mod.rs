@@ -20,6 +20,7 @@ mod lies;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -266,14 +267,14 @@ impl TestRelay {
     /// Puts `raw` into the inbox of `to`, to be delivered as it is: any text that `GET /messages`
     /// shall list. Its `id`, when it has one, is the id under which it can be deleted.
     pub fn inject(&self, to: &str, raw: &str) {
-        let inbox = self.agent(to).id;
+        let agent = self.agent(to);
         let id = serde_json::from_str(raw)
             .ok()
             .and_then(|item: serde_json::Value| Some(item.get("id")?.as_str()?.to_owned()))
             .unwrap_or_default();
         let raw = raw.to_owned();
         let insert =
-            async move |store: Arc<Store>| store.insert_raw(inbox, id, raw, INJECTED_LIFE_MS).await;
+            async move |store: Arc<Store>| store.insert_raw(agent, id, raw, INJECTED_LIFE_MS).await;
         self.with_store(insert).expect("the message is stored");
     }
 
@@ -297,6 +298,12 @@ impl TestRelay {
         };
         let all = self.with_store(read).expect("the messages are read");
         all.into_iter().map(|envelope| envelope.json).collect()
+    }
+
+    /// How many requests wait for messages of `name` at this moment.
+    #[must_use]
+    pub fn waiting(&self, name: &str) -> usize {
+        self.agent(name).listeners().load(Ordering::SeqCst)
     }
 
     /// Shows agents and messages with these lies from now on, and with none but these.

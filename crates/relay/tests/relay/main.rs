@@ -13,4 +13,5 @@ mod dependencies;
 mod durability;
 mod faults;
 mod hostile;
+mod listening;
 mod support;
