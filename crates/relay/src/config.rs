@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,6 +16,9 @@ use subtle::ConstantTimeEq;
 
 use crate::testing::Defects;
 use crate::{Clock, RateLimit, SystemClock};
+
+/// Proxies commonly end a connection that is silent for a minute; some do so after 30 seconds.
+const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// Settings of one relay. Make one with [`Config::new`] and change its fields.
 #[non_exhaustive]
@@ -30,6 +34,8 @@ pub struct Config {
     /// Where time comes from; the system's clock unless changed.
     pub clock: Arc<dyn Clock>,
     pub(crate) paging: Paging,
+    /// How long a stream is silent at most.
+    pub(crate) heartbeat: Duration,
     /// What a relay for tests gets wrong on purpose.
     pub(crate) defects: Option<Defects>,
 }
@@ -45,6 +51,7 @@ impl Config {
             rate_limit: RateLimit::default(),
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
+            heartbeat: HEARTBEAT,
             defects: None,
         }
     }

@@ -1,6 +1,7 @@
 //! What all routes share: the application's state, headers, unknown paths, names in paths.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::HttpBody;
@@ -28,6 +29,8 @@ pub(crate) struct App {
     pub(crate) admin_key: AdminKey,
     pub(crate) rate_limit: RateLimit,
     pub(crate) paging: Paging,
+    /// How long a stream is silent at most.
+    pub(crate) heartbeat: Duration,
     /// Turns true when the relay is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
     /// Where this relay is reached, when a request does not say.

@@ -59,6 +59,12 @@ impl Listener {
         })
     }
 
+    /// Notes that the agent is there.
+    pub(crate) fn saw(&self) {
+        let now_ms = self.app.clock.now_ms();
+        self.app.store.directory().saw(&self.agent, now_ms);
+    }
+
     /// Waits until the inbox holds something that passes `filter`, but not beyond `deadline`.
     pub(crate) async fn listen(
         &mut self,

@@ -67,6 +67,7 @@ impl Server {
             admin_key: config.admin_key,
             rate_limit: config.rate_limit,
             paging: config.paging,
+            heartbeat: config.heartbeat,
             stopping,
             url: format!("http://{address}"),
         });

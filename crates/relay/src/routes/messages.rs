@@ -209,7 +209,7 @@ fn wait(query: &str, paging: Paging) -> Duration {
 }
 
 /// The first of the query's parameters with this name, unless it is empty.
-fn parameter(query: &str, name: &str) -> Option<String> {
+pub(super) fn parameter(query: &str, name: &str) -> Option<String> {
     form_urlencoded::parse(query.as_bytes())
         .find(|(key, value)| key == name && !value.is_empty())
         .map(|(_, value)| value.into_owned())

@@ -51,6 +51,7 @@ pub struct Builder {
     rate_limit: RateLimit,
     clock: Arc<dyn Clock>,
     paging: Paging,
+    heartbeat: Option<Duration>,
     defects: Defects,
 }
 
@@ -104,6 +105,13 @@ impl Builder {
         self
     }
 
+    /// How long a stream of messages is silent at most; 15 seconds unless changed.
+    #[must_use]
+    pub fn heartbeat(mut self, silence: Duration) -> Self {
+        self.heartbeat = Some(silence);
+        self
+    }
+
     /// Starts the relay.
     pub async fn start(self) -> TestRelay {
         tokio::task::spawn_blocking(|| self.start_blocking())
@@ -131,6 +139,7 @@ impl Builder {
         config.rate_limit = self.rate_limit;
         config.clock = Arc::clone(&self.clock);
         config.paging = self.paging;
+        config.heartbeat = self.heartbeat.unwrap_or(config.heartbeat);
         config.defects = Some(self.defects.clone());
         config
     }
@@ -164,6 +173,7 @@ impl TestRelay {
             rate_limit: RateLimit::OFF,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
+            heartbeat: None,
             defects: Defects::default(),
         }
     }

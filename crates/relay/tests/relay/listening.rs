@@ -1,4 +1,4 @@
-//! Waiting for messages: long polls and streams.
+//! Long polls.
 
 use std::time::Duration;
 
@@ -7,26 +7,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
-use crate::support::{Answer, Api, register};
-
-/// Far longer than anything here takes, and far shorter than what must not be waited for.
-const SOON: Duration = Duration::from_secs(20);
+use crate::support::{Answer, Api, SOON, register, until_waiting};
 
 /// A request in the background.
 fn start(api: &Api, path: &str, key: &str) -> JoinHandle<Answer> {
     let (api, path, key) = (api.clone(), path.to_owned(), key.to_owned());
     tokio::spawn(async move { api.get(&path, &key).await })
-}
-
-/// Waits until `count` requests of `name` wait.
-async fn until_waiting(relay: &TestRelay, name: &str, count: usize) {
-    let waiting = async {
-        while relay.waiting(name) != count {
-            tokio::task::yield_now().await;
-        }
-    };
-    let reached = timeout(SOON, waiting).await;
-    assert!(reached.is_ok(), "{} wait", relay.waiting(name));
 }
 
 #[track_caller]

@@ -1,10 +1,12 @@
 //! HTTP for tests: real requests to a relay on a real port.
 
 use std::sync::Once;
+use std::time::Duration;
 
 use ctalk_relay::testing::TestRelay;
-use reqwest::{Client, Method, header::HeaderMap};
+use reqwest::{Client, Method, Response, header::HeaderMap};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 /// 32 bytes of base64 that pass as a public key.
 pub(crate) const KEY: &str = "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=";
@@ -123,6 +125,16 @@ impl Api {
         })
     }
 
+    /// Opens a stream of messages, with the last event's id when there was one.
+    pub(crate) async fn stream(&self, query: &str, key: &str, last: Option<&str>) -> Response {
+        let url = format!("{}/messages/stream{query}", self.base);
+        let mut request = self.http.get(url).bearer_auth(key);
+        if let Some(last) = last {
+            request = request.header("Last-Event-ID", last);
+        }
+        request.send().await.unwrap()
+    }
+
     pub(crate) async fn get(&self, path: &str, key: &str) -> Answer {
         self.call("GET", path, Some(key), None).await
     }
@@ -162,6 +174,20 @@ impl Api {
         let mut agents = agents.as_array().unwrap().iter();
         agents.find(|agent| agent["name"] == name).unwrap().clone()
     }
+}
+
+/// Far longer than anything here takes, and far shorter than what must not be waited for.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Waits until `count` requests of `name` wait for messages.
+pub(crate) async fn until_waiting(relay: &TestRelay, name: &str, count: usize) {
+    let waiting = async {
+        while relay.waiting(name) != count {
+            tokio::task::yield_now().await;
+        }
+    };
+    let reached = timeout(SOON, waiting).await;
+    assert!(reached.is_ok(), "{} wait", relay.waiting(name));
 }
 
 /// A plain message's body.

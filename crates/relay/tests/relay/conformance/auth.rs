@@ -7,9 +7,10 @@ use serde_json::json;
 
 use crate::support::{Api, KEY, OTHER_KEY, message, register, text};
 
-const AGENT_ROUTES: [(&str, &str); 4] = [
+const AGENT_ROUTES: [(&str, &str); 5] = [
     ("GET", "/agents"),
     ("POST", "/messages"),
+    ("GET", "/messages/stream"),
     ("DELETE", "/messages/x"),
     ("GET", "/channels"),
 ];
