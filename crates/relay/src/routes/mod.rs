@@ -6,6 +6,7 @@ mod health;
 mod invites;
 mod messages;
 mod page;
+mod sending;
 mod stream;
 
 use std::sync::Arc;
@@ -26,7 +27,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
                 .patch(agents::change)
                 .delete(agents::remove),
         )
-        .route("/messages", get(messages::list).post(messages::send))
+        .route("/messages", get(messages::list).post(sending::send))
         .route("/messages/stream", get(stream::open))
         .route("/messages/{id}", delete(messages::remove))
         .route("/channels", get(channels::list))
