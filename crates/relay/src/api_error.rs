@@ -62,6 +62,14 @@ impl ApiError {
         }
     }
 
+    /// What the caller reads.
+    pub(crate) fn into_body(self) -> ErrorBody {
+        ErrorBody {
+            error: self.text.into_owned(),
+            code: self.code,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self.code {
             ErrorCode::BadRequest | ErrorCode::PayloadTooLarge => StatusCode::BAD_REQUEST,
@@ -84,10 +92,6 @@ impl From<StoreError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = ErrorBody {
-            error: self.text.into_owned(),
-            code: self.code,
-        };
-        (status, Json(body)).into_response()
+        (status, Json(self.into_body())).into_response()
     }
 }

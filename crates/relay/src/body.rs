@@ -18,7 +18,9 @@ use crate::http::App;
 
 /// The most bytes of a body that are kept: 65,536 UTF-16 units never take more in UTF-8.
 const MAX_BYTES: usize = 196_608;
-/// The most UTF-16 code units in a body.
+/// The most bytes of a body that may hold many messages.
+const MAX_BATCH_BYTES: usize = 1 << 20;
+/// The most UTF-16 code units in a message.
 const MAX_UTF16_UNITS: usize = 65_536;
 /// How long a body may take to arrive.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -26,25 +28,44 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// A request's body within the limits. Its content type plays no part.
 pub(crate) struct Text(String);
 
+/// A body that may hold many messages: up to 1 MiB.
+pub(crate) struct BatchText(String);
+
+impl FromRequest<Arc<App>> for BatchText {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
+        let bytes = read(request.into_body(), MAX_BATCH_BYTES).await?;
+        String::from_utf8(bytes).map(Self).map_err(|_| not_utf8())
+    }
+}
+
+impl BatchText {
+    /// The body as a JSON object.
+    pub(crate) fn members(&self) -> Result<Members<'_>, ApiError> {
+        Members::of(&self.0)
+    }
+}
+
 impl FromRequest<Arc<App>> for Text {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
-        let bytes = tokio::time::timeout(TIMEOUT, read(request.into_body()))
-            .await
-            .map_err(|_| ApiError::bad_request("the body did not arrive within 30 seconds"))??;
+        let bytes = read(request.into_body(), MAX_BYTES).await?;
         // A sequence that is no UTF-8 counts as one unit, like the character that stands for it.
         let text = String::from_utf8_lossy(&bytes);
-        if text.len() > MAX_UTF16_UNITS && text.encode_utf16().count() > MAX_UTF16_UNITS {
-            return Err(too_large());
-        }
-        String::from_utf8(bytes)
-            .map(Self)
-            .map_err(|_| ApiError::bad_request("the body is not UTF-8"))
+        fits(&text)?;
+        String::from_utf8(bytes).map(Self).map_err(|_| not_utf8())
     }
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
+async fn read(body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
+    tokio::time::timeout(TIMEOUT, read_slowly(body, max_bytes))
+        .await
+        .map_err(|_| ApiError::bad_request("the body did not arrive within 30 seconds"))?
+}
+
+async fn read_slowly(mut body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
         let frame =
@@ -52,29 +73,38 @@ async fn read(mut body: Body) -> Result<Vec<u8>, ApiError> {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if bytes.len() + data.len() > MAX_BYTES {
-            return Err(too_large());
+        if bytes.len() + data.len() > max_bytes {
+            return Err(if max_bytes == MAX_BYTES {
+                too_large()
+            } else {
+                ApiError::too_large(format!("the body is larger than {max_bytes} bytes"))
+            });
         }
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
 }
 
+/// Refuses a message that is longer than 65,536 UTF-16 code units.
+pub(crate) fn fits(text: &str) -> Result<(), ApiError> {
+    if text.len() > MAX_UTF16_UNITS && text.encode_utf16().count() > MAX_UTF16_UNITS {
+        return Err(too_large());
+    }
+    Ok(())
+}
+
 fn too_large() -> ApiError {
-    ApiError::too_large("the body is larger than 65,536 characters (UTF-16 code units)")
+    ApiError::too_large("a message may have 65,536 characters (UTF-16 code units)")
+}
+
+fn not_utf8() -> ApiError {
+    ApiError::bad_request("the body is not UTF-8")
 }
 
 impl Text {
     /// The body as a JSON object.
     pub(crate) fn members(&self) -> Result<Members<'_>, ApiError> {
-        let trimmed = self.0.trim_ascii_start();
-        match serde_json::from_str(&self.0) {
-            Ok(members) => Ok(Members(members)),
-            Err(_) if trimmed.starts_with('{') => {
-                Err(ApiError::bad_request("the body is not JSON"))
-            }
-            Err(_) => Err(ApiError::bad_request("the body is not a JSON object")),
-        }
+        Members::of(&self.0)
     }
 
     /// Whether the body is JSON of any kind.
@@ -118,6 +148,17 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 impl<'b> Members<'b> {
+    /// Takes `text` apart.
+    pub(crate) fn of(text: &'b str) -> Result<Self, ApiError> {
+        match serde_json::from_str(text) {
+            Ok(members) => Ok(Self(members)),
+            Err(_) if text.trim_ascii_start().starts_with('{') => {
+                Err(ApiError::bad_request("the body is not JSON"))
+            }
+            Err(_) => Err(ApiError::bad_request("the body is not a JSON object")),
+        }
+    }
+
     /// The JSON text of member `name`, `null` included.
     pub(crate) fn raw(&self, name: &str) -> Option<&'b str> {
         self.0.get(name.as_bytes()).map(|raw| raw.get())

@@ -86,6 +86,10 @@ pub struct Sent {
     pub id: String,
     /// The relay's time, one for all recipients.
     pub ts: String,
+    /// Those of the names in `to` that got no copy, as they were given. The reference relay does not
+    /// tell.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub undelivered: Vec<String>,
 }
 
 /// One recipient's copy of a message, as stored, listed and pushed.

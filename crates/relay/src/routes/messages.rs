@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::api_error::ApiError;
 use crate::auth::{AgentCaller, Caller, KeyHash};
+use crate::body::Text;
 use crate::clock::parse_iso;
 use crate::config::Paging;
 use crate::http::{App, last_segment};
@@ -22,6 +25,8 @@ use super::page;
 const DEFAULT_LIMIT: u32 = 50;
 /// The most messages in a page.
 const MAX_LIMIT: u32 = 100;
+/// The most messages that are deleted at once.
+const MAX_DELETED: usize = 1000;
 /// The longest that a request waits for a message: proxies commonly end one that is silent longer.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
@@ -100,10 +105,42 @@ pub(super) async fn remove(
     uri: Uri,
 ) -> Result<StatusCode, ApiError> {
     let id = last_segment(&uri).to_owned();
-    if !app.store.delete(agent.id, id).await? {
+    if app.store.delete(agent.id, vec![id]).await? != [true] {
         return Err(ApiError::not_found(
             "there is no such message in your inbox",
         ));
     }
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Answer to `POST /messages/delete`.
+#[derive(Serialize)]
+pub(super) struct Deleted {
+    deleted: usize,
+    /// The ids of which there was no live message in the inbox.
+    missing: Vec<String>,
+}
+
+pub(super) async fn remove_many(
+    State(app): State<Arc<App>>,
+    AgentCaller(agent): AgentCaller,
+    body: Text,
+) -> Result<Json<Deleted>, ApiError> {
+    let members = body.members()?;
+    let expected = "an array of at most 1000 strings";
+    let ids: Option<Vec<String>> = members.optional("ids", expected)?;
+    let ids = ids
+        .filter(|ids| ids.len() <= MAX_DELETED)
+        .ok_or_else(|| ApiError::bad_request(format!("`ids` must be {expected}")))?;
+    let found = app.store.delete(agent.id, ids.clone()).await?;
+    let named = ids.len();
+    let missing: Vec<_> = ids
+        .into_iter()
+        .zip(found)
+        .filter_map(|(id, found)| (!found).then_some(id))
+        .collect();
+    Ok(Json(Deleted {
+        deleted: named - missing.len(),
+        missing,
+    }))
 }

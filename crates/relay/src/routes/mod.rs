@@ -28,6 +28,8 @@ pub(crate) fn all() -> Router<Arc<App>> {
                 .delete(agents::remove),
         )
         .route("/messages", get(messages::list).post(sending::send))
+        .route("/messages/batch", post(sending::send_batch))
+        .route("/messages/delete", post(messages::remove_many))
         .route("/messages/stream", get(stream::open))
         .route("/messages/{id}", delete(messages::remove))
         .route("/channels", get(channels::list))

@@ -1,4 +1,4 @@
-//! Sending: `POST /messages`.
+//! Sending: `POST /messages` and `POST /messages/batch`.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -7,11 +7,13 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ctalk_wire::{MessageType, Recipients, Sent};
+use ctalk_wire::{ErrorBody, MessageType, Recipients, Sent};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::api_error::ApiError;
 use crate::auth::AgentCaller;
-use crate::body::{Members, Text};
+use crate::body::{BatchText, Members, Text, fits};
 use crate::clock::iso;
 use crate::http::App;
 use crate::store::{Agent, NewMessage};
@@ -22,36 +24,121 @@ const DEFAULT_TTL: f64 = 30.0 * 86_400.0;
 /// The longest that a message is kept, in seconds: 90 days.
 const MAX_TTL: f64 = 90.0 * 86_400.0;
 
+/// The most messages in a batch.
+const MAX_BATCH: usize = 100;
+
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     AgentCaller(sender): AgentCaller,
     body: Text,
 ) -> Result<(StatusCode, Json<Sent>), ApiError> {
+    let addressed = address(&app, &sender, &body.members()?)?;
+    let mut sent = store(&app, vec![addressed]).await?;
+    let sent = sent.pop().ok_or_else(ApiError::internal)?;
+    Ok((StatusCode::CREATED, Json(sent)))
+}
+
+/// Answer to `POST /messages/batch`: what became of each message, in their order.
+#[derive(Serialize)]
+pub(super) struct Batch {
+    results: Vec<Outcome>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Outcome {
+    Sent(Sent),
+    Refused(ErrorBody),
+}
+
+pub(super) async fn send_batch(
+    State(app): State<Arc<App>>,
+    AgentCaller(sender): AgentCaller,
+    body: BatchText,
+) -> Result<Json<Batch>, ApiError> {
     let members = body.members()?;
-    let to = recipients_named(&members)?;
-    let envelope = envelope_members(&members)?;
-    let topic = topic(&members)?;
-    let ttl_ms = ttl_ms(&members)?;
+    let expected = "an array of at most 100 messages";
+    let messages: Option<Vec<&RawValue>> = members.optional("messages", expected)?;
+    let messages = messages
+        .filter(|messages| messages.len() <= MAX_BATCH)
+        .ok_or_else(|| ApiError::bad_request(format!("`messages` must be {expected}")))?;
+    let mut addressed = Vec::with_capacity(messages.len());
+    let mut refused = Vec::with_capacity(messages.len());
+    for message in messages {
+        let message = message.get();
+        let members = fits(message).and_then(|()| Members::of(message));
+        match members.and_then(|members| address(&app, &sender, &members)) {
+            Ok(message) => {
+                addressed.push(message);
+                refused.push(None);
+            }
+            Err(error) => refused.push(Some(error.into_body())),
+        }
+    }
+    let mut sent = store(&app, addressed).await?.into_iter();
+    let results = refused.into_iter().map(|refused| match refused {
+        Some(error) => Ok(Outcome::Refused(error)),
+        None => sent
+            .next()
+            .map(Outcome::Sent)
+            .ok_or_else(ApiError::internal),
+    });
+    Ok(Json(Batch {
+        results: results.collect::<Result<_, _>>()?,
+    }))
+}
+
+/// A message that may be stored, and the names in its `to` that nobody has.
+struct Addressed {
+    message: NewMessage,
+    unknown: Vec<String>,
+}
+
+/// Checks a message and counts it against its sender's rate limit.
+fn address(app: &App, sender: &Arc<Agent>, members: &Members<'_>) -> Result<Addressed, ApiError> {
+    let to = recipients_named(members)?;
+    let envelope = envelope_members(members)?;
+    let topic = topic(members)?;
+    let ttl_ms = ttl_ms(members)?;
     if !sender.may_send(app.rate_limit, app.clock.now_ms()) {
         return Err(ApiError::rate_limited(format!(
             "more than {} messages; wait for the next window",
             app.rate_limit
         )));
     }
-    let recipients = resolve(&app, &sender, to)?;
-    let id = message_id()?;
-    let ts = app
-        .store
-        .send(NewMessage {
-            id: id.clone(),
-            sender,
+    let (recipients, unknown) = resolve(app, sender, to)?;
+    Ok(Addressed {
+        message: NewMessage {
+            id: message_id()?,
+            sender: Arc::clone(sender),
             recipients,
             topic,
             ttl_ms,
             members: envelope,
-        })
-        .await?;
-    Ok((StatusCode::CREATED, Json(Sent { id, ts: iso(ts) })))
+        },
+        unknown,
+    })
+}
+
+/// Stores all of these messages, or none.
+async fn store(app: &App, addressed: Vec<Addressed>) -> Result<Vec<Sent>, ApiError> {
+    let mut messages = Vec::with_capacity(addressed.len());
+    let mut sent = Vec::with_capacity(addressed.len());
+    for Addressed { message, unknown } in addressed {
+        sent.push((message.id.clone(), unknown));
+        messages.push(message);
+    }
+    let stored = app.store.send(messages).await?;
+    let sent = sent.into_iter().zip(stored);
+    let sent = sent.map(|((id, mut undelivered), stored)| {
+        undelivered.extend(stored.missed);
+        Sent {
+            id,
+            ts: iso(stored.ts),
+            undelivered,
+        }
+    });
+    Ok(sent.collect())
 }
 
 fn recipients_named(members: &Members<'_>) -> Result<Recipients, ApiError> {
@@ -124,10 +211,14 @@ fn ttl_ms(members: &Members<'_>) -> Result<i64, ApiError> {
     Ok((ttl.min(MAX_TTL) * 1000.0).ceil() as i64)
 }
 
-/// The agents that `to` means, each once. Unknown names are left out.
-fn resolve(app: &App, sender: &Agent, to: Recipients) -> Result<Vec<Arc<Agent>>, ApiError> {
+/// The agents that `to` means, each once, and the names that nobody has, as they were given.
+fn resolve(
+    app: &App,
+    sender: &Agent,
+    to: Recipients,
+) -> Result<(Vec<Arc<Agent>>, Vec<String>), ApiError> {
     let directory = app.store.directory();
-    match to {
+    let names = match to {
         Recipients::One(name) if name == validate::BROADCAST => {
             let mut others = directory.all();
             others.retain(|agent| agent.id != sender.id);
@@ -136,18 +227,26 @@ fn resolve(app: &App, sender: &Agent, to: Recipients) -> Result<Vec<Arc<Agent>>,
                     "there is nobody else to broadcast to",
                 ));
             }
-            Ok(others)
+            return Ok((others, Vec::new()));
         }
-        Recipients::One(name) => Ok(directory.by_name(&name).into_iter().collect()),
+        Recipients::One(name) => vec![name],
         Recipients::Many(names) if names.is_empty() => {
-            Err(ApiError::bad_request("`to` names nobody"))
+            return Err(ApiError::bad_request("`to` names nobody"));
         }
-        Recipients::Many(names) => {
-            let mut seen = HashSet::new();
-            let known = names.iter().filter_map(|name| directory.by_name(name));
-            Ok(known.filter(|agent| seen.insert(agent.id)).collect())
+        Recipients::Many(names) => names,
+    };
+    let mut seen = HashSet::new();
+    let mut unheard = HashSet::new();
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for name in names {
+        match directory.by_name(&name) {
+            Some(agent) if seen.insert(agent.id) => known.push(agent),
+            Some(_) => {}
+            None if unheard.insert(name.clone()) => unknown.push(name),
+            None => {}
         }
     }
+    Ok((known, unknown))
 }
 
 fn message_id() -> Result<String, ApiError> {

@@ -69,6 +69,24 @@ pub(crate) struct NewMessage {
     pub(crate) members: String,
 }
 
+/// What became of a message.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    /// In milliseconds since the epoch.
+    pub(crate) ts: i64,
+    /// The recipients that got no copy: deleted since the message was addressed.
+    pub(crate) missed: Vec<String>,
+}
+
+impl Stored {
+    fn for_nobody(now_ms: i64) -> Self {
+        Self {
+            ts: now_ms,
+            missed: Vec::new(),
+        }
+    }
+}
+
 /// Whose messages to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Inbox {
@@ -112,41 +130,19 @@ pub(crate) struct CopyKey {
 }
 
 impl Store {
-    /// Stores a copy of `message` for each of its recipients, all or none. Returns its ts in
-    /// milliseconds since the epoch.
-    pub(crate) async fn send(&self, message: NewMessage) -> Result<i64, StoreError> {
-        if message.recipients.is_empty() {
-            let now_ms = self.clock.now_ms();
-            self.directory.saw(&message.sender, now_ms);
-            return Ok(now_ms);
+    /// Stores a copy of each message for each of its recipients: all of that or nothing.
+    pub(crate) async fn send(&self, messages: Vec<NewMessage>) -> Result<Vec<Stored>, StoreError> {
+        let now_ms = self.clock.now_ms();
+        if messages.iter().all(|message| message.recipients.is_empty()) {
+            let unread = messages.iter().map(|message| {
+                self.directory.saw(&message.sender, now_ms);
+                Stored::for_nobody(now_ms)
+            });
+            return Ok(unread.collect());
         }
         let store = move |changes: &mut Changes<'_>| {
-            let mut message = message;
-            // Some may have been deleted since the message was addressed.
-            let mut is_there = changes.connection.prepare_cached(IS_REGISTERED)?;
-            let mut recipients = Vec::with_capacity(message.recipients.len());
-            for recipient in message.recipients {
-                if is_there.exists([recipient.id])? {
-                    recipients.push(recipient);
-                }
-            }
-            message.recipients = recipients;
-            let inboxes = message.recipients.iter().map(|agent| agent.id);
-            let ts = changes.next_ts(inboxes);
-            let seq = insert_message(changes, &message, ts)?;
-            let mut insert = insert_copy(changes.connection)?;
-            for recipient in &message.recipients {
-                let tail = format!(",\"to\":\"{}\"}}", recipient.name);
-                insert.execute(params![recipient.id, ts, seq, message.topic, tail])?;
-            }
-            let now_ms = changes.now_ms;
-            changes.when_committed(move |directory| {
-                directory.saw(&message.sender, now_ms);
-                for recipient in &message.recipients {
-                    recipient.tell();
-                }
-            });
-            Ok(ts)
+            let messages = messages.into_iter();
+            messages.map(|message| store(changes, message)).collect()
         };
         self.writer.change(store).await
     }
@@ -173,31 +169,16 @@ impl Store {
             .await
     }
 
-    /// Deletes the copy of message `id` in `inbox`; `false` when there is no live one.
-    pub(crate) async fn delete(&self, inbox: AgentId, id: String) -> Result<bool, StoreError> {
+    /// Deletes the copies of these messages in `inbox`, and tells of each whether there was a live
+    /// one.
+    pub(crate) async fn delete(
+        &self,
+        inbox: AgentId,
+        ids: Vec<String>,
+    ) -> Result<Vec<bool>, StoreError> {
         let delete = move |changes: &mut Changes<'_>| {
-            let found: Option<(i64, i64)> = changes
-                .connection
-                .prepare_cached(FIND_COPY)?
-                .query_row(params![id, inbox, changes.now_ms], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
-                .optional()?;
-            let Some((ts, seq)) = found else {
-                return Ok(false);
-            };
-            changes
-                .connection
-                .prepare_cached("DELETE FROM copies WHERE inbox = ?1 AND ts = ?2")?
-                .execute(params![inbox, ts])?;
-            changes
-                .connection
-                .prepare_cached(
-                    "DELETE FROM messages WHERE seq = ?1
-                     AND NOT EXISTS (SELECT 1 FROM copies WHERE message = ?1)",
-                )?
-                .execute([seq])?;
-            Ok(true)
+            let ids = ids.iter();
+            ids.map(|id| delete(changes, inbox, id)).collect()
         };
         self.writer.change(delete).await
     }
@@ -270,6 +251,37 @@ impl Store {
     }
 }
 
+fn store(changes: &mut Changes<'_>, mut message: NewMessage) -> rusqlite::Result<Stored> {
+    let mut stored = Stored::for_nobody(changes.now_ms);
+    let mut is_there = changes.connection.prepare_cached(IS_REGISTERED)?;
+    let mut recipients = Vec::with_capacity(message.recipients.len());
+    for recipient in core::mem::take(&mut message.recipients) {
+        if is_there.exists([recipient.id])? {
+            recipients.push(recipient);
+        } else {
+            stored.missed.push(recipient.name.clone());
+        }
+    }
+    if !recipients.is_empty() {
+        let ts = changes.next_ts(recipients.iter().map(|agent| agent.id));
+        let seq = insert_message(changes, &message, ts)?;
+        let mut insert = insert_copy(changes.connection)?;
+        for recipient in &recipients {
+            let tail = format!(",\"to\":\"{}\"}}", recipient.name);
+            insert.execute(params![recipient.id, ts, seq, message.topic, tail])?;
+        }
+        stored.ts = ts;
+    }
+    let now_ms = changes.now_ms;
+    changes.when_committed(move |directory| {
+        directory.saw(&message.sender, now_ms);
+        for recipient in &recipients {
+            recipient.tell();
+        }
+    });
+    Ok(stored)
+}
+
 fn insert_message(changes: &Changes<'_>, message: &NewMessage, ts: i64) -> rusqlite::Result<i64> {
     let mut head = String::with_capacity(message.members.len() + 128);
     // Writing to a string cannot fail; names and ids need no escapes.
@@ -318,6 +330,31 @@ fn insert_copy(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>>
     connection.prepare_cached(
         "INSERT INTO copies (inbox, ts, message, topic, tail) VALUES (?1, ?2, ?3, ?4, ?5)",
     )
+}
+
+fn delete(changes: &Changes<'_>, inbox: AgentId, id: &str) -> rusqlite::Result<bool> {
+    let found: Option<(i64, i64)> = changes
+        .connection
+        .prepare_cached(FIND_COPY)?
+        .query_row(params![id, inbox, changes.now_ms], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    let Some((ts, seq)) = found else {
+        return Ok(false);
+    };
+    changes
+        .connection
+        .prepare_cached("DELETE FROM copies WHERE inbox = ?1 AND ts = ?2")?
+        .execute(params![inbox, ts])?;
+    changes
+        .connection
+        .prepare_cached(
+            "DELETE FROM messages WHERE seq = ?1
+             AND NOT EXISTS (SELECT 1 FROM copies WHERE message = ?1)",
+        )?
+        .execute([seq])?;
+    Ok(true)
 }
 
 fn page_sql(inbox: Inbox, filter: &Filter) -> String {

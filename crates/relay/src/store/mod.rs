@@ -170,7 +170,7 @@ mod tests {
                     ttl_ms,
                     members: "\"payload\":1".to_owned(),
                 };
-                store.send(message).await.unwrap();
+                store.send(vec![message]).await.unwrap();
             });
         }
         sends.join_all().await;
@@ -210,7 +210,7 @@ mod tests {
                 ttl_ms: 1000,
                 members: format!("\"payload\":\"{payload}\""),
             };
-            store.send(message).await.unwrap();
+            store.send(vec![message]).await.unwrap();
         };
         // More than one part of a page.
         for id in ["1", "2", "3"] {
@@ -225,7 +225,8 @@ mod tests {
         let inbox = agent("bob").id;
         let first = store.page(Inbox::Of(inbox), everything).await.unwrap();
         assert_eq!((first.envelopes.len(), first.rest.len()), (2, 1));
-        assert!(store.delete(inbox, "3".to_owned()).await.unwrap());
+        let deleted = store.delete(inbox, vec!["3".to_owned()]).await;
+        assert_eq!(deleted.unwrap(), [true]);
         send("4", "alice", "not for bob".to_owned()).await;
         let rest = store.rest(first.rest).await.unwrap();
         assert!(rest.envelopes.is_empty(), "{:?}", rest.envelopes);

@@ -105,6 +105,7 @@ mod tests {
     use super::*;
     use crate::SystemClock;
     use crate::auth::KeyHash;
+    use crate::store::messages::Stored;
     use crate::store::{NewAgent, NewMessage};
 
     async fn add(store: &Store, name: &str) -> Arc<Agent> {
@@ -121,7 +122,7 @@ mod tests {
         store.directory().by_name(name).unwrap()
     }
 
-    async fn send(store: &Store, sender: &Arc<Agent>, recipients: &[&Arc<Agent>]) {
+    async fn send(store: &Store, sender: &Arc<Agent>, recipients: &[&Arc<Agent>]) -> Stored {
         let message = NewMessage {
             id: "id".to_owned(),
             sender: Arc::clone(sender),
@@ -130,7 +131,7 @@ mod tests {
             ttl_ms: 60_000,
             members: "\"payload\":1".to_owned(),
         };
-        store.send(message).await.unwrap();
+        store.send(vec![message]).await.unwrap().remove(0)
     }
 
     async fn count(store: &Store, table: &str) -> i64 {
@@ -168,7 +169,10 @@ mod tests {
         let (alice, bob) = (add(&store, "alice").await, add(&store, "bob").await);
         assert!(store.delete_agent(Arc::clone(&alice)).await.unwrap());
         assert!(!store.delete_agent(Arc::clone(&alice)).await.unwrap());
-        send(&store, &bob, &[&alice, &bob]).await;
+        let sent = send(&store, &bob, &[&alice, &bob]).await;
+        assert_eq!(sent.missed, ["alice"]);
+        assert_eq!(send(&store, &bob, &[&alice]).await.missed, ["alice"]);
+        assert_eq!(count(&store, "messages").await, 1);
         assert_eq!(count(&store, "copies").await, 1);
         send(&store, &alice, &[&bob]).await;
         store.keep_house().await.unwrap();

@@ -7,9 +7,11 @@ use serde_json::json;
 
 use crate::support::{Api, KEY, OTHER_KEY, message, register, text};
 
-const AGENT_ROUTES: [(&str, &str); 5] = [
+const AGENT_ROUTES: [(&str, &str); 7] = [
     ("GET", "/agents"),
     ("POST", "/messages"),
+    ("POST", "/messages/batch"),
+    ("POST", "/messages/delete"),
     ("GET", "/messages/stream"),
     ("DELETE", "/messages/x"),
     ("GET", "/channels"),
