@@ -106,7 +106,15 @@ pub(crate) fn last_segment(uri: &Uri) -> &str {
 
 /// The last segment of a path, percent-decoded.
 pub(crate) fn decoded_last_segment(uri: &Uri) -> Result<String, ApiError> {
-    let segment = last_segment(uri);
+    decoded(last_segment(uri))
+}
+
+/// The segment before the last one of a path, percent-decoded.
+pub(crate) fn decoded_parent_segment(uri: &Uri) -> Result<String, ApiError> {
+    decoded(uri.path().rsplit('/').nth(1).unwrap_or_default())
+}
+
+fn decoded(segment: &str) -> Result<String, ApiError> {
     let broken = || ApiError::bad_request("the path holds a broken percent-escape");
     // The decoder leaves broken escapes as they are, so they are looked for first.
     let whole = segment.split('%').skip(1).all(|rest| {

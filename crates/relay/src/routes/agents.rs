@@ -106,7 +106,11 @@ pub(super) async fn show(
 
 /// The agent whose record `caller` may change: its own, or any for the operator. The name counts
 /// letter by letter.
-fn changeable(app: &App, caller: Caller, name: &str) -> Result<Arc<Registrant>, ApiError> {
+pub(super) fn changeable(
+    app: &App,
+    caller: Caller,
+    name: &str,
+) -> Result<Arc<Registrant>, ApiError> {
     match caller {
         Caller::Agent(agent) if agent.name == name => Ok(agent),
         Caller::Agent(_) => Err(ApiError::forbidden("that is another agent's record")),
@@ -119,7 +123,7 @@ fn changeable(app: &App, caller: Caller, name: &str) -> Result<Arc<Registrant>, 
     }
 }
 
-fn unknown() -> ApiError {
+pub(super) fn unknown() -> ApiError {
     ApiError::not_found("there is no such agent")
 }
 

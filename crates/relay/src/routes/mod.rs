@@ -4,6 +4,7 @@ mod agents;
 mod channels;
 mod health;
 mod invites;
+mod keys;
 mod messages;
 mod page;
 mod sending;
@@ -26,6 +27,10 @@ pub(crate) fn all() -> Router<Arc<App>> {
             get(agents::show)
                 .patch(agents::change)
                 .delete(agents::remove),
+        )
+        .route(
+            "/agents/{name}/key",
+            post(keys::replace).delete(keys::revoke),
         )
         .route("/messages", get(messages::list).post(sending::send))
         .route("/messages/batch", post(sending::send_batch))

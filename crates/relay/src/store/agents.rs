@@ -71,8 +71,9 @@ impl Store {
                 invites::count_use(changes.connection, code)?;
             }
             let now_ms = changes.now_ms;
-            let agent = Arc::new(Agent::new(id, agent.name, agent.key_hash, now_ms));
-            changes.when_committed(move |directory| directory.add(agent));
+            let key = agent.key_hash;
+            let agent = Arc::new(Agent::new(id, agent.name, now_ms));
+            changes.when_committed(move |directory| directory.add(agent, key));
             Ok(Registration::Done)
         };
         self.writer.change(register).await
@@ -148,6 +149,31 @@ impl Store {
         self.writer.change(apply).await
     }
 
+    /// Replaces the key that admits `agent`: by `key`, or by none at all. With `held`, only if that
+    /// is its key still. `false` when it is not, or when the agent was deleted.
+    pub(crate) async fn set_key(
+        &self,
+        agent: Arc<Agent>,
+        key: Option<KeyHash>,
+        held: Option<KeyHash>,
+    ) -> Result<bool, StoreError> {
+        let replace = move |changes: &mut Changes<'_>| {
+            // Nobody has a key whose hash is random.
+            let replaced = changes
+                .connection
+                .prepare_cached(
+                    "UPDATE agents SET key_hash = coalesce(?2, randomblob(32))
+                     WHERE id = ?1 AND gone = 0 AND (?3 IS NULL OR key_hash = ?3)",
+                )?
+                .execute(params![agent.id, key, held])?;
+            if replaced > 0 {
+                changes.when_committed(move |directory| directory.set_key(&agent, key));
+            }
+            Ok(replaced > 0)
+        };
+        self.writer.change(replace).await
+    }
+
     /// Changes an agent's entry without any check, as a hostile relay would.
     pub(crate) async fn set_raw(
         &self,
@@ -211,8 +237,8 @@ pub(super) fn load(
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         let id = AgentId(row.get(0)?);
-        let agent = Agent::new(id, row.get(1)?, row.get(2)?, row.get(3)?);
-        directory.add(Arc::new(agent));
+        let agent = Agent::new(id, row.get(1)?, row.get(3)?);
+        directory.add(Arc::new(agent), row.get(2)?);
         newest.insert(id, row.get(4)?);
     }
     Ok((directory, newest))

@@ -29,7 +29,6 @@ pub(crate) struct Agent {
     pub(crate) id: AgentId,
     /// In the registered spelling.
     pub(crate) name: String,
-    key_hash: KeyHash,
     last_seen: AtomicI64,
     unsaved: AtomicBool,
     sends: Mutex<Window>,
@@ -40,11 +39,10 @@ pub(crate) struct Agent {
 }
 
 impl Agent {
-    pub(crate) fn new(id: AgentId, name: String, key_hash: KeyHash, last_seen: i64) -> Self {
+    pub(crate) fn new(id: AgentId, name: String, last_seen: i64) -> Self {
         Self {
             id,
             name,
-            key_hash,
             last_seen: AtomicI64::new(last_seen),
             unsaved: AtomicBool::new(false),
             sends: Mutex::default(),
@@ -87,7 +85,7 @@ impl Agent {
 
 #[derive(Default)]
 struct Index {
-    by_key: HashMap<[u8; 16], Arc<Agent>>,
+    by_key: HashMap<[u8; 16], (KeyHash, Arc<Agent>)>,
     by_name: HashMap<String, Arc<Agent>>,
     in_order: Vec<Arc<Agent>>,
 }
@@ -100,11 +98,9 @@ pub(crate) struct Directory {
 }
 
 impl Directory {
-    pub(super) fn add(&self, agent: Arc<Agent>) {
+    pub(super) fn add(&self, agent: Arc<Agent>, key: KeyHash) {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        index
-            .by_key
-            .insert(half(&agent.key_hash), Arc::clone(&agent));
+        index.by_key.insert(half(&key), (key, Arc::clone(&agent)));
         index.by_name.insert(fold(&agent.name), Arc::clone(&agent));
         index.in_order.push(agent);
     }
@@ -112,9 +108,20 @@ impl Directory {
     /// Takes `agent` out: neither its key nor its name leads anywhere any more.
     pub(super) fn remove(&self, agent: &Agent) {
         let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        index.by_key.retain(|_, other| other.id != agent.id);
+        index.by_key.retain(|_, (_, other)| other.id != agent.id);
         index.by_name.retain(|_, other| other.id != agent.id);
         index.in_order.retain(|other| other.id != agent.id);
+        drop(index);
+        agent.tell();
+    }
+
+    /// Has `key`, if any, and no other key admit `agent` from now on.
+    pub(super) fn set_key(&self, agent: &Arc<Agent>, key: Option<KeyHash>) {
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        index.by_key.retain(|_, (_, other)| other.id != agent.id);
+        if let Some(key) = key {
+            index.by_key.insert(half(&key), (key, Arc::clone(agent)));
+        }
         drop(index);
         agent.tell();
     }
@@ -125,8 +132,8 @@ impl Directory {
     /// in time that does not depend on where they differ.
     pub(crate) fn by_key(&self, hash: &KeyHash) -> Option<Arc<Agent>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        let agent = index.by_key.get(&half(hash))?;
-        bool::from(agent.key_hash.ct_eq(hash)).then(|| Arc::clone(agent))
+        let (key, agent) = index.by_key.get(&half(hash))?;
+        bool::from(key.ct_eq(hash)).then(|| Arc::clone(agent))
     }
 
     /// The agent of this name in any letter case: no two names differ in nothing else.

@@ -14,6 +14,7 @@ mod dependencies;
 mod durability;
 mod faults;
 mod hostile;
+mod keys;
 mod listening;
 mod streams;
 mod support;

@@ -16,13 +16,15 @@ const AGENT_ROUTES: [(&str, &str); 7] = [
     ("DELETE", "/messages/x"),
     ("GET", "/channels"),
 ];
-const ADMIN_ROUTES: [(&str, &str); 4] = [
+const ADMIN_ROUTES: [(&str, &str); 5] = [
+    ("DELETE", "/agents/alice/key"),
     ("POST", "/agents"),
     ("POST", "/invites"),
     ("GET", "/invites"),
     ("DELETE", "/invites/x"),
 ];
-const SHARED_ROUTES: [(&str, &str); 4] = [
+const SHARED_ROUTES: [(&str, &str); 5] = [
+    ("POST", "/agents/alice/key"),
     ("GET", "/agents/alice"),
     ("PATCH", "/agents/alice"),
     ("DELETE", "/agents/alice"),
