@@ -37,6 +37,10 @@ impl ApiError {
         Self::new(ErrorCode::PayloadTooLarge, text)
     }
 
+    pub(crate) fn quota_exceeded(text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::QuotaExceeded, text)
+    }
+
     pub(crate) fn rate_limited(text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorCode::RateLimited, text)
     }
@@ -77,7 +81,7 @@ impl ApiError {
             ErrorCode::Forbidden => StatusCode::FORBIDDEN,
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
             ErrorCode::Conflict => StatusCode::CONFLICT,
-            ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::QuotaExceeded | ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::testing::Defects;
-use crate::{Clock, RateLimit, SystemClock};
+use crate::{Clock, Quota, RateLimit, SystemClock};
 
 /// Proxies commonly end a connection that is silent for a minute; some do so after 30 seconds.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -31,6 +31,8 @@ pub struct Config {
     pub admin_key: AdminKey,
     /// How many messages one agent may send; 10 in 10 seconds unless changed.
     pub rate_limit: RateLimit,
+    /// How much an inbox may hold unless the operator says otherwise for its agent.
+    pub quota: Quota,
     /// Where time comes from; the system's clock unless changed.
     pub clock: Arc<dyn Clock>,
     pub(crate) paging: Paging,
@@ -49,6 +51,7 @@ impl Config {
             data: data.into(),
             admin_key,
             rate_limit: RateLimit::default(),
+            quota: Quota::default(),
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: HEARTBEAT,

@@ -4,7 +4,7 @@
 //! directory of agents and their public keys. It has no key of its own and no code that could open
 //! a message. A `201` means that the message is committed and fsynced.
 //!
-//! - [`Config`], [`AdminKey`], [`RateLimit`]: what a relay is started with
+//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`]: what a relay is started with
 //! - [`Server`]: binds an address and serves until told to stop
 //! - [`Clock`], [`SystemClock`], [`ManualClock`]: where its time comes from
 //! - [`Error`], [`AdminKeyError`]: what can keep it from starting or running
@@ -21,6 +21,7 @@ mod drain;
 mod error;
 mod http;
 mod listener;
+mod quota;
 mod rate_limit;
 mod routes;
 mod server;
@@ -31,5 +32,6 @@ mod validate;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{AdminKey, AdminKeyError, Config};
 pub use error::Error;
+pub use quota::Quota;
 pub use rate_limit::{InvalidRateLimit, RateLimit};
 pub use server::Server;

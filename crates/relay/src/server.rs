@@ -57,9 +57,10 @@ impl Server {
         let listener = TcpListener::bind(config.listen).await.map_err(at)?;
         let address = listener.local_addr().map_err(at)?;
         let clock = Arc::clone(&config.clock);
-        let store = tokio::task::spawn_blocking(move || Store::open(&config.data, clock))
-            .await
-            .map_err(|error| Error::Thread(error.into()))??;
+        let store =
+            tokio::task::spawn_blocking(move || Store::open(&config.data, clock, config.quota))
+                .await
+                .map_err(|error| Error::Thread(error.into()))??;
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App {
             store: Arc::new(store),

@@ -30,6 +30,8 @@ pub enum ErrorCode {
     Conflict,
     /// 429: too many sends in this window.
     RateLimited,
+    /// 429: a recipient's inbox is full.
+    QuotaExceeded,
     /// 500: the relay failed.
     InternalError,
     /// A code that this version does not know.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ctalk_relay::{AdminKey, Config, RateLimit, Server};
+use ctalk_relay::{AdminKey, Config, Quota, RateLimit, Server};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -36,6 +36,7 @@ impl Relay {
     pub(crate) fn start(folder: &Path) -> Self {
         let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let mut config = Config::new(any_port, folder, AdminKey::new(ADMIN_KEY).unwrap());
+        config.quota = Quota::OFF;
         config.rate_limit = RateLimit::OFF;
         let (ready, started) = std::sync::mpsc::channel();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -7,6 +7,7 @@ mod invites;
 mod keys;
 mod messages;
 mod page;
+mod quotas;
 mod sending;
 mod stream;
 
@@ -31,6 +32,10 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route(
             "/agents/{name}/key",
             post(keys::replace).delete(keys::revoke),
+        )
+        .route(
+            "/agents/{name}/quota",
+            get(quotas::show).patch(quotas::change),
         )
         .route("/messages", get(messages::list).post(sending::send))
         .route("/messages/batch", post(sending::send_batch))

@@ -16,7 +16,7 @@ use crate::auth::AgentCaller;
 use crate::body::{BatchText, Members, Text, fits};
 use crate::clock::iso;
 use crate::http::App;
-use crate::store::{Agent, NewMessage};
+use crate::store::{Agent, NewMessage, Storing};
 use crate::validate;
 
 /// How long a message is kept unless its sender says otherwise, in seconds: 30 days.
@@ -33,9 +33,9 @@ pub(super) async fn send(
     body: Text,
 ) -> Result<(StatusCode, Json<Sent>), ApiError> {
     let addressed = address(&app, &sender, &body.members()?)?;
-    let mut sent = store(&app, vec![addressed]).await?;
-    let sent = sent.pop().ok_or_else(ApiError::internal)?;
-    Ok((StatusCode::CREATED, Json(sent)))
+    let mut outcomes = store(&app, vec![addressed]).await?;
+    let sent = outcomes.pop().ok_or_else(ApiError::internal)?;
+    Ok((StatusCode::CREATED, Json(sent?)))
 }
 
 /// Answer to `POST /messages/batch`: what became of each message, in their order.
@@ -75,16 +75,16 @@ pub(super) async fn send_batch(
             Err(error) => refused.push(Some(error.into_body())),
         }
     }
-    let mut sent = store(&app, addressed).await?.into_iter();
+    let mut outcomes = store(&app, addressed).await?.into_iter();
     let results = refused.into_iter().map(|refused| match refused {
         Some(error) => Ok(Outcome::Refused(error)),
-        None => sent
-            .next()
-            .map(Outcome::Sent)
-            .ok_or_else(ApiError::internal),
+        None => match outcomes.next().ok_or_else(ApiError::internal)? {
+            Ok(sent) => Ok(Outcome::Sent(sent)),
+            Err(error) => Ok(Outcome::Refused(error.into_body())),
+        },
     });
     Ok(Json(Batch {
-        results: results.collect::<Result<_, _>>()?,
+        results: results.collect::<Result<_, ApiError>>()?,
     }))
 }
 
@@ -106,12 +106,14 @@ fn address(app: &App, sender: &Arc<Agent>, members: &Members<'_>) -> Result<Addr
             app.rate_limit
         )));
     }
+    let is_broadcast = matches!(&to, Recipients::One(name) if name == validate::BROADCAST);
     let (recipients, unknown) = resolve(app, sender, to)?;
     Ok(Addressed {
         message: NewMessage {
             id: message_id()?,
             sender: Arc::clone(sender),
             recipients,
+            is_broadcast,
             topic,
             ttl_ms,
             members: envelope,
@@ -120,25 +122,34 @@ fn address(app: &App, sender: &Arc<Agent>, members: &Members<'_>) -> Result<Addr
     })
 }
 
-/// Stores all of these messages, or none.
-async fn store(app: &App, addressed: Vec<Addressed>) -> Result<Vec<Sent>, ApiError> {
+/// Stores all of these messages, or none, but for those that name somebody with a full inbox.
+async fn store(
+    app: &App,
+    addressed: Vec<Addressed>,
+) -> Result<Vec<Result<Sent, ApiError>>, ApiError> {
     let mut messages = Vec::with_capacity(addressed.len());
     let mut sent = Vec::with_capacity(addressed.len());
     for Addressed { message, unknown } in addressed {
         sent.push((message.id.clone(), unknown));
         messages.push(message);
     }
-    let stored = app.store.send(messages).await?;
-    let sent = sent.into_iter().zip(stored);
-    let sent = sent.map(|((id, mut undelivered), stored)| {
-        undelivered.extend(stored.missed);
-        Sent {
-            id,
-            ts: iso(stored.ts),
-            undelivered,
+    let storing = app.store.send(messages).await?;
+    let outcomes = sent.into_iter().zip(storing);
+    let outcomes = outcomes.map(|((id, mut undelivered), storing)| match storing {
+        Storing::Done(stored) => {
+            undelivered.extend(stored.missed);
+            Ok(Sent {
+                id,
+                ts: iso(stored.ts),
+                undelivered,
+            })
         }
+        Storing::Full(names) => Err(ApiError::quota_exceeded(format!(
+            "nothing was sent: the inbox is full of {}",
+            names.join(", ")
+        ))),
     });
-    Ok(sent.collect())
+    Ok(outcomes.collect())
 }
 
 fn recipients_named(members: &Members<'_>) -> Result<Recipients, ApiError> {

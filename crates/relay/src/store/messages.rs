@@ -6,8 +6,10 @@ use std::sync::Arc;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use super::directory::{Agent, AgentId};
+use super::quotas::usage;
 use super::writer::Changes;
 use super::{Store, StoreError};
+use crate::Quota;
 use crate::clock::iso;
 
 /// Expired messages deleted in one go, so that sends need not wait long.
@@ -51,8 +53,6 @@ const FIND_COPY: &str = "
     SELECT c.ts, m.seq FROM messages m INDEXED BY messages_by_id
     CROSS JOIN copies c INDEXED BY copies_by_message ON c.message = m.seq
     WHERE m.id = ?1 AND c.inbox = ?2 AND m.expires > ?3";
-/// Whether agent ?1 is still there.
-const IS_REGISTERED: &str = "SELECT 1 FROM agents WHERE id = ?1 AND gone = 0";
 /// About how many bytes of envelopes are read at a time.
 const PART: usize = 256 * 1024;
 
@@ -62,6 +62,8 @@ pub(crate) struct NewMessage {
     pub(crate) sender: Arc<Agent>,
     /// Each recipient once; none at all is allowed.
     pub(crate) recipients: Vec<Arc<Agent>>,
+    /// Whether it is for whoever is there, so that a full inbox keeps it from nobody else.
+    pub(crate) is_broadcast: bool,
     pub(crate) topic: Option<String>,
     /// Life in milliseconds.
     pub(crate) ttl_ms: i64,
@@ -71,10 +73,19 @@ pub(crate) struct NewMessage {
 
 /// What became of a message.
 #[derive(Debug)]
+pub(crate) enum Storing {
+    Done(Stored),
+    /// Nothing was stored: the inboxes of these recipients, whom the message names, are full.
+    Full(Vec<String>),
+}
+
+/// A message that was accepted.
+#[derive(Debug)]
 pub(crate) struct Stored {
     /// In milliseconds since the epoch.
     pub(crate) ts: i64,
-    /// The recipients that got no copy: deleted since the message was addressed.
+    /// The recipients that got no copy: deleted since the message was addressed, or with a full
+    /// inbox.
     pub(crate) missed: Vec<String>,
 }
 
@@ -130,19 +141,23 @@ pub(crate) struct CopyKey {
 }
 
 impl Store {
-    /// Stores a copy of each message for each of its recipients: all of that or nothing.
-    pub(crate) async fn send(&self, messages: Vec<NewMessage>) -> Result<Vec<Stored>, StoreError> {
+    /// Stores a copy of each message for each of its recipients: all of that or nothing, but for
+    /// full inboxes.
+    pub(crate) async fn send(&self, messages: Vec<NewMessage>) -> Result<Vec<Storing>, StoreError> {
         let now_ms = self.clock.now_ms();
         if messages.iter().all(|message| message.recipients.is_empty()) {
             let unread = messages.iter().map(|message| {
                 self.directory.saw(&message.sender, now_ms);
-                Stored::for_nobody(now_ms)
+                Storing::Done(Stored::for_nobody(now_ms))
             });
             return Ok(unread.collect());
         }
+        let quota = self.quota;
         let store = move |changes: &mut Changes<'_>| {
             let messages = messages.into_iter();
-            messages.map(|message| store(changes, message)).collect()
+            messages
+                .map(|message| store(changes, message, quota))
+                .collect()
         };
         self.writer.change(store).await
     }
@@ -242,7 +257,8 @@ impl Store {
                 ts,
                 seq,
                 None::<String>,
-                ""
+                "",
+                len(&raw)
             ])?;
             changes.when_committed(move |_| agent.tell());
             Ok(())
@@ -251,24 +267,32 @@ impl Store {
     }
 }
 
-fn store(changes: &mut Changes<'_>, mut message: NewMessage) -> rusqlite::Result<Stored> {
+fn store(
+    changes: &mut Changes<'_>,
+    mut message: NewMessage,
+    quota: Quota,
+) -> rusqlite::Result<Storing> {
     let mut stored = Stored::for_nobody(changes.now_ms);
-    let mut is_there = changes.connection.prepare_cached(IS_REGISTERED)?;
     let mut recipients = Vec::with_capacity(message.recipients.len());
+    let mut full = Vec::new();
     for recipient in core::mem::take(&mut message.recipients) {
-        if is_there.exists([recipient.id])? {
-            recipients.push(recipient);
-        } else {
-            stored.missed.push(recipient.name.clone());
+        match usage(changes.connection, recipient.id, quota)? {
+            Some(usage) if !usage.is_full() => recipients.push(recipient),
+            Some(_) if !message.is_broadcast => full.push(recipient.name.clone()),
+            _ => stored.missed.push(recipient.name.clone()),
         }
+    }
+    if !full.is_empty() {
+        return Ok(Storing::Full(full));
     }
     if !recipients.is_empty() {
         let ts = changes.next_ts(recipients.iter().map(|agent| agent.id));
-        let seq = insert_message(changes, &message, ts)?;
+        let (seq, size) = insert_message(changes, &message, ts)?;
         let mut insert = insert_copy(changes.connection)?;
         for recipient in &recipients {
             let tail = format!(",\"to\":\"{}\"}}", recipient.name);
-            insert.execute(params![recipient.id, ts, seq, message.topic, tail])?;
+            let size = len(&tail) + size;
+            insert.execute(params![recipient.id, ts, seq, message.topic, tail, size])?;
         }
         stored.ts = ts;
     }
@@ -279,10 +303,20 @@ fn store(changes: &mut Changes<'_>, mut message: NewMessage) -> rusqlite::Result
             recipient.tell();
         }
     });
-    Ok(stored)
+    Ok(Storing::Done(stored))
 }
 
-fn insert_message(changes: &Changes<'_>, message: &NewMessage, ts: i64) -> rusqlite::Result<i64> {
+/// The length of `text` in bytes, as SQLite counts.
+fn len(text: &str) -> i64 {
+    i64::try_from(text.len()).unwrap_or(i64::MAX)
+}
+
+/// Returns the row's number and the bytes of the head.
+fn insert_message(
+    changes: &Changes<'_>,
+    message: &NewMessage,
+    ts: i64,
+) -> rusqlite::Result<(i64, i64)> {
     let mut head = String::with_capacity(message.members.len() + 128);
     // Writing to a string cannot fail; names and ids need no escapes.
     let _ = write!(
@@ -303,7 +337,7 @@ fn insert_message(changes: &Changes<'_>, message: &NewMessage, ts: i64) -> rusql
         topic,
         &head,
     )?;
-    Ok(changes.connection.last_insert_rowid())
+    Ok((changes.connection.last_insert_rowid(), len(&head)))
 }
 
 fn insert_row(
@@ -328,7 +362,8 @@ fn insert_row(
 
 fn insert_copy(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
     connection.prepare_cached(
-        "INSERT INTO copies (inbox, ts, message, topic, tail) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO copies (inbox, ts, message, topic, tail, size)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )
 }
 

@@ -7,6 +7,7 @@ mod directory;
 mod invites;
 mod lock;
 mod messages;
+mod quotas;
 mod readers;
 mod removal;
 mod schema;
@@ -18,10 +19,13 @@ use std::sync::Arc;
 pub(crate) use agents::{AgentPatch, NewAgent, Registration};
 pub(crate) use directory::{Agent, Directory};
 pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
-pub(crate) use messages::{CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage};
+pub(crate) use messages::{
+    CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,
+};
+pub(crate) use quotas::{QuotaPatch, Usage};
 
 use crate::config::create_private_folder;
-use crate::{Clock, Error};
+use crate::{Clock, Error, Quota};
 use lock::Lock;
 use readers::Readers;
 use writer::Writer;
@@ -52,13 +56,15 @@ pub(crate) struct Store {
     readers: Readers,
     directory: Arc<Directory>,
     clock: Arc<dyn Clock>,
+    /// Of inboxes that have none of their own.
+    quota: Quota,
     /// Last, so that it ends when the writer and the readers have.
     _lock: Lock,
 }
 
 impl Store {
     /// Opens the store in `folder`, making what is missing. Blocks.
-    pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub(crate) fn open(folder: &Path, clock: Arc<dyn Clock>, quota: Quota) -> Result<Self, Error> {
         create_private_folder(folder).map_err(|source| Error::DataFolder {
             path: folder.to_owned(),
             source,
@@ -84,6 +90,7 @@ impl Store {
             readers,
             directory,
             clock,
+            quota,
             _lock: lock,
         })
     }
@@ -152,7 +159,8 @@ mod tests {
         const SHORT: i64 = 1000;
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(0);
-        let store = Arc::new(Store::open(folder.path(), Arc::new(clock.clone())).unwrap());
+        let store =
+            Arc::new(Store::open(folder.path(), Arc::new(clock.clone()), Quota::OFF).unwrap());
         for name in ["alice", "bob"] {
             store.register(new_agent(name), None).await.unwrap();
         }
@@ -166,6 +174,7 @@ mod tests {
                     id: "id".to_owned(),
                     sender: Arc::clone(&everybody[0]),
                     recipients: everybody,
+                    is_broadcast: false,
                     topic: Some("t".to_owned()),
                     ttl_ms,
                     members: "\"payload\":1".to_owned(),
@@ -190,13 +199,16 @@ mod tests {
         clock.advance(Duration::from_millis(1));
         store.keep_house().await.unwrap();
         assert_eq!((count("messages").await, count("copies").await), (1, 2));
+        let bob = store.directory().by_name("bob").unwrap();
+        let usage = store.usage(bob).await.unwrap().unwrap();
+        assert_eq!(usage.messages, 1, "what expired fills no inbox");
     }
 
     #[tokio::test]
     async fn the_rest_of_a_page_never_shows_what_took_the_place_of_a_deleted_message() {
         let folder = tempfile::tempdir().unwrap();
         let clock = ManualClock::new(0);
-        let store = Store::open(folder.path(), Arc::new(clock)).unwrap();
+        let store = Store::open(folder.path(), Arc::new(clock), Quota::OFF).unwrap();
         for name in ["alice", "bob"] {
             store.register(new_agent(name), None).await.unwrap();
         }
@@ -206,6 +218,7 @@ mod tests {
                 id: id.to_owned(),
                 sender: agent("alice"),
                 recipients: vec![agent(to)],
+                is_broadcast: false,
                 topic: None,
                 ttl_ms: 1000,
                 members: format!("\"payload\":\"{payload}\""),

@@ -103,9 +103,10 @@ pub(super) fn take_up(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Quota;
     use crate::SystemClock;
     use crate::auth::KeyHash;
-    use crate::store::messages::Stored;
+    use crate::store::messages::{Stored, Storing};
     use crate::store::{NewAgent, NewMessage};
 
     async fn add(store: &Store, name: &str) -> Arc<Agent> {
@@ -127,11 +128,15 @@ mod tests {
             id: "id".to_owned(),
             sender: Arc::clone(sender),
             recipients: recipients.iter().map(|agent| Arc::clone(agent)).collect(),
+            is_broadcast: false,
             topic: None,
             ttl_ms: 60_000,
             members: "\"payload\":1".to_owned(),
         };
-        store.send(vec![message]).await.unwrap().remove(0)
+        match store.send(vec![message]).await.unwrap().remove(0) {
+            Storing::Done(stored) => stored,
+            Storing::Full(names) => panic!("{names:?}"),
+        }
     }
 
     async fn count(store: &Store, table: &str) -> i64 {
@@ -143,14 +148,15 @@ mod tests {
     #[tokio::test]
     async fn a_deletion_that_a_crash_cut_short_holds_and_is_finished_later() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(folder.path(), Arc::new(SystemClock)).unwrap());
+        let store =
+            Arc::new(Store::open(folder.path(), Arc::new(SystemClock), Quota::OFF).unwrap());
         let (alice, bob) = (add(&store, "alice").await, add(&store, "bob").await);
         send(&store, &bob, &[&alice, &bob]).await;
         send(&store, &bob, &[&alice]).await;
         assert!(store.cut_off(alice).await.unwrap());
         Arc::clone(&store).close().await.unwrap();
         drop(store);
-        let store = Store::open(folder.path(), Arc::new(SystemClock)).unwrap();
+        let store = Store::open(folder.path(), Arc::new(SystemClock), Quota::OFF).unwrap();
         assert!(store.directory().by_name("alice").is_none());
         assert_eq!(store.directory().all().len(), 1);
         assert_eq!(store.count_agents().await.unwrap(), 1);
@@ -165,7 +171,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_on_its_way_to_a_deleted_agent_is_dropped_and_reaches_the_others() {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path(), Arc::new(SystemClock)).unwrap();
+        let store = Store::open(folder.path(), Arc::new(SystemClock), Quota::OFF).unwrap();
         let (alice, bob) = (add(&store, "alice").await, add(&store, "bob").await);
         assert!(store.delete_agent(Arc::clone(&alice)).await.unwrap());
         assert!(!store.delete_agent(Arc::clone(&alice)).await.unwrap());

@@ -73,6 +73,25 @@ const MIGRATIONS: &[&str] = &[
     CREATE TABLE retired_names (
         folded TEXT NOT NULL PRIMARY KEY
     ) STRICT, WITHOUT ROWID;",
+    // 3: what each inbox holds, counted as it changes, and how much it may hold.
+    "ALTER TABLE copies ADD COLUMN size INTEGER NOT NULL DEFAULT 0; -- bytes of the envelope
+    ALTER TABLE activity ADD COLUMN messages INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE activity ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE activity ADD COLUMN max_messages INTEGER;           -- null: the relay's default
+    ALTER TABLE activity ADD COLUMN max_bytes INTEGER;              -- null: the relay's default
+    UPDATE copies SET size = octet_length(tail)
+        + (SELECT octet_length(head) FROM messages WHERE seq = message);
+    UPDATE activity SET
+        messages = (SELECT count(*) FROM copies WHERE inbox = agent),
+        bytes = (SELECT total(size) FROM copies WHERE inbox = agent);
+    CREATE TRIGGER copies_come AFTER INSERT ON copies BEGIN
+        UPDATE activity SET messages = messages + 1, bytes = bytes + new.size
+        WHERE agent = new.inbox;
+    END;
+    CREATE TRIGGER copies_go AFTER DELETE ON copies BEGIN
+        UPDATE activity SET messages = messages - 1, bytes = bytes - old.size
+        WHERE agent = old.inbox;
+    END;",
 ];
 
 /// Statements one connection keeps compiled; more than this crate has.
@@ -205,6 +224,39 @@ mod tests {
         let path = folder.path().join("relay.db");
         drop(open_writer(&path).unwrap());
         drop(open_writer(&path).unwrap());
+    }
+
+    #[test]
+    fn inboxes_of_an_older_format_are_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let old = Connection::open(&path).unwrap();
+        for step in &MIGRATIONS[..2] {
+            old.execute_batch(step).unwrap();
+        }
+        old.execute_batch(
+            "PRAGMA user_version = 2;
+             INSERT INTO agents (id, name, folded, owner, public_key, signing_key, key_hash, created)
+             VALUES (1, 'a', 'a', '', '', '', x'01', 0), (2, 'b', 'b', '', '', '', x'02', 0);
+             INSERT INTO activity (agent, last_seen, newest_ts) VALUES (1, 0, 2), (2, 0, 0);
+             INSERT INTO messages (seq, id, sender, ts, expires, head)
+             VALUES (1, '1', 2, 1, 1, 'h\u{e9}ad'), (2, '2', 2, 2, 1, 'head');
+             INSERT INTO copies (inbox, ts, message, tail)
+             VALUES (1, 1, 1, 'tail'), (1, 2, 2, 'tail');",
+        )
+        .unwrap();
+        drop(old);
+        let connection = open_writer(&path).unwrap();
+        let usage = |agent: i64| -> (i64, i64) {
+            let sql = "SELECT messages, bytes FROM activity WHERE agent = ?1";
+            let row = connection.query_row(sql, [agent], |row| Ok((row.get(0)?, row.get(1)?)));
+            row.unwrap()
+        };
+        assert_eq!((usage(1), usage(2)), ((2, 17), (0, 0)));
+        connection
+            .execute("DELETE FROM messages WHERE seq = 1", [])
+            .unwrap();
+        assert_eq!(usage(1), (1, 8));
     }
 
     #[test]

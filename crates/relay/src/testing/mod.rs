@@ -35,7 +35,7 @@ use crate::auth::{KeyHash, new_api_key};
 use crate::config::Paging;
 use crate::http::App;
 use crate::store::{Agent, AgentPatch, Filter, Inbox, NewAgent, Registration, Store, StoreError};
-use crate::{AdminKey, Clock, Config, Error, RateLimit, Server, SystemClock};
+use crate::{AdminKey, Clock, Config, Error, Quota, RateLimit, Server, SystemClock};
 
 use faults::Failing;
 pub use faults::{FaultCounts, Faults};
@@ -49,6 +49,7 @@ const INJECTED_LIFE_MS: i64 = 30 * 86_400_000;
 pub struct Builder {
     admin_key: String,
     rate_limit: RateLimit,
+    quota: Quota,
     clock: Arc<dyn Clock>,
     paging: Paging,
     heartbeat: Option<Duration>,
@@ -87,6 +88,13 @@ impl Builder {
     #[must_use]
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = limit;
+        self
+    }
+
+    /// How much an inbox may hold; as much as in any relay unless changed.
+    #[must_use]
+    pub fn quota(mut self, quota: Quota) -> Self {
+        self.quota = quota;
         self
     }
 
@@ -137,6 +145,7 @@ impl Builder {
         let admin_key = AdminKey::new(self.admin_key.as_str()).expect("a usable admin key");
         let mut config = Config::new(listen, folder, admin_key);
         config.rate_limit = self.rate_limit;
+        config.quota = self.quota;
         config.clock = Arc::clone(&self.clock);
         config.paging = self.paging;
         config.heartbeat = self.heartbeat.unwrap_or(config.heartbeat);
@@ -171,6 +180,7 @@ impl TestRelay {
         Builder {
             admin_key: "test-admin-key".to_owned(),
             rate_limit: RateLimit::OFF,
+            quota: Quota::default(),
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: None,

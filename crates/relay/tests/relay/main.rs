@@ -16,5 +16,6 @@ mod faults;
 mod hostile;
 mod keys;
 mod listening;
+mod quotas;
 mod streams;
 mod support;

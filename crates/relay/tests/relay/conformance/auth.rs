@@ -16,14 +16,16 @@ const AGENT_ROUTES: [(&str, &str); 7] = [
     ("DELETE", "/messages/x"),
     ("GET", "/channels"),
 ];
-const ADMIN_ROUTES: [(&str, &str); 5] = [
+const ADMIN_ROUTES: [(&str, &str); 6] = [
+    ("PATCH", "/agents/alice/quota"),
     ("DELETE", "/agents/alice/key"),
     ("POST", "/agents"),
     ("POST", "/invites"),
     ("GET", "/invites"),
     ("DELETE", "/invites/x"),
 ];
-const SHARED_ROUTES: [(&str, &str); 5] = [
+const SHARED_ROUTES: [(&str, &str); 6] = [
+    ("GET", "/agents/alice/quota"),
     ("POST", "/agents/alice/key"),
     ("GET", "/agents/alice"),
     ("PATCH", "/agents/alice"),
