@@ -33,6 +33,8 @@ pub struct Config {
     pub rate_limit: RateLimit,
     /// How much an inbox may hold unless the operator says otherwise for its agent.
     pub quota: Quota,
+    /// Whether the admin key shows everybody's messages; it does unless changed.
+    pub admin_view: bool,
     /// Where time comes from; the system's clock unless changed.
     pub clock: Arc<dyn Clock>,
     pub(crate) paging: Paging,
@@ -52,6 +54,7 @@ impl Config {
             admin_key,
             rate_limit: RateLimit::default(),
             quota: Quota::default(),
+            admin_view: true,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: HEARTBEAT,

@@ -28,6 +28,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) admin_key: AdminKey,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) admin_view: bool,
     pub(crate) paging: Paging,
     /// How long a stream is silent at most.
     pub(crate) heartbeat: Duration,

@@ -67,6 +67,7 @@ impl Server {
             clock: config.clock,
             admin_key: config.admin_key,
             rate_limit: config.rate_limit,
+            admin_view: config.admin_view,
             paging: config.paging,
             heartbeat: config.heartbeat,
             stopping,

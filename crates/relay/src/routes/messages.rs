@@ -39,6 +39,11 @@ pub(super) async fn list(
     let query = query.unwrap_or_default();
     let filter = filter(&query, app.paging);
     let page = match caller {
+        Caller::Admin if !app.admin_view => {
+            return Err(ApiError::forbidden(
+                "this relay does not show messages to its operator",
+            ));
+        }
         Caller::Admin => app.store.page(Inbox::Everyone, filter).await?,
         Caller::Agent(agent) => {
             app.store.directory().saw(&agent, app.clock.now_ms());

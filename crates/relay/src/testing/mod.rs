@@ -50,6 +50,7 @@ pub struct Builder {
     admin_key: String,
     rate_limit: RateLimit,
     quota: Quota,
+    admin_view: bool,
     clock: Arc<dyn Clock>,
     paging: Paging,
     heartbeat: Option<Duration>,
@@ -95,6 +96,13 @@ impl Builder {
     #[must_use]
     pub fn quota(mut self, quota: Quota) -> Self {
         self.quota = quota;
+        self
+    }
+
+    /// Whether the admin key shows everybody's messages; it does unless changed.
+    #[must_use]
+    pub fn admin_view(mut self, on: bool) -> Self {
+        self.admin_view = on;
         self
     }
 
@@ -146,6 +154,7 @@ impl Builder {
         let mut config = Config::new(listen, folder, admin_key);
         config.rate_limit = self.rate_limit;
         config.quota = self.quota;
+        config.admin_view = self.admin_view;
         config.clock = Arc::clone(&self.clock);
         config.paging = self.paging;
         config.heartbeat = self.heartbeat.unwrap_or(config.heartbeat);
@@ -181,6 +190,7 @@ impl TestRelay {
             admin_key: "test-admin-key".to_owned(),
             rate_limit: RateLimit::OFF,
             quota: Quota::default(),
+            admin_view: true,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: None,

@@ -100,9 +100,9 @@ async fn whoever_waits_with_a_key_is_dismissed_when_the_key_ends() {
         &api.post("/agents/alice/key", &alice, json!({})).await,
         "alice",
     );
-    api.send(&bob, "alice", json!("secret")).await;
     poll.await.unwrap().error(401, "UNAUTHORIZED");
     assert_eq!(stream.text().await.unwrap(), ":\n\n");
+    api.send(&bob, "alice", json!("for the new key")).await;
     assert_eq!(api.messages("/messages", &new).await.len(), 1);
 }
 

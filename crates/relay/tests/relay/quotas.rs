@@ -92,16 +92,19 @@ async fn the_admin_sets_quotas_and_agents_see_their_own() {
     assert_eq!(usage["maxBytes"], 1 << 30);
     let full = api.post("/messages", &bob, message("alice", json!(2)));
     full.await.error(429, "QUOTA_EXCEEDED");
-    let limits = json!({"maxMessages": null, "maxBytes": 1});
+    let limits = json!({"maxMessages": 50, "maxBytes": 1});
     api.patch("/agents/alice/quota", &admin, limits)
         .await
         .ok(200);
     let full = api.post("/messages", &bob, message("alice", json!(2)));
     full.await.error(429, "QUOTA_EXCEEDED");
     let limits = json!({"maxBytes": null});
-    api.patch("/agents/alice/quota", &admin, limits)
-        .await
-        .ok(200);
+    let set = api.patch("/agents/alice/quota", &admin, limits).await;
+    let set = set.ok(200);
+    assert_eq!(
+        (&set["maxMessages"], &set["maxBytes"]),
+        (&json!(50), &json!(1 << 30))
+    );
     api.send(&bob, "alice", json!(2)).await;
     for limit in [json!(-1), json!(1.5), json!("x"), json!(true)] {
         let bad = json!({"maxBytes": limit});

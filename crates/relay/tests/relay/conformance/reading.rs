@@ -318,6 +318,19 @@ async fn item_36_a_broadcast_that_reaches_over_the_edge_of_an_admin_page_is_cut_
 }
 
 #[tokio::test]
+async fn item_36_the_admins_view_can_be_switched_off() {
+    let relay = TestRelay::builder().admin_view(false).start().await;
+    let api = Api::of(&relay);
+    let alice = register(&relay, "alice");
+    api.send(&alice, "alice", json!("private")).await;
+    for path in ["/messages", "/messages?limit=0", "/messages?wait=1"] {
+        let refused = api.get(path, relay.admin_key()).await;
+        refused.error(403, "FORBIDDEN");
+    }
+    assert_eq!(api.messages("/messages", &alice).await.len(), 1);
+}
+
+#[tokio::test]
 async fn item_37_deleting_removes_exactly_the_own_copy() {
     let relay = TestRelay::start().await;
     let api = Api::of(&relay);
