@@ -57,6 +57,16 @@ impl Output {
         self.json
     }
 
+    /// Whether nothing but errors is said.
+    pub(crate) const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Whether more is said.
+    pub(crate) const fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Whether stdout is a terminal.
     pub(crate) const fn is_terminal(&self) -> bool {
         self.terminal

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use ctalk_wire::{ErrorBody, ErrorCode};
 
+use crate::log;
 use crate::store::StoreError;
 
 /// An answer with a status of 400 and above. Its text holds nothing secret and nothing internal.
@@ -88,7 +89,8 @@ impl ApiError {
 }
 
 impl From<StoreError> for ApiError {
-    fn from(_: StoreError) -> Self {
+    fn from(error: StoreError) -> Self {
+        log::store_failed(&error);
         Self::internal()
     }
 }

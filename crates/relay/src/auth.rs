@@ -13,6 +13,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::api_error::ApiError;
 use crate::http::App;
+use crate::log;
 use crate::store::Agent;
 
 /// SHA-256 of an API key, all that is kept of it.
@@ -71,11 +72,10 @@ impl FromRequestParts<Arc<App>> for Caller {
         if app.admin_key.matches(&hash.0) {
             return Ok(Self::Admin);
         }
-        app.store
-            .directory()
-            .by_key(&hash)
-            .map(Self::Agent)
-            .ok_or_else(ApiError::unauthorized)
+        let known = app.store.directory().by_key(&hash);
+        let agent = known.ok_or_else(ApiError::unauthorized)?;
+        log::called_by(&agent);
+        Ok(Self::Agent(agent))
     }
 }
 

@@ -34,8 +34,8 @@ pub(crate) struct BatchText(String);
 impl FromRequest<Arc<App>> for BatchText {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), MAX_BATCH_BYTES).await?;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let bytes = read(app, request.into_body(), MAX_BATCH_BYTES).await?;
         String::from_utf8(bytes).map(Self).map_err(|_| not_utf8())
     }
 }
@@ -50,8 +50,8 @@ impl BatchText {
 impl FromRequest<Arc<App>> for Text {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
-        let bytes = read(request.into_body(), MAX_BYTES).await?;
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let bytes = read(app, request.into_body(), MAX_BYTES).await?;
         // A sequence that is no UTF-8 counts as one unit, like the character that stands for it.
         let text = String::from_utf8_lossy(&bytes);
         fits(&text)?;
@@ -59,10 +59,13 @@ impl FromRequest<Arc<App>> for Text {
     }
 }
 
-async fn read(body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
+async fn read(app: &App, body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {
     tokio::time::timeout(TIMEOUT, read_slowly(body, max_bytes))
         .await
-        .map_err(|_| ApiError::bad_request("the body did not arrive within 30 seconds"))?
+        .map_err(|_| {
+            app.tally.slow_body();
+            ApiError::bad_request("the body did not arrive within 30 seconds")
+        })?
 }
 
 async fn read_slowly(mut body: Body, max_bytes: usize) -> Result<Vec<u8>, ApiError> {

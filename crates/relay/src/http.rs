@@ -11,13 +11,14 @@ use axum::http::header::{
     CACHE_CONTROL, PRAGMA,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 use crate::api_error::ApiError;
 use crate::config::Paging;
+use crate::log::{self, Tally};
 use crate::store::Store;
 use crate::testing::Defects;
 use crate::{AdminKey, Clock, RateLimit, drain, routes};
@@ -34,6 +35,7 @@ pub(crate) struct App {
     pub(crate) heartbeat: Duration,
     /// Turns true when the relay is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
+    pub(crate) tally: Tally,
     /// Where this relay is reached, when a request does not say.
     pub(crate) url: String,
 }
@@ -48,6 +50,7 @@ pub(crate) fn router(app: Arc<App>, defects: Option<Defects>) -> Router {
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(from_fn(finish))
+        .layer(from_fn_with_state(Arc::clone(&app), log::requests))
         .with_state(app)
 }
 

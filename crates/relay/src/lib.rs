@@ -10,6 +10,8 @@
 //! - [`Error`], [`AdminKeyError`]: what can keep it from starting or running
 //! - [`testing`]: a relay in process for other programs' tests
 //!
+//! It logs through `tracing` under the target `ctalk_relay`, and installs no subscriber.
+//!
 //! The HTTP API, its limits and its files are described in `docs/RELAY.md`.
 
 mod api_error;
@@ -21,6 +23,7 @@ mod drain;
 mod error;
 mod http;
 mod listener;
+mod log;
 mod quota;
 mod rate_limit;
 mod routes;

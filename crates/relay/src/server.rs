@@ -13,8 +13,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tracing::{info, warn};
 
 use crate::http::{App, router};
+use crate::log::Tally;
 use crate::store::Store;
 use crate::testing::Defects;
 use crate::{Config, Error};
@@ -71,6 +73,7 @@ impl Server {
             paging: config.paging,
             heartbeat: config.heartbeat,
             stopping,
+            tally: Tally::default(),
             url: format!("http://{address}"),
         });
         Ok(Self {
@@ -112,7 +115,10 @@ impl Server {
         shutdown: impl Future<Output = ()>,
         grace: Duration,
     ) -> Result<(), Error> {
-        let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app.store)));
+        let version = env!("CARGO_PKG_VERSION");
+        info!(version, address = self.address.to_string(), "started");
+        let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
+        let app = Arc::clone(&self.app);
         let service = TowerToHyperService::new(router(Arc::clone(&self.app), self.defects));
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
@@ -137,6 +143,7 @@ impl Server {
                 }
             }
         }
+        info!(connections = connections.len(), "stopping");
         // Closing alone would not do: a process that is just being started holds the socket, too.
         let _ = SockRef::from(&self.listener).shutdown(Shutdown::Both);
         drop(self.listener);
@@ -148,26 +155,39 @@ impl Server {
         housekeeping.abort();
         // It ends at its next pause; an error says that it was stopped there.
         let _ = housekeeping.await;
-        Arc::clone(&store).close().await
+        app.tally.tell();
+        Arc::clone(&store).close().await?;
+        info!("stopped");
+        Ok(())
     }
 }
 
 async fn accept(listener: &TcpListener) -> TcpStream {
+    let mut told = false;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            Err(_) => sleep(ACCEPT_PAUSE).await,
+            Err(error) => {
+                if !told {
+                    warn!(error = error.to_string(), "cannot accept a connection");
+                    told = true;
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
         }
     }
 }
 
-async fn keep_house(store: Arc<Store>) {
+async fn keep_house(app: Arc<App>) {
     let mut ticks = interval(HOUSEKEEPING);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        app.tally.tell();
         // What failed, for instance on a full disk, is tried again at the next tick.
-        let _ = store.keep_house().await;
+        if let Err(error) = app.store.keep_house().await {
+            warn!(error = error.to_string(), "housekeeping failed");
+        }
     }
 }
 

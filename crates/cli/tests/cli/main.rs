@@ -29,6 +29,7 @@ mod passwd;
 mod policy;
 mod processes;
 mod progress;
+mod relay;
 mod rotation;
 mod saving;
 mod service;

@@ -12,6 +12,7 @@ use http_body_util::channel::{Channel, Sender};
 
 use crate::clock::iso;
 use crate::config::Paging;
+use crate::log;
 use crate::store::{CopyKey, Store, StoreError, StoredEnvelope, StoredPage};
 
 /// Answers with `page` and all that follows it.
@@ -25,6 +26,7 @@ pub(super) fn respond(store: Arc<Store>, mut page: StoredPage, paging: Paging) -
         let (mut parts, body) = Channel::<Bytes, StoreError>::new(1);
         tokio::spawn(async move {
             if let Err(error) = write(&mut parts, &store, first, rest, json).await {
+                log::store_failed(&error);
                 // Cuts the answer short, which the peer notices.
                 parts.abort(error);
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
+use tracing::info;
 
 use crate::Error;
 use crate::config::private_file;
@@ -191,6 +192,7 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
             .pragma_update(None, "user_version", version)
             .map_err(at)?;
         transaction.commit().map_err(at)?;
+        info!(format = version, "brought the database up to date");
     }
     Ok(())
 }

@@ -1,11 +1,15 @@
 //! `ctalk relay`.
 
+mod logs;
+
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use ctalk_relay::{AdminKey, Config, RateLimit, Server};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
+
+use logs::{Format, Level};
 
 use crate::{environment, output::Output, secrets};
 
@@ -24,6 +28,12 @@ pub(crate) struct Args {
     /// How many messages one agent may send per window, or `off`
     #[arg(long, value_name = "N/SECONDSs", default_value_t)]
     rate_limit: RateLimit,
+    /// What goes into the log on stderr [default: info; error with -q, debug with -v]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<Level>,
+    /// How the log is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    log_format: Format,
 }
 
 #[derive(Serialize)]
@@ -32,6 +42,8 @@ struct Listening<'a> {
 }
 
 pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
+    let level = args.log_level.unwrap_or_else(|| Level::of(output));
+    logs::install(level, args.log_format)?;
     let admin_key = admin_key(&args, output)?;
     let mut config = Config::new(args.listen, args.data, admin_key);
     config.rate_limit = args.rate_limit;
