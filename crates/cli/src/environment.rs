@@ -12,6 +12,7 @@ pub(crate) const PASSPHRASE_FILE: &str = "CTALK_PASSPHRASE_FILE";
 pub(crate) const RELAY_URL: &str = "CLAWTALK_URL";
 pub(crate) const API_KEY: &str = "CLAWTALK_API_KEY";
 pub(crate) const ADMIN_KEY: &str = "ADMIN_KEY";
+pub(crate) const RELAY_CONFIG: &str = "CTALK_RELAY_CONFIG";
 pub(crate) const INVITE: &str = "CLAWTALK_INVITE";
 pub(crate) const OPENCLAW_TOKEN: &str = "OPENCLAW_HOOKS_TOKEN";
 

@@ -29,6 +29,13 @@ impl FromStr for SecretArg {
     }
 }
 
+impl SecretArg {
+    /// The file that holds the secret, unless this is the secret itself.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.0.strip_prefix('@')
+    }
+}
+
 /// The secret behind `option`, whose value `given` is.
 pub(crate) fn from_option(
     option: &str,

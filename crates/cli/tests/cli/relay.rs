@@ -165,3 +165,192 @@ fn a_relay_that_is_to_be_quiet_logs_nothing_while_all_is_well() {
     let (_, _, log) = relay.end();
     assert!(log.is_empty(), "{log:?}");
 }
+
+/// Every setting that `ctalk relay --print-config --json` shows: its value and where it comes from.
+fn settings(command: &mut Command) -> Value {
+    let output = command.args(["--print-config", "--json"]).output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    std::fs::write(folder.path().join("key"), format!("{MARK}-in-a-file")).unwrap();
+    let key_file = format!("@{}", folder.path().join("key").display());
+    // Key, and its value in the file, in the environment, on the command line and by default.
+    let rows = [
+        ("data", "in-file", "in-variable", "on-line", None),
+        (
+            "listen",
+            "127.0.0.1:1",
+            "127.0.0.1:2",
+            "127.0.0.1:3",
+            Some("127.0.0.1:8787"),
+        ),
+        ("log-format", "json", "text", "json", Some("text")),
+        ("log-level", "error", "warn", "debug", Some("info")),
+        ("rate-limit", "1/1s", "2/2s", "off", Some("10/10s")),
+    ];
+    let lines = rows.map(|(key, in_file, ..)| format!("{key} = \"{in_file}\"\n"));
+    std::fs::write(
+        &file,
+        lines.concat() + &format!("admin-key = \"{key_file}\""),
+    )
+    .unwrap();
+    let with_file = || {
+        let mut command = ctalk();
+        command.arg("relay").arg("--config").arg(&file);
+        command
+    };
+    let from = file.display().to_string();
+    for (key, in_file, in_variable, on_line, by_default) in rows {
+        let show = |command: &mut Command| settings(command)[key].clone();
+        let shown = show(&mut with_file());
+        assert_eq!(shown, json!({"value": in_file, "from": from}));
+        let variable = format!("CTALK_RELAY_{}", key.replace('-', "_").to_uppercase());
+        let shown = show(with_file().env(&variable, in_variable));
+        assert_eq!(shown, json!({"value": in_variable, "from": variable}));
+        let option = format!("--{key}");
+        let shown = show(
+            with_file()
+                .env(&variable, in_variable)
+                .args([&option, on_line]),
+        );
+        assert_eq!(shown, json!({"value": on_line, "from": "command line"}));
+        if let Some(by_default) = by_default {
+            let shown = show(ctalk().args(["relay", "--data", "d"]));
+            assert_eq!(shown, json!({"value": by_default, "from": "default"}));
+        }
+    }
+    let admin_key = |command: &mut Command| settings(command)["admin-key"].clone();
+    let shown = admin_key(&mut with_file());
+    assert_eq!(shown, json!({"value": key_file, "from": from}));
+    // A secret is never shown.
+    let shown = admin_key(with_file().env("ADMIN_KEY", MARK));
+    assert_eq!(shown, json!({"from": "ADMIN_KEY"}));
+    let shown = admin_key(
+        with_file()
+            .env("ADMIN_KEY", "x")
+            .args(["--admin-key", MARK]),
+    );
+    assert_eq!(shown, json!({"from": "command line"}));
+    // The file may be named in the environment, and what is printed is a file of settings again.
+    let named = ctalk()
+        .args(["relay", "--print-config"])
+        .env("CTALK_RELAY_CONFIG", &file)
+        .output()
+        .unwrap();
+    std::fs::write(folder.path().join("again.toml"), &named.stdout).unwrap();
+    let mut again = ctalk();
+    again
+        .arg("relay")
+        .arg("--config")
+        .arg(folder.path().join("again.toml"));
+    let again = settings(&mut again);
+    for (key, in_file, ..) in rows {
+        assert_eq!(again[key]["value"], in_file, "{key}");
+    }
+    assert_eq!(again["admin-key"]["value"], key_file);
+}
+
+#[test]
+fn a_relay_runs_with_the_settings_of_its_file() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), format!("{MARK}-admin-key\n")).unwrap();
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\ndata = {:?}\nadmin-key = {:?}\nrate-limit = \"1/3600s\"\nlog-level = \"error\"\n",
+        folder.path().join("data"),
+        format!("@{}", folder.path().join("key").display()),
+    );
+    std::fs::write(folder.path().join("relay.toml"), text).unwrap();
+    let mut command = ctalk();
+    command
+        .args(["relay", "--config"])
+        .arg(folder.path().join("relay.toml"));
+    let relay = Running::new(None, &mut command);
+    let address = address(&relay);
+    let key = register(&address, "alice");
+    let message = json!({"to": "alice", "type": "request", "encrypted": false, "payload": 1});
+    let send = || request(&address, "POST /messages", &key, &message.to_string()).0;
+    // The limit's windows are hours of the clock, and one of them may end between two sends.
+    let statuses = [send(), send(), send()];
+    assert!(
+        statuses.contains(&201) && statuses.contains(&429),
+        "{statuses:?}"
+    );
+    relay.signal(Signal::TERM);
+    let (_, _, log) = relay.end();
+    assert!(log.is_empty(), "{log:?}");
+}
+
+#[test]
+fn settings_that_cannot_be_are_refused_by_file_and_key_without_showing_what_may_be_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("relay.toml");
+    for (text, complaint) in [
+        (
+            "data = \"d\"\nlisen = \"recognisable\"",
+            "there is no setting \"lisen\"",
+        ),
+        (
+            "[relay]\ndata = \"recognisable\"",
+            "there is no setting \"relay\"",
+        ),
+        (
+            "data = \"d\"\nrate-limit = 10",
+            "`rate-limit` must be a text",
+        ),
+        (
+            "data = \"d\"\nrate-limit = \"fast\"",
+            "`rate-limit` must be N/SECONDSs",
+        ),
+        (
+            "data = \"d\"\nlisten = \"here\"",
+            "`listen` must be ADDRESS:PORT",
+        ),
+        (
+            "data = \"d\"\nlog-level = \"loud\"",
+            "`log-level` must be error, warn",
+        ),
+        (
+            "data = \"d\"\nadmin-key = \"recognisable\"",
+            "`admin-key` must be @ and",
+        ),
+        (
+            "data = \"d\"\nadmin-key = recognisable",
+            "line 2 is not TOML",
+        ),
+        ("data = \"d", "line 1 is not TOML"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let mut command = ctalk();
+        command.args(["relay", "--print-config", "--config"]);
+        let output = command.arg(&file).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(
+            stderr.contains("relay.toml: ") && stderr.contains(complaint) && !stderr.contains(MARK),
+            "{stderr}"
+        );
+    }
+    let mut command = ctalk();
+    command
+        .args(["relay", "--print-config", "--data", "d"])
+        .env("CTALK_RELAY_LISTEN", "here");
+    let stderr = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert!(
+        stderr.contains("CTALK_RELAY_LISTEN must be ADDRESS:PORT"),
+        "{stderr}"
+    );
+    let output = ctalk().arg("relay").output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("needs a folder") && stderr.contains("CTALK_RELAY_DATA"),
+        "{stderr}"
+    );
+}

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Variables of the caller that would change what the binary does.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 16] = [
     "ADMIN_KEY",
     "CLAWTALK_API_KEY",
     "CLAWTALK_INVITE",
@@ -28,6 +28,12 @@ const VARIABLES: [&str; 10] = [
     "CLICOLOR_FORCE",
     "CTALK_HOME",
     "CTALK_PASSPHRASE_FILE",
+    "CTALK_RELAY_CONFIG",
+    "CTALK_RELAY_DATA",
+    "CTALK_RELAY_LISTEN",
+    "CTALK_RELAY_LOG_FORMAT",
+    "CTALK_RELAY_LOG_LEVEL",
+    "CTALK_RELAY_RATE_LIMIT",
     "DBUS_SESSION_BUS_ADDRESS",
     "OPENCLAW_HOOKS_TOKEN",
     "XDG_DATA_HOME",

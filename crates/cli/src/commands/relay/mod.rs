@@ -1,6 +1,7 @@
 //! `ctalk relay`.
 
 mod logs;
+mod settings;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
@@ -10,30 +11,46 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use logs::{Format, Level};
+use settings::{AdminKeySource, Settings};
 
-use crate::{environment, output::Output, secrets};
+use crate::{
+    environment,
+    output::Output,
+    secrets::{self, SecretArg},
+};
 
 /// Run a relay
 #[derive(clap::Args)]
+#[command(
+    after_help = "Every setting can also stand in the environment, such as CTALK_RELAY_LISTEN for \
+                  --listen, or in the file of --config, such as listen = \"127.0.0.1:8787\". The \
+                  command line comes before the environment, and that before the file."
+)]
 pub(crate) struct Args {
-    /// Where to listen; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8787")]
-    listen: SocketAddr,
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Option<SocketAddr>,
     /// The folder of the relay's database, made when missing
     #[arg(long, value_name = "FOLDER")]
-    data: PathBuf,
+    data: Option<PathBuf>,
     /// The key that registers agents [default: made and kept in the data folder] [env: ADMIN_KEY]
     #[arg(long, value_name = "@FILE")]
-    admin_key: Option<secrets::SecretArg>,
-    /// How many messages one agent may send per window, or `off`
-    #[arg(long, value_name = "N/SECONDSs", default_value_t)]
-    rate_limit: RateLimit,
+    admin_key: Option<SecretArg>,
+    /// How many messages one agent may send per window, or `off` [default: 10/10s]
+    #[arg(long, value_name = "N/SECONDSs")]
+    rate_limit: Option<RateLimit>,
     /// What goes into the log on stderr [default: info; error with -q, debug with -v]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
-    /// How the log is written
-    #[arg(long, value_name = "FORMAT", default_value = "text")]
-    log_format: Format,
+    /// How the log is written [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<Format>,
+    /// A TOML file of settings [env: CTALK_RELAY_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print every setting and where it comes from, and start nothing
+    #[arg(long)]
+    print_config: bool,
 }
 
 #[derive(Serialize)]
@@ -42,11 +59,16 @@ struct Listening<'a> {
 }
 
 pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
-    let level = args.log_level.unwrap_or_else(|| Level::of(output));
-    logs::install(level, args.log_format)?;
-    let admin_key = admin_key(&args, output)?;
-    let mut config = Config::new(args.listen, args.data, admin_key);
-    config.rate_limit = args.rate_limit;
+    let settings = Settings::of(&args, output)?;
+    if args.print_config {
+        settings.print(output)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (level, format) = settings.log();
+    logs::install(level, format)?;
+    let admin_key = admin_key(&settings, output)?;
+    let mut config = Config::new(settings.listen(), settings.data(), admin_key);
+    config.rate_limit = settings.rate_limit();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         // Before anybody can know that the relay runs, so that no signal finds it unprepared.
@@ -70,20 +92,21 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
     })
 }
 
-fn admin_key(args: &Args, output: &Output) -> Result<AdminKey> {
-    let given = match args.admin_key.clone() {
-        Some(given) => Some(secrets::from_option(
+fn admin_key(settings: &Settings, output: &Output) -> Result<AdminKey> {
+    let given = match settings.admin_key() {
+        Some(AdminKeySource::Given(given)) => Some(secrets::from_option(
             "--admin-key",
             environment::ADMIN_KEY,
             given,
             output,
         )?),
-        None => secrets::from_environment(environment::ADMIN_KEY)?,
+        Some(AdminKeySource::Variable) => secrets::from_environment(environment::ADMIN_KEY)?,
+        None => None,
     };
     if let Some(key) = given {
         return Ok(AdminKey::new(key.as_str())?);
     }
-    let (key, path, made) = AdminKey::load_or_create(&args.data)?;
+    let (key, path, made) = AdminKey::load_or_create(settings.data())?;
     let origin = if made { "made" } else { "found" };
     output.note(&format!("admin key {origin} in {}", path.display()));
     Ok(key)
