@@ -24,6 +24,7 @@ mod error;
 mod http;
 mod listener;
 mod log;
+mod patience;
 mod quota;
 mod rate_limit;
 mod routes;

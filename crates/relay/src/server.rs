@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::http::{App, router};
 use crate::log::Tally;
+use crate::patience::Patient;
 use crate::store::Store;
 use crate::testing::Defects;
 use crate::{Config, Error};
@@ -28,6 +29,8 @@ const MAX_CONNECTIONS: usize = 16_384;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 /// The most bytes of a request's headers.
 const MAX_HEADERS: usize = 32 * 1024;
+/// How long a peer may take nothing of an answer that waits for it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long requests may take to end after shutdown was asked for.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// How often expired messages are deleted and presence is saved.
@@ -138,7 +141,7 @@ impl Server {
                         .timer(TokioTimer::new())
                         .header_read_timeout(HEADER_TIMEOUT)
                         .max_buf_size(MAX_HEADERS)
-                        .serve_connection(TokioIo::new(stream), service.clone());
+                        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service.clone());
                     connections.spawn(graceful.watch(connection));
                 }
             }
