@@ -204,51 +204,42 @@ mod tests {
 
     use super::*;
     use crate::AdminKey;
-    use crate::auth::KeyHash;
     use crate::store::NewAgent;
+
+    fn config(folder: &tempfile::TempDir, port: u16) -> Config {
+        let key = AdminKey::new("test-admin-key").unwrap();
+        Config::new(
+            SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+            folder.path(),
+            key,
+        )
+    }
 
     #[tokio::test]
     async fn a_relay_that_stopped_leaves_its_address_and_folder_even_to_whoever_comes_at_once() {
         let folder = tempfile::tempdir().unwrap();
-        let config = |address| {
-            let key = AdminKey::new("test-admin-key").unwrap();
-            Config::new(address, folder.path(), key)
-        };
-        let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let first = Server::bind(config(any_port)).await.unwrap();
-        let address = first.local_addr();
+        let first = Server::bind(config(&folder, 0)).await.unwrap();
+        let port = first.local_addr().port();
         // As a child has it between `fork` and `exec`.
         let _inherited = SockRef::from(&first.listener).try_clone().unwrap();
         first.run(std::future::ready(())).await.unwrap();
-        Server::bind(config(address)).await.unwrap();
+        Server::bind(config(&folder, port)).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_relay_that_shuts_down_answers_those_who_wait_for_messages() {
         let folder = tempfile::tempdir().unwrap();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let key = AdminKey::new("test-admin-key").unwrap();
-        let server = Server::bind(Config::new(address, folder.path(), key))
-            .await
-            .unwrap();
+        let server = Server::bind(config(&folder, 0)).await.unwrap();
         let (app, url) = (server.app(), format!("{}/messages?wait=60", server.url()));
-        let agent = NewAgent {
-            name: "alice".to_owned(),
-            owner: "test".to_owned(),
-            public_key: String::new(),
-            signing_key: String::new(),
-            capabilities: None,
-            webhook_url: None,
-            key_hash: KeyHash::of("ct_alice"),
-        };
-        app.store.register(agent, None).await.unwrap();
+        let registered = app.store.register(NewAgent::named("alice"), None);
+        registered.await.unwrap();
         let alice = app.store.directory().by_name("alice").unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async { drop(stopped.await) }));
         // The client wants to know how it would do TLS.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let poll = tokio::spawn(http.get(url).bearer_auth("ct_alice").send());
+        let poll = tokio::spawn(http.get(url).bearer_auth("alice").send());
         while alice.listeners().load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
@@ -263,11 +254,7 @@ mod tests {
     #[tokio::test]
     async fn a_relay_that_can_write_no_more_ends_with_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let key = AdminKey::new("test-admin-key").unwrap();
-        let server = Server::bind(Config::new(address, folder.path(), key))
-            .await
-            .unwrap();
+        let server = Server::bind(config(&folder, 0)).await.unwrap();
         let app = server.app();
         let running = tokio::spawn(server.run(std::future::pending()));
         app.store.break_writer().await;

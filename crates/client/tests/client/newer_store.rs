@@ -23,8 +23,7 @@ fn make_newer(scene: &Scene) {
 /// Alice knows bob, and has a message for him in her outbox.
 async fn queued() -> Scene {
     let mut scene = Scene::new().await;
-    scene.alice.say("bob", "hello").await.unwrap();
-    assert_eq!(scene.bob.receive().await.0.len(), 1);
+    scene.meet().await;
     assert!(enqueue(&mut scene.alice.agent.client).await.is_ok());
     scene
 }

@@ -200,6 +200,12 @@ impl Scene {
         }
     }
 
+    /// Has alice write to bob, who pins her.
+    pub(crate) async fn meet(&mut self) {
+        self.alice.say("bob", "hello").await.unwrap();
+        assert_eq!(self.bob.receive().await.0.len(), 1);
+    }
+
     /// The clock's time, in milliseconds.
     pub(crate) fn now(&self) -> i64 {
         self.clock.now()

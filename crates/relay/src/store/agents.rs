@@ -28,6 +28,22 @@ pub(crate) struct NewAgent {
     pub(crate) key_hash: KeyHash,
 }
 
+#[cfg(test)]
+impl NewAgent {
+    /// One of which nothing matters but its name, with its name as its API key.
+    pub(crate) fn named(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            owner: "test".to_owned(),
+            public_key: String::new(),
+            signing_key: String::new(),
+            capabilities: None,
+            webhook_url: None,
+            key_hash: KeyHash::of(name),
+        }
+    }
+}
+
 /// What came of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Registration {

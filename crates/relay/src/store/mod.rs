@@ -140,19 +140,6 @@ mod tests {
 
     use super::*;
     use crate::ManualClock;
-    use crate::auth::KeyHash;
-
-    fn new_agent(name: &str) -> NewAgent {
-        NewAgent {
-            name: name.to_owned(),
-            owner: "test".to_owned(),
-            public_key: String::new(),
-            signing_key: String::new(),
-            capabilities: None,
-            webhook_url: None,
-            key_hash: KeyHash::of(name),
-        }
-    }
 
     #[tokio::test]
     async fn expired_messages_are_deleted_with_all_their_copies() {
@@ -162,7 +149,7 @@ mod tests {
         let store =
             Arc::new(Store::open(folder.path(), Arc::new(clock.clone()), Quota::OFF).unwrap());
         for name in ["alice", "bob"] {
-            store.register(new_agent(name), None).await.unwrap();
+            store.register(NewAgent::named(name), None).await.unwrap();
         }
         let mut sends = JoinSet::new();
         // More than one sweep deletes, and one message that lives longer.
@@ -210,7 +197,7 @@ mod tests {
         let clock = ManualClock::new(0);
         let store = Store::open(folder.path(), Arc::new(clock), Quota::OFF).unwrap();
         for name in ["alice", "bob"] {
-            store.register(new_agent(name), None).await.unwrap();
+            store.register(NewAgent::named(name), None).await.unwrap();
         }
         let agent = |name| store.directory().by_name(name).unwrap();
         let send = async |id: &str, to, payload: String| {

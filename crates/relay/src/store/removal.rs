@@ -105,21 +105,11 @@ mod tests {
     use super::*;
     use crate::Quota;
     use crate::SystemClock;
-    use crate::auth::KeyHash;
     use crate::store::messages::{Stored, Storing};
     use crate::store::{NewAgent, NewMessage};
 
     async fn add(store: &Store, name: &str) -> Arc<Agent> {
-        let agent = NewAgent {
-            name: name.to_owned(),
-            owner: "test".to_owned(),
-            public_key: String::new(),
-            signing_key: String::new(),
-            capabilities: None,
-            webhook_url: None,
-            key_hash: KeyHash::of(name),
-        };
-        store.register(agent, None).await.unwrap();
+        store.register(NewAgent::named(name), None).await.unwrap();
         store.directory().by_name(name).unwrap()
     }
 

@@ -43,8 +43,7 @@ impl Story for Answering {
     }
 
     async fn prepare(&self, scene: &mut Scene) -> Vec<Agent> {
-        scene.alice.say("bob", "hello").await.unwrap();
-        assert_eq!(scene.bob.receive().await.0.len(), 1);
+        scene.meet().await;
         let policy = "[default]\nmax-size = 20\nper-minute = 100";
         fs::write(scene.bob.agent.folder.path().join("policy.toml"), policy).unwrap();
         Vec::new()

@@ -39,8 +39,7 @@ impl Story for Calling {
     }
 
     async fn prepare(&self, scene: &mut Scene) -> Vec<Agent> {
-        scene.alice.say("bob", "hello").await.unwrap();
-        assert_eq!(scene.bob.receive().await.0.len(), 1);
+        scene.meet().await;
         Vec::new()
     }
 

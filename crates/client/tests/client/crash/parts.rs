@@ -46,8 +46,7 @@ impl Story for Parts {
     }
 
     async fn prepare(&self, scene: &mut Scene) -> Vec<Agent> {
-        scene.alice.say("bob", "hello").await.unwrap();
-        assert_eq!(scene.bob.receive().await.0.len(), 1);
+        scene.meet().await;
         let alice = scene.alice.identity();
         let sealed = envelope::seal(
             &alice,
