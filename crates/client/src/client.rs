@@ -40,7 +40,7 @@ pub const MAX_PAYLOAD: usize = 64 << 20;
 /// calling thread, and up to ten seconds while another process holds the store's lock.
 pub struct Client {
     pub(crate) name: String,
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     /// Those that it took the place of, to open what is under way to them.
     pub(crate) former: Vec<Identity>,
     /// The successions that led to it, as text.
@@ -50,7 +50,7 @@ pub struct Client {
     /// Where the keys come from, where that is known.
     pub(crate) home: Option<Home>,
     pub(crate) store: Store,
-    pub(crate) relay: Box<dyn Relay>,
+    pub(crate) relay: Arc<dyn Relay>,
     pub(crate) box_keys: BoxKeys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) require: Require,
@@ -96,13 +96,13 @@ impl Client {
         Ok(Self {
             policy: Policy::beside(store)?,
             name: name.to_owned(),
-            identity,
+            identity: Arc::new(identity),
             former: Vec::new(),
             successions: Vec::new(),
             card: None,
             home: None,
             store: Store::open(store, Some(relay.url()))?,
-            relay: Box::new(relay),
+            relay: Arc::new(relay),
             box_keys: BoxKeys::default(),
             clock,
             require: Require::default(),

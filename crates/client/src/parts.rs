@@ -118,5 +118,5 @@ impl Client {
 
 /// The own identities: an envelope may have been sealed before the present one.
 fn identities(client: &Client) -> impl Iterator<Item = &Identity> {
-    iter::once(&client.identity).chain(&client.former)
+    iter::once(&*client.identity).chain(&client.former)
 }

@@ -1,5 +1,7 @@
 //! Keeping a client's own keys young: rotation while it runs, and the new card in the directory.
 
+use std::sync::Arc;
+
 use ctalk_core::{Card, Identity};
 
 use crate::{
@@ -71,7 +73,7 @@ impl Client {
     /// Opens with these keys and shows their card from now on.
     pub(crate) fn use_keys(&mut self, secrets: &Secrets) -> Result<(), Error> {
         let (card, former) = (own_card(secrets)?, secrets.former_identities()?);
-        self.identity = secrets.unlock()?;
+        self.identity = Arc::new(secrets.unlock()?);
         self.former = former;
         self.successions = secrets.successions().to_vec();
         self.card = card;

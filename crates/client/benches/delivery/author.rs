@@ -87,10 +87,24 @@ impl Author {
         relay: impl Relay + 'static,
         store: &Path,
     ) -> Result<Client, Error> {
-        let identity = Identity::from_keygen_json(&self.identity.to_keygen_json())?
-            .with_xwing(XWingSecret::from_seed(&self.xwing.seed()));
         let clock = Arc::new(SystemClock);
-        Ok(Client::new(&self.name, identity, relay, store, clock)?)
+        Ok(Client::new(
+            &self.name,
+            self.identity()?,
+            relay,
+            store,
+            clock,
+        )?)
+    }
+
+    pub(crate) fn identity(&self) -> Result<Identity, Error> {
+        let identity = Identity::from_keygen_json(&self.identity.to_keygen_json())?;
+        Ok(identity.with_xwing(XWingSecret::from_seed(&self.xwing.seed())))
+    }
+
+    /// When it came to be.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// A message of its own for the holder of a card.

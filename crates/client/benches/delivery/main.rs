@@ -1,13 +1,14 @@
 //! What it takes to deliver messages of 1 KiB, with every write waited for.
 //!
-//! Prints one measurement per line, a name and a number: messages received in a second with an empty
-//! store and with one that remembers a million, and the time that each step of a message takes, in
-//! nanoseconds.
+//! Prints one measurement per line, a name and a number. As `delivery rates`: messages received in a second with
+//! an empty store, with one that remembers a million, and in the barest way that there is. As
+//! `delivery steps`: the time that each step of a message takes, in nanoseconds.
 //!
 //! As `delivery feed URL @ADMIN-KEY-FILE NAME COUNT` it sends so many messages to an agent of a relay,
 //! and prints nothing.
 
 mod author;
+mod bare;
 mod memory;
 
 use std::{
@@ -26,7 +27,7 @@ use ctalk::{
 };
 use rusqlite::params;
 
-use self::{author::Author, memory::Memory};
+use self::{author::Author, bare::Bare, memory::Memory};
 
 /// Messages that were handled before.
 const HISTORY: usize = 1_000_000;
@@ -39,7 +40,7 @@ const FOLLOWED: usize = 1000;
 type Error = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Error> {
-    // One thread for everything, so one core.
+    // All but what is opened ahead is done on this thread.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -50,10 +51,9 @@ fn main() -> Result<(), Error> {
         ["feed", url, admin_key, name, count, ..] => {
             runtime.block_on(author::feed(url, admin_key, name, count.parse()?))
         }
-        _ => runtime.block_on(async {
-            rates().await?;
-            steps().await
-        }),
+        ["steps", ..] => runtime.block_on(steps()),
+        ["rates", ..] => runtime.block_on(rates()),
+        _ => Err("rates, steps or feed".into()),
     }
 }
 
@@ -93,16 +93,29 @@ async fn rates() -> Result<(), Error> {
         remember(&store, history)?;
         receivers.push((name, receiver, client, Vec::new()));
     }
+    let bare = (
+        Bare::new(&folder.path().join("bare.sqlite"))?,
+        Author::new("bob")?,
+    );
+    let mut bare_rates = Vec::new();
+    let rate = |took: Duration| MESSAGES as f64 / took.as_secs_f64();
     for round in 0..=ROUNDS {
+        let took = bare.0.receive(&author, &bare.1, MESSAGES)?;
+        if round > 0 {
+            bare_rates.push(rate(took));
+        }
         for (_, receiver, client, rates) in &mut receivers {
             let took = receive(client, &author, receiver, &memory, MESSAGES).await?;
             // The first round warms caches up and is thrown away.
             if round > 0 {
-                rates.push(MESSAGES as f64 / took.as_secs_f64());
+                rates.push(rate(took));
             }
         }
     }
-    for (name, _, _, mut rates) in receivers {
+    let measured = receivers
+        .into_iter()
+        .map(|(name, _, _, rates)| (name, rates));
+    for (name, mut rates) in measured.chain([("bare", bare_rates)]) {
         rates.sort_by(f64::total_cmp);
         let median = rates.get(ROUNDS / 2).ok_or("no rounds")?;
         println!("{name}_per_second {median:.0}");

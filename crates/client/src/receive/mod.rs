@@ -8,6 +8,7 @@
 //! relay cannot be asked right now stays new, and the relay's error is reported once all others were
 //! handed over.
 
+mod ahead;
 mod answer;
 mod attend;
 mod classic;
@@ -28,17 +29,18 @@ use ctalk_core::{
 };
 
 pub(crate) use self::judge::has_usable_sender;
+use self::{
+    ahead::Ahead,
+    judge::{Delivered, Judge, Refusal, Verdict},
+    parts::Told,
+    waiting::Waiting,
+};
 pub(crate) use self::{attend::Attending, contract::LEASE, settle::Unsettled};
 pub use self::{
     attend::Response,
     classic::{VerifiedSender, verify},
     contract::Contract,
     peek::Peek,
-};
-use self::{
-    judge::{Delivered, Judge, Refusal, Verdict},
-    parts::Told,
-    waiting::Waiting,
 };
 use crate::{
     client::{Client, as_millis},
@@ -156,6 +158,7 @@ pub struct Receiving {
     /// Messages to try again, which are looked at before the inbox goes on. `None` until they were
     /// looked for.
     ahead: Option<VecDeque<i64>>,
+    opened_ahead: Option<Ahead>,
     /// What is being judged. Stays when that is broken off.
     under_way: Option<i64>,
     /// Of which envelopes the user was told that their parts are refused.
@@ -196,6 +199,7 @@ impl Receiving {
             directory: Snapshot::NotAsked,
             asked_at: 0,
             ahead: None,
+            opened_ahead: None,
             under_way: None,
             told: Told::default(),
             contact: None,
@@ -487,14 +491,15 @@ impl Client {
             receiving.waiting.add(signer, place);
             return Ok(None);
         }
+        self.open_ahead(receiving)?;
         // What was said of messages before this one becomes durable together with its claim.
         let claimed = self.batch("settle-and-claim", |client| {
             client.write_settlements(&receiving.unsettled)?;
             if claim.ordered_by.is_some() && client.store.has_late(receiving.horizon, place)? {
                 return Ok(Err(NotClaimed::Late));
             }
-            let attempt = match client.store.claimable(&claim)? {
-                Claimable::Yes(attempt) => attempt,
+            let fence = match client.store.claimable(&claim)? {
+                Claimable::Yes(fence) => fence,
                 Claimable::Taken => return Ok(Err(NotClaimed::Taken)),
                 Claimable::Waits => return Ok(Err(NotClaimed::Waits)),
                 Claimable::Exhausted(attempts) => return Ok(Err(NotClaimed::Exhausted(attempts))),
@@ -504,7 +509,7 @@ impl Client {
             {
                 return Ok(Err(NotClaimed::Violates(violation)));
             }
-            let fence = client.store.claim(&claim, signer, attempt)?;
+            client.store.claim(&claim, signer, fence)?;
             Ok::<_, Error>(Ok(fence))
         })?;
         receiving.unsettled.clear();

@@ -5,7 +5,10 @@ use std::time::Duration;
 use ctalk_core::{
     CLOCK_SKEW, Card, Succession, Timestamp, VerifyingKey,
     classic::Claims,
-    envelope::{self, Envelope, Failure, Kind, Metadata, OpenError, Receipt, ReceiptOutcome},
+    envelope::{
+        self, Envelope, Failure, Kind, Metadata, OpenError, Opened, Receipt, ReceiptOutcome,
+        Verified,
+    },
 };
 
 use super::{
@@ -37,43 +40,20 @@ impl Judge<'_> {
         claims: Claims,
         bytes: &[u8],
     ) -> Result<Verdict, Refusal> {
-        let verify = || {
-            Envelope::parse(bytes)
-                .map_err(|error| Refusal::message(Reason::Malformed, error))?
-                .verify()
-                .map_err(|error| Refusal::message(Reason::NotVerified, error))
+        let envelope = match self.receiving.take_opened(self.entry.number).await {
+            Some(opened) => Proven::Opened(opened),
+            None => Proven::Verified(verify(bytes)?),
         };
-        let verified = verify()?;
-        let signer = *verified.header().sender();
+        let signer = *envelope.sender();
         // Of an identity that has ended nothing is taken but what says so.
         let sender = match self.check_not_ended(&signer) {
             Ok(()) => Ok(self.native_sender(&claims.from, &signer).await?),
             Err(ended) => Err(ended),
         };
-        let received_at = self.received_at(verified.header().created());
-        let mut opened = match verified.open(&self.client.identity, received_at) {
-            // It may be sealed to a key that another process of this profile made meanwhile.
-            Err(OpenError::NotForMe) if self.client.reload_keys()? => {
-                verify()?.open(&self.client.identity, received_at)
-            }
-            outcome => outcome,
+        let opened = match envelope {
+            Proven::Opened(opened) => opened,
+            Proven::Verified(verified) => self.open(verified, bytes)?,
         };
-        for former in &self.client.former {
-            if !matches!(opened, Err(OpenError::NotForMe)) {
-                break;
-            }
-            // It may have been sealed before its sender knew of the present identity.
-            opened = verify()?.open(former, received_at);
-        }
-        let opened = opened.map_err(|error| {
-            let reason = match error.failure() {
-                Failure::Expired => Reason::Expired,
-                Failure::NotVerified => Reason::NotVerified,
-                Failure::NotForMe | Failure::CannotOpen => Reason::CannotOpen,
-                _ => Reason::Malformed,
-            };
-            Refusal::message(reason, error)
-        })?;
         if let Ok(sender) = &sender {
             self.receiving.contact = sender.known();
         }
@@ -199,6 +179,35 @@ impl Judge<'_> {
         })
     }
 
+    /// Opens an envelope with whichever of the own keys it is for.
+    fn open(&mut self, verified: Verified<'_>, bytes: &[u8]) -> Result<Opened, Refusal> {
+        let created = verified.header().created();
+        let received_at = self.received_at(created);
+        let mut opened = match verified.open(&self.client.identity, received_at) {
+            // It may be sealed to a key that another process of this profile made meanwhile.
+            Err(OpenError::NotForMe) if self.client.reload_keys()? => {
+                verify(bytes)?.open(&self.client.identity, received_at)
+            }
+            outcome => outcome,
+        };
+        for former in &self.client.former {
+            if !matches!(opened, Err(OpenError::NotForMe)) {
+                break;
+            }
+            // It may have been sealed before its sender knew of the present identity.
+            opened = verify(bytes)?.open(former, received_at);
+        }
+        opened.map_err(|error| {
+            let reason = match error.failure() {
+                Failure::Expired => Reason::Expired,
+                Failure::NotVerified => Reason::NotVerified,
+                Failure::NotForMe | Failure::CannotOpen => Reason::CannotOpen,
+                _ => Reason::Malformed,
+            };
+            Refusal::message(reason, error)
+        })
+    }
+
     /// The call that waits for this message as its response, and until when.
     fn awaiting(
         &self,
@@ -248,15 +257,8 @@ impl Judge<'_> {
         Err(Refusal::message(Reason::Unasked, detail))
     }
 
-    /// When the message counts as received: its life ends at first receipt, not when it is looked at
-    /// again, but for 90 days at most, and not by a clock that was behind the sender's.
     pub(super) fn received_at(&self, created: Timestamp) -> Timestamp {
-        let (now, stored) = (self.client.now(), timestamp(self.entry.stored_at));
-        let is_recent = stored.checked_add(RETRIED).is_some_and(|end| now < end);
-        let was_ahead = stored
-            .checked_add(CLOCK_SKEW)
-            .is_some_and(|latest| created > latest);
-        if is_recent && !was_ahead { stored } else { now }
+        received_at(self.entry.stored_at, created, self.client.now())
     }
 
     /// Whose key it is that signed an envelope: a contact's, else the one that the relay shows for
@@ -325,6 +327,41 @@ impl Judge<'_> {
             }
         }
     }
+}
+
+/// An envelope with a proven sender.
+enum Proven<'b> {
+    Verified(Verified<'b>),
+    /// It was opened ahead.
+    Opened(Opened),
+}
+
+impl Proven<'_> {
+    const fn sender(&self) -> &VerifyingKey {
+        match self {
+            Self::Verified(verified) => verified.header().sender(),
+            Self::Opened(opened) => &opened.sender,
+        }
+    }
+}
+
+fn verify(bytes: &[u8]) -> Result<Verified<'_>, Refusal> {
+    Envelope::parse(bytes)
+        .map_err(|error| Refusal::message(Reason::Malformed, error))?
+        .verify()
+        .map_err(|error| Refusal::message(Reason::NotVerified, error))
+}
+
+/// When a message counts as received that was stored at `stored_at`, in milliseconds since the Unix
+/// epoch: its life ends at first receipt, not when it is looked at again, but for 90 days at most, and
+/// not by a clock that was behind the sender's.
+pub(super) fn received_at(stored_at: i64, created: Timestamp, now: Timestamp) -> Timestamp {
+    let stored = timestamp(stored_at);
+    let is_recent = stored.checked_add(RETRIED).is_some_and(|end| now < end);
+    let was_ahead = stored
+        .checked_add(CLOCK_SKEW)
+        .is_some_and(|latest| created > latest);
+    if is_recent && !was_ahead { stored } else { now }
 }
 
 /// A time as relays write theirs.

@@ -85,9 +85,10 @@ impl InboxLimits {
             let oldest = transaction
                 .prepare_cached(
                     "SELECT min(number) AS oldest FROM inbox
-                     WHERE state = ?1 AND state IN ('dead', 'held', 'quarantined') GROUP BY contact
-                     HAVING oldest < (SELECT max(number) FROM inbox
-                         WHERE state = ?1 AND state IN ('dead', 'held', 'quarantined'))
+                     WHERE state = ?1 AND (state = 'dead' OR state = 'held' OR state = 'quarantined')
+                     GROUP BY contact
+                     HAVING oldest < (SELECT max(number) FROM inbox WHERE state = ?1
+                         AND (state = 'dead' OR state = 'held' OR state = 'quarantined'))
                      ORDER BY iif(?2, count(*), sum(size)) DESC, contact LIMIT 1",
                 )?
                 .query_row(params![state.as_str(), counts_messages], |row| row.get(0))?;

@@ -26,8 +26,8 @@ pub(crate) struct Claim<'a> {
 /// Whether a message may be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claimable {
-    /// As this attempt.
-    Yes(u32),
+    /// With this fence.
+    Yes(Fence),
     /// Somebody else has it, or has ended it.
     Taken,
     /// An earlier message of its sender is not settled.
@@ -188,13 +188,15 @@ impl Store {
         self.read(|db| {
             let found = db
                 .prepare_cached(
-                    "SELECT attempt, relay, sent_at FROM inbox WHERE number = ?1 AND state = 'new'",
+                    "SELECT attempt, claims, relay, sent_at FROM inbox
+                     WHERE number = ?1 AND state = 'new'",
                 )?
                 .query_row([claim.number], |row| {
-                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
                 })
                 .optional()?;
-            let Some((attempt, relay, sent_at)): Option<(u32, i64, i64)> = found else {
+            let Some((attempt, claims, relay, sent_at)): Option<(u32, i64, i64, i64)> = found
+            else {
                 return Ok(Claimable::Taken);
             };
             // Another worker may have taken or handled a copy of it since it was judged.
@@ -214,12 +216,16 @@ impl Store {
             }
             Ok(match claim.most_attempts {
                 Some(most) if attempt >= most => Claimable::Exhausted(attempt),
-                _ => Claimable::Yes(attempt.saturating_add(1)),
+                _ => Claimable::Yes(Fence {
+                    number: claim.number,
+                    attempt: attempt.saturating_add(1),
+                    claims: claims.saturating_add(1),
+                }),
             })
         })
     }
 
-    /// Claims a message that may be claimed, as that attempt.
+    /// Claims a message that may be claimed, in the batch that found so.
     ///
     /// # Errors
     /// [`StoreError::Failed`]; also when it may not be claimed.
@@ -227,33 +233,30 @@ impl Store {
         &mut self,
         claim: &Claim<'_>,
         sender: Option<[u8; 32]>,
-        attempt: u32,
-    ) -> Result<Fence, StoreError> {
+        fence: Fence,
+    ) -> Result<(), StoreError> {
         self.write("claim", |transaction| {
-            let claims = transaction
+            let claimed = transaction
                 .prepare_cached(
-                    "UPDATE inbox SET state = 'running', attempt = ?2, claims = claims + 1, lease = ?3,
-                     due = NULL, sender = ?4, mark = ?5, header = ?6, contact = ?7, reason = NULL,
+                    "UPDATE inbox SET state = 'running', attempt = ?2, claims = ?3, lease = ?4,
+                     due = NULL, sender = ?5, mark = ?6, header = ?7, contact = ?8, reason = NULL,
                      detail = NULL
-                     WHERE number = ?1 AND state = 'new' RETURNING claims",
+                     WHERE number = ?1 AND state = 'new'",
                 )?
-                .query_row(
-                    params![
-                        claim.number,
-                        attempt,
-                        claim.until,
-                        sender,
-                        claim.mark.message().to_bytes(),
-                        claim.mark.header(),
-                        claim.contact,
-                    ],
-                    |row| row.get(0),
-                )?;
-            Ok(Fence {
-                number: claim.number,
-                attempt,
-                claims,
-            })
+                .execute(params![
+                    fence.number,
+                    fence.attempt,
+                    fence.claims,
+                    claim.until,
+                    sender,
+                    claim.mark.message().to_bytes(),
+                    claim.mark.header(),
+                    claim.contact,
+                ])?;
+            match claimed {
+                1 => Ok(()),
+                other => Err(rusqlite::Error::StatementChangedRows(other)),
+            }
         })
     }
 

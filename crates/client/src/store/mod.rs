@@ -187,17 +187,23 @@ impl Store {
 
     /// Runs `work` in one transaction, which is durable when this returns, or with its batch. `what`
     /// names it for tests of crashes.
+    #[expect(
+        clippy::needless_pass_by_ref_mut,
+        reason = "whoever reads holds a shared reference and sees no change meanwhile"
+    )]
     fn write<T>(
         &mut self,
         what: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
         if !self.db.is_autocommit() {
-            let savepoint = self.db.savepoint();
-            let outcome = savepoint.and_then(|savepoint| {
-                let value = work(&Transaction(&savepoint))?;
-                savepoint.commit()?;
-                Ok(value)
+            let outcome = run(&self.db, "SAVEPOINT part").and_then(|()| {
+                let value = work(&Transaction(&self.db));
+                if value.is_err() {
+                    run(&self.db, "ROLLBACK TO part")?;
+                }
+                run(&self.db, "RELEASE part")?;
+                value
             });
             return outcome.map_err(|error| self.failed(&error));
         }
@@ -236,7 +242,7 @@ impl Store {
 
     /// Begins a batch. Whoever does so ends it with one of the next two.
     pub(crate) fn begin(&self) -> Result<(), StoreError> {
-        self.read(|db| db.execute_batch("BEGIN IMMEDIATE"))?;
+        self.read(|db| run(db, "BEGIN IMMEDIATE"))?;
         // A newer ctalk may have taken the file over since it was opened.
         schema::refuse_newer(&self.db, &self.path).inspect_err(|_| self.roll_back())
     }
@@ -244,7 +250,7 @@ impl Store {
     /// Makes a batch durable, or undoes it if that fails.
     pub(crate) fn commit_batch(&self, what: &'static str) -> Result<(), StoreError> {
         fault::point(what, Side::Before);
-        let committed = self.read(|db| db.execute_batch("COMMIT"));
+        let committed = self.read(|db| run(db, "COMMIT"));
         match committed {
             Ok(()) => fault::point(what, Side::After),
             Err(_) => self.roll_back(),
@@ -256,7 +262,7 @@ impl Store {
     pub(crate) fn roll_back(&self) {
         if !self.db.is_autocommit() {
             // If even this fails, so does everything that follows.
-            let _ = self.db.execute_batch("ROLLBACK");
+            let _ = run(&self.db, "ROLLBACK");
         }
     }
 
@@ -270,6 +276,11 @@ impl Store {
     fn failed(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::sqlite(&self.path.display().to_string(), error)
     }
+}
+
+/// Runs a statement that says nothing, and which is needed again.
+fn run(db: &Connection, statement: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(statement)?.execute([]).map(|_| ())
 }
 
 /// What was written within it becomes durable together.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::StoreError;
 
 /// Each step runs once, in order, in a transaction of its own. Steps are only ever added.
-const MIGRATIONS: [&str; 19] = [
+const MIGRATIONS: [&str; 20] = [
     "
     CREATE TABLE relays (
         id   INTEGER PRIMARY KEY,
@@ -370,6 +370,71 @@ const MIGRATIONS: [&str; 19] = [
     END;
     CREATE INDEX outbox_overdue ON outbox (relay, due) WHERE state = 'sent';
 ",
+    "
+    -- The inbox anew, with the bytes of a message behind what is read without them. SQLite makes a table
+    -- for each list of more than two that something is looked up in, and each change of state looked up
+    -- seven; so the states are compared one by one.
+    CREATE TABLE inbox_anew (
+        number     INTEGER PRIMARY KEY AUTOINCREMENT,
+        relay      INTEGER NOT NULL REFERENCES relays (id),
+        relay_id   TEXT,
+        digest     BLOB NOT NULL CHECK (length(digest) = 32),
+        sent_at    INTEGER NOT NULL,
+        stored_at  INTEGER NOT NULL,
+        state      TEXT NOT NULL CHECK (state = 'new' OR state = 'running' OR state = 'done'
+                       OR state = 'dead' OR state = 'held' OR state = 'quarantined'),
+        reason     TEXT,
+        detail     TEXT,
+        expires    INTEGER,
+        accepted   INTEGER NOT NULL DEFAULT 0,
+        counted    INTEGER NOT NULL DEFAULT 0,
+        attempt    INTEGER NOT NULL DEFAULT 0,
+        due        INTEGER,
+        lease      INTEGER,
+        claims     INTEGER NOT NULL DEFAULT 0,
+        sender     BLOB CHECK (length(sender) = 32),
+        mark       BLOB,
+        header     BLOB CHECK (length(header) = 32),
+        contact    INTEGER,
+        size       INTEGER NOT NULL DEFAULT 0,
+        raw        BLOB NOT NULL,
+        envelope   BLOB,
+        UNIQUE (relay, digest)
+    ) STRICT;
+    INSERT INTO inbox_anew (number, relay, relay_id, digest, sent_at, stored_at, state, reason, detail,
+        expires, accepted, counted, attempt, due, lease, claims, sender, mark, header, contact, size, raw,
+        envelope)
+        SELECT number, relay, relay_id, digest, sent_at, stored_at, state, reason, detail, expires,
+        accepted, counted, attempt, due, lease, claims, sender, mark, header, contact, size, raw, envelope
+        FROM inbox ORDER BY number;
+    -- No number is given twice.
+    DELETE FROM sqlite_sequence WHERE name = 'inbox_anew';
+    INSERT INTO sqlite_sequence SELECT 'inbox_anew', seq FROM sqlite_sequence WHERE name = 'inbox';
+    DROP TABLE inbox;
+    ALTER TABLE inbox_anew RENAME TO inbox;
+    CREATE INDEX inbox_by_age ON inbox (relay, state, sent_at, number);
+    CREATE INDEX inbox_by_relay_id ON inbox (relay_id);
+    CREATE INDEX inbox_by_expiry ON inbox (expires) WHERE expires IS NOT NULL;
+    CREATE INDEX inbox_by_sender ON inbox (relay, sender) WHERE sender IS NOT NULL;
+    CREATE INDEX inbox_by_mark ON inbox (mark) WHERE mark IS NOT NULL;
+    CREATE INDEX inbox_to_retry ON inbox (relay, due) WHERE state = 'new' AND attempt > 0;
+    CREATE INDEX inbox_aside ON inbox (state, number)
+        WHERE state = 'dead' OR state = 'held' OR state = 'quarantined';
+    CREATE INDEX inbox_aside_by_contact ON inbox (state, contact, number, size)
+        WHERE state = 'dead' OR state = 'held' OR state = 'quarantined';
+    CREATE TRIGGER inbox_goes_aside AFTER UPDATE OF state ON inbox
+        WHEN new.state = 'dead' OR new.state = 'held' OR new.state = 'quarantined' BEGIN
+        UPDATE aside SET messages = messages + 1, bytes = bytes + new.size WHERE state = new.state;
+    END;
+    CREATE TRIGGER inbox_comes_back AFTER UPDATE OF state ON inbox
+        WHEN old.state = 'dead' OR old.state = 'held' OR old.state = 'quarantined' BEGIN
+        UPDATE aside SET messages = messages - 1, bytes = bytes - old.size WHERE state = old.state;
+    END;
+    CREATE TRIGGER inbox_is_dropped AFTER DELETE ON inbox
+        WHEN old.state = 'dead' OR old.state = 'held' OR old.state = 'quarantined' BEGIN
+        UPDATE aside SET messages = messages - 1, bytes = bytes - old.size WHERE state = old.state;
+    END;
+",
 ];
 
 /// The newest version of the tables.
@@ -425,4 +490,92 @@ pub(super) fn migrate_to(known: i64, db: &mut Connection, path: &str) -> Result<
 pub(super) fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.prepare_cached("PRAGMA user_version")?
         .query_row([], |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::{migrate, migrate_to};
+
+    #[test]
+    fn the_inbox_is_the_same_after_it_was_made_anew() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate_to(19, &mut db, "").unwrap();
+        db.execute_batch(
+            "INSERT INTO relays (id, url) VALUES (1, 'https://relay.example');
+             INSERT INTO inbox (relay, digest, sent_at, stored_at, state, size, raw, envelope)
+             SELECT 1, randomblob(32), value, value, 'new', 5, randomblob(100), randomblob(9)
+             FROM json_each('[1, 2, 3, 4, 5, 6, 7, 8]');
+             UPDATE inbox SET state = 'running', lease = 7, claims = 2, sender = randomblob(32),
+                 mark = randomblob(48), header = randomblob(32) WHERE number = 2;
+             UPDATE inbox SET state = 'done', expires = 9 WHERE number = 3;
+             UPDATE inbox SET state = 'dead', reason = 'handler', detail = 'it failed', contact = 3,
+                 attempt = 8 WHERE number = 4;
+             UPDATE inbox SET state = 'held' WHERE number = 5;
+             UPDATE inbox SET state = 'quarantined' WHERE number IN (6, 7);
+             DELETE FROM inbox WHERE number = 8;",
+        )
+        .unwrap();
+        let before = (inbox(&db), aside(&db));
+        migrate(&mut db, "").unwrap();
+        assert_eq!((inbox(&db), aside(&db)), before);
+
+        db.execute_batch(
+            "INSERT INTO inbox (relay, digest, sent_at, stored_at, state, raw)
+             VALUES (1, randomblob(32), 1, 1, 'new', x'');
+             UPDATE inbox SET state = 'new' WHERE state = 'held';
+             UPDATE inbox SET state = 'dead' WHERE state = 'running';
+             DELETE FROM inbox WHERE number = 6;",
+        )
+        .unwrap();
+        let newest: i64 = db
+            .query_row("SELECT max(number) FROM inbox", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(newest, 9, "a number was given twice");
+        assert_eq!(
+            aside(&db),
+            ["dead 2 10", "held 0 0", "quarantined 1 5"].map(str::to_owned)
+        );
+        db.execute("UPDATE inbox SET state = 'lost'", [])
+            .unwrap_err();
+    }
+
+    /// A table for one statement costs as much as all the rest of it.
+    #[test]
+    fn no_change_of_a_message_needs_a_table_of_its_own() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, "").unwrap();
+        let change = "UPDATE inbox SET state = 'running', raw = x'', sender = ?1, mark = ?2
+                      WHERE number = ?3 AND state = 'new'";
+        let mut explained = db.prepare(&format!("EXPLAIN {change}")).unwrap();
+        let mut rows = explained.raw_query();
+        let mut opened = 0;
+        while let Some(row) = rows.next().unwrap() {
+            let operation: String = row.get(1).unwrap();
+            assert_ne!(operation, "OpenEphemeral");
+            opened += i32::from(operation == "OpenWrite");
+        }
+        assert!(opened > 0);
+    }
+
+    fn aside(db: &Connection) -> Vec<String> {
+        let totals = "SELECT state || ' ' || messages || ' ' || bytes FROM aside ORDER BY state";
+        texts(db, totals)
+    }
+
+    fn inbox(db: &Connection) -> Vec<String> {
+        texts(
+            db,
+            "SELECT json_array(number, relay, relay_id, hex(digest), sent_at, stored_at, state, reason,
+             detail, expires, accepted, counted, attempt, due, lease, claims, hex(sender), hex(mark),
+             hex(header), contact, size, hex(raw), hex(envelope)) FROM inbox ORDER BY number",
+        )
+    }
+
+    fn texts(db: &Connection, query: &str) -> Vec<String> {
+        let mut query = db.prepare(query).unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
 }

@@ -172,9 +172,13 @@ fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str))
         most_attempts: None,
         contact: None,
     };
-    assert_eq!(store.claimable(&claim).unwrap(), Claimable::Yes(1));
+    let claimable = |store: &Store| match store.claimable(&claim).unwrap() {
+        Claimable::Yes(fence) => fence,
+        other => panic!("{other:?}"),
+    };
+    let fence = claimable(store);
     done("claimable");
-    let fence = store.claim(&claim, signer, 1).unwrap();
+    store.claim(&claim, signer, fence).unwrap();
     done("claim");
     store.renew(&[fence], NOW + 1).unwrap();
     done("renew");
@@ -190,11 +194,14 @@ fn claims(store: &mut Store, sender: &Card, done: &mut impl FnMut(&'static str))
     done("due");
     assert!(store.new_entry(entry.number).unwrap().is_some());
     done("new_entry");
-    store.claim(&claim, signer, 2).unwrap();
+    let fence = claimable(store);
+    store.claim(&claim, signer, fence).unwrap();
     done("claim again");
     store.reap(NOW + 1, 1000).unwrap();
     done("reap");
-    let fence = store.claim(&claim, signer, 3).unwrap();
+    let fence = claimable(store);
+    assert_eq!(fence.attempt, 3);
+    store.claim(&claim, signer, fence).unwrap();
     done("claim a third time");
     let end = Settlement::Done {
         mark,

@@ -9,6 +9,7 @@
 )]
 
 mod agents;
+mod ahead;
 mod bounds;
 mod call;
 mod claims;

@@ -190,8 +190,8 @@ impl Real {
         };
         let store = &mut self.workers[worker];
         match store.claimable(&claim).unwrap() {
-            Claimable::Yes(attempt) => {
-                let fence = store.claim(&claim, Some(SENDER), attempt).unwrap();
+            Claimable::Yes(fence) => {
+                store.claim(&claim, Some(SENDER), fence).unwrap();
                 let run = next.workers[worker].runs.iter().find(|run| run.row == row);
                 prop_assert!(run.is_some(), "the model does not claim");
                 self.fences.insert((row, run.unwrap().fence), fence);
