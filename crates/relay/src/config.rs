@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::testing::Defects;
-use crate::{Clock, Quota, RateLimit, SystemClock};
+use crate::{Audit, Clock, Quota, RateLimit, SystemClock};
 
 /// Proxies commonly end a connection that is silent for a minute; some do so after 30 seconds.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -35,6 +35,8 @@ pub struct Config {
     pub quota: Quota,
     /// Whether the admin key shows everybody's messages; it does unless changed.
     pub admin_view: bool,
+    /// Whether there is an audit log, and who writes it; there is none unless changed.
+    pub audit: Audit,
     /// Where time comes from; the system's clock unless changed.
     pub clock: Arc<dyn Clock>,
     pub(crate) paging: Paging,
@@ -55,6 +57,7 @@ impl Config {
             rate_limit: RateLimit::default(),
             quota: Quota::default(),
             admin_view: true,
+            audit: Audit::Off,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: HEARTBEAT,

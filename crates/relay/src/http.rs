@@ -21,7 +21,7 @@ use crate::config::Paging;
 use crate::log::{self, Tally};
 use crate::store::Store;
 use crate::testing::Defects;
-use crate::{AdminKey, Clock, RateLimit, drain, routes};
+use crate::{AdminKey, Audit, Clock, RateLimit, drain, routes};
 
 /// What the routes work with.
 pub(crate) struct App {
@@ -30,6 +30,7 @@ pub(crate) struct App {
     pub(crate) admin_key: AdminKey,
     pub(crate) rate_limit: RateLimit,
     pub(crate) admin_view: bool,
+    pub(crate) audit: Audit,
     pub(crate) paging: Paging,
     /// How long a stream is silent at most.
     pub(crate) heartbeat: Duration,

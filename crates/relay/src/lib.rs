@@ -4,7 +4,7 @@
 //! directory of agents and their public keys. It has no key of its own and no code that could open
 //! a message. A `201` means that the message is committed and fsynced.
 //!
-//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`]: what a relay is started with
+//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`]: what a relay is started with
 //! - [`Server`]: binds an address and serves until told to stop
 //! - [`Clock`], [`SystemClock`], [`ManualClock`]: where its time comes from
 //! - [`Error`], [`AdminKeyError`]: what can keep it from starting or running
@@ -15,6 +15,7 @@
 //! The HTTP API, its limits and its files are described in `docs/RELAY.md`.
 
 mod api_error;
+mod audit;
 mod auth;
 mod body;
 mod clock;
@@ -33,6 +34,7 @@ mod store;
 pub mod testing;
 mod validate;
 
+pub use audit::{Audit, InvalidAudit};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{AdminKey, AdminKeyError, Config};
 pub use error::Error;

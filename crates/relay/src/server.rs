@@ -73,6 +73,7 @@ impl Server {
             admin_key: config.admin_key,
             rate_limit: config.rate_limit,
             admin_view: config.admin_view,
+            audit: config.audit,
             paging: config.paging,
             heartbeat: config.heartbeat,
             stopping,

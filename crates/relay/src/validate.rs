@@ -19,9 +19,11 @@ const MAX_URL_LEN: usize = 2048;
 const MAX_DEPTH: usize = 124;
 /// The name that means everybody.
 pub(crate) const BROADCAST: &str = "broadcast";
+/// The name under which the relay itself writes into the audit log.
+pub(crate) const SYSTEM: &str = "_system";
 
-/// A name that an agent may register: 2 to 32 ASCII letters, digits, `_` and `-`, and not
-/// `broadcast` in any letter case.
+/// A name that an agent may register: 2 to 32 ASCII letters, digits, `_` and `-`, and neither
+/// `broadcast` nor `_system` in any letter case.
 pub(crate) fn agent_name(name: &str) -> Result<(), ApiError> {
     let fits = (2..=32).contains(&name.len());
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
@@ -30,8 +32,12 @@ pub(crate) fn agent_name(name: &str) -> Result<(), ApiError> {
             "`name` must be 2 to 32 letters, digits, `_` and `-`",
         ));
     }
-    if name.eq_ignore_ascii_case(BROADCAST) {
-        return Err(ApiError::bad_request("the name `broadcast` is reserved"));
+    for reserved in [BROADCAST, SYSTEM] {
+        if name.eq_ignore_ascii_case(reserved) {
+            return Err(ApiError::bad_request(format!(
+                "the name `{reserved}` is reserved"
+            )));
+        }
     }
     Ok(())
 }
@@ -130,6 +136,12 @@ pub(crate) fn readable(name: &str, raw: &str) -> Result<(), ApiError> {
         rest = rest.get(taken..).unwrap_or_default();
     }
     Ok(())
+}
+
+/// Whether a `raw` JSON value counts as nothing in JavaScript: `null`, `false`, zero, empty text.
+pub(crate) fn is_falsy(raw: &str) -> bool {
+    let is_zero = |number: f64| number == 0.0;
+    matches!(raw, "null" | "false" | "\"\"") || raw.parse().is_ok_and(is_zero)
 }
 
 /// The length in bytes of the JSON string that `text` begins with, quotes included.

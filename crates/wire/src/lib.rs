@@ -6,6 +6,7 @@
 //!
 //! - [`Agent`], [`Directory`], [`DirectoryEntry`], [`RegisterAgent`], [`PatchAgent`], [`Registered`]: the directory
 //! - [`SendMessage`], [`Sent`], [`Envelope`], [`Listing`], [`MessageType`]: messages
+//! - [`AuditEntry`], [`AuditDirection`]: the audit log
 //! - [`CreateInvite`], [`Invite`], [`RegisterWithInvite`]: invites
 //! - [`Health`], [`ErrorBody`], [`ErrorCode`]: everything else
 //!
@@ -13,6 +14,7 @@
 //! standard base64 with padding (RFC 4648, section 4).
 
 mod agents;
+mod audit;
 mod bounded;
 mod errors;
 mod invites;
@@ -21,6 +23,7 @@ mod messages;
 pub use agents::{
     Agent, Directory, DirectoryEntry, Health, MAX_AGENTS, PatchAgent, RegisterAgent, Registered,
 };
+pub use audit::{AuditDirection, AuditEntry};
 pub use errors::{ErrorBody, ErrorCode};
 pub use invites::{CreateInvite, CreatedInvite, Invite, RegisterWithInvite};
 pub use messages::{Envelope, Listing, MAX_LISTED, MessageType, Recipients, SendMessage, Sent};

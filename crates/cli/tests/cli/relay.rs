@@ -192,6 +192,7 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
             "127.0.0.1:3",
             Some("127.0.0.1:8787"),
         ),
+        ("audit", "posted", "automatic", "off", Some("off")),
         ("log-format", "json", "text", "json", Some("text")),
         ("log-level", "error", "warn", "debug", Some("info")),
         ("rate-limit", "1/1s", "2/2s", "off", Some("10/10s")),
@@ -263,7 +264,7 @@ fn a_relay_runs_with_the_settings_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), format!("{MARK}-admin-key\n")).unwrap();
     let text = format!(
-        "listen = \"127.0.0.1:0\"\ndata = {:?}\nadmin-key = {:?}\nrate-limit = \"1/3600s\"\nlog-level = \"error\"\n",
+        "listen = \"127.0.0.1:0\"\ndata = {:?}\nadmin-key = {:?}\nrate-limit = \"1/3600s\"\nlog-level = \"error\"\naudit = \"posted\"\n",
         folder.path().join("data"),
         format!("@{}", folder.path().join("key").display()),
     );
@@ -283,6 +284,10 @@ fn a_relay_runs_with_the_settings_of_its_file() {
         statuses.contains(&201) && statuses.contains(&429),
         "{statuses:?}"
     );
+    let entry = json!({"messageId": "m", "direction": "sent", "from": "a", "to": "b",
+        "payload": 1, "ts": "2026-03-21T10:11:12.345Z"});
+    let audited = request(&address, "POST /audit", &key, &entry.to_string());
+    assert_eq!(audited, (201, "{\"ok\":true}".to_owned()));
     relay.signal(Signal::TERM);
     let (_, _, log) = relay.end();
     assert!(log.is_empty(), "{log:?}");

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Variables of the caller that would change what the binary does.
-const VARIABLES: [&str; 16] = [
+const VARIABLES: [&str; 17] = [
     "ADMIN_KEY",
     "CLAWTALK_API_KEY",
     "CLAWTALK_INVITE",
@@ -28,6 +28,7 @@ const VARIABLES: [&str; 16] = [
     "CLICOLOR_FORCE",
     "CTALK_HOME",
     "CTALK_PASSPHRASE_FILE",
+    "CTALK_RELAY_AUDIT",
     "CTALK_RELAY_CONFIG",
     "CTALK_RELAY_DATA",
     "CTALK_RELAY_LISTEN",

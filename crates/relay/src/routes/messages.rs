@@ -21,8 +21,8 @@ use crate::store::{Filter, Inbox, StoredPage};
 
 use super::page;
 
-/// Messages in a page when the caller does not say.
-const DEFAULT_LIMIT: u32 = 50;
+/// Items in a page when the caller does not say.
+pub(super) const DEFAULT_LIMIT: u32 = 50;
 /// The most messages in a page.
 const MAX_LIMIT: u32 = 100;
 /// The most messages that are deleted at once.
@@ -89,16 +89,16 @@ fn filter(query: &str, paging: Paging) -> Filter {
         after_ms: after.and_then(|after| parse_iso(&after)),
         topic: parameter("topic").or_else(|| parameter_of_ours("channel")),
         oldest_first: parameter_of_ours("sort").as_deref() == Some("asc"),
-        limit: parameter("limit").map_or(DEFAULT_LIMIT, |limit| parse_limit(&limit)),
+        limit: parameter("limit").map_or(DEFAULT_LIMIT, |limit| parse_limit(&limit, MAX_LIMIT)),
     }
 }
 
-/// A number up to 100; none at all below zero; 50 when it is no whole number.
-fn parse_limit(text: &str) -> u32 {
+/// A number up to `max`; none at all below zero; 50 when it is no whole number.
+pub(super) fn parse_limit(text: &str, max: u32) -> u32 {
     use core::num::IntErrorKind::{NegOverflow, PosOverflow};
     match text.parse::<i64>() {
-        Ok(number) => u32::try_from(number.max(0)).map_or(MAX_LIMIT, |limit| limit.min(MAX_LIMIT)),
-        Err(error) if *error.kind() == PosOverflow => MAX_LIMIT,
+        Ok(number) => u32::try_from(number.max(0)).map_or(max, |limit| limit.min(max)),
+        Err(error) if *error.kind() == PosOverflow => max,
         Err(error) if *error.kind() == NegOverflow => 0,
         Err(_) => DEFAULT_LIMIT,
     }

@@ -1,6 +1,7 @@
 //! The HTTP API, one module per kind of resource.
 
 mod agents;
+mod audit;
 mod channels;
 mod health;
 mod invites;
@@ -43,6 +44,10 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/messages/stream", get(stream::open))
         .route("/messages/{id}", delete(messages::remove))
         .route("/channels", get(channels::list))
+        .route(
+            "/audit",
+            get(audit::list).post(audit::log).delete(audit::clear),
+        )
         .route("/invites", get(invites::list).post(invites::create))
         .route("/invites/{code}", delete(invites::remove))
         .route("/register", post(agents::register_with_invite))

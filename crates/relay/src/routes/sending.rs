@@ -16,8 +16,8 @@ use crate::auth::AgentCaller;
 use crate::body::{BatchText, Members, Text, fits};
 use crate::clock::iso;
 use crate::http::App;
-use crate::store::{Agent, NewMessage, Storing};
-use crate::validate;
+use crate::store::{Agent, Audited, NewMessage, Storing};
+use crate::{Audit, validate};
 
 /// How long a message is kept unless its sender says otherwise, in seconds: 30 days.
 const DEFAULT_TTL: f64 = 30.0 * 86_400.0;
@@ -99,6 +99,7 @@ fn address(app: &App, sender: &Arc<Agent>, members: &Members<'_>) -> Result<Addr
     let to = recipients_named(members)?;
     let envelope = envelope_members(members)?;
     let topic = topic(members)?;
+    let audited = audited(app, members)?;
     let ttl_ms = ttl_ms(members)?;
     if !sender.may_send(app.rate_limit, app.clock.now_ms()) {
         return Err(ApiError::rate_limited(format!(
@@ -116,6 +117,7 @@ fn address(app: &App, sender: &Arc<Agent>, members: &Members<'_>) -> Result<Addr
             is_broadcast,
             topic,
             ttl_ms,
+            audited,
             members: envelope,
         },
         unknown,
@@ -209,6 +211,20 @@ fn topic(members: &Members<'_>) -> Result<Option<String>, ApiError> {
         validate::label("topic", topic)?;
     }
     Ok(topic)
+}
+
+/// What the relay itself puts into its audit log: nothing of what is encrypted.
+fn audited(app: &App, members: &Members<'_>) -> Result<Option<Audited>, ApiError> {
+    let is_plain = members.raw("encrypted").is_some_and(validate::is_falsy);
+    if app.audit != Audit::Automatic || !is_plain {
+        return Ok(None);
+    }
+    let payload = members.optional("payload", "JSON")?;
+    Ok(Some(Audited {
+        // What is no valid Unicode is left out.
+        correlation_id: members.text("correlationId").unwrap_or_default(),
+        payload: payload.unwrap_or_else(|| RawValue::NULL.to_owned()),
+    }))
 }
 
 /// The message's life in milliseconds, from `ttl` in seconds.

@@ -3,14 +3,18 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use ctalk_wire::{AuditDirection, AuditEntry};
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
+use serde_json::value::RawValue;
 
+use super::audit;
 use super::directory::{Agent, AgentId};
 use super::quotas::usage;
 use super::writer::Changes;
 use super::{Store, StoreError};
 use crate::Quota;
 use crate::clock::iso;
+use crate::validate;
 
 /// Expired messages deleted in one go, so that sends need not wait long.
 const SWEEP: i64 = 500;
@@ -67,8 +71,16 @@ pub(crate) struct NewMessage {
     pub(crate) topic: Option<String>,
     /// Life in milliseconds.
     pub(crate) ttl_ms: i64,
+    /// What the relay itself writes into the audit log for each copy, if anything.
+    pub(crate) audited: Option<Audited>,
     /// The envelope's members from `type` to `signature`: JSON without the braces.
     pub(crate) members: String,
+}
+
+/// What an audit entry of the relay's own says that the message does not, as it was sent.
+pub(crate) struct Audited {
+    pub(crate) correlation_id: Option<String>,
+    pub(crate) payload: Box<RawValue>,
 }
 
 /// What became of a message.
@@ -293,6 +305,9 @@ fn store(
             let tail = format!(",\"to\":\"{}\"}}", recipient.name);
             let size = len(&tail) + size;
             insert.execute(params![recipient.id, ts, seq, message.topic, tail, size])?;
+            if let Some(audited) = &message.audited {
+                audit::log(changes, audit_entry(&message, audited, recipient, ts))?;
+            }
         }
         stored.ts = ts;
     }
@@ -304,6 +319,21 @@ fn store(
         }
     });
     Ok(Storing::Done(stored))
+}
+
+fn audit_entry(message: &NewMessage, audited: &Audited, recipient: &Agent, ts: i64) -> AuditEntry {
+    AuditEntry {
+        message_id: message.id.clone(),
+        direction: AuditDirection::Sent,
+        from: message.sender.name.clone(),
+        to: recipient.name.clone(),
+        topic: message.topic.clone(),
+        correlation_id: audited.correlation_id.clone(),
+        payload: audited.payload.clone(),
+        ts: iso(ts),
+        logged_by: validate::SYSTEM.to_owned(),
+        logged_at: String::new(),
+    }
 }
 
 /// The length of `text` in bytes, as SQLite counts.

@@ -3,6 +3,7 @@
 //! The modules named after a kind of record hold all SQL about it.
 
 mod agents;
+mod audit;
 mod directory;
 mod invites;
 mod lock;
@@ -17,10 +18,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub(crate) use agents::{AgentPatch, NewAgent, Registration};
+pub(crate) use audit::AuditFilter;
 pub(crate) use directory::{Agent, Directory};
 pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
 pub(crate) use messages::{
-    CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,
+    Audited, CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,
 };
 pub(crate) use quotas::{QuotaPatch, Usage};
 
@@ -118,6 +120,7 @@ impl Store {
     pub(crate) async fn keep_house(&self) -> Result<(), StoreError> {
         self.save_presence().await?;
         while self.delete_expired().await? {}
+        while self.delete_expired_audit().await? {}
         while self.empty_left_inboxes().await? {}
         Ok(())
     }
@@ -164,6 +167,7 @@ mod tests {
                     is_broadcast: false,
                     topic: Some("t".to_owned()),
                     ttl_ms,
+                    audited: None,
                     members: "\"payload\":1".to_owned(),
                 };
                 store.send(vec![message]).await.unwrap();
@@ -208,6 +212,7 @@ mod tests {
                 is_broadcast: false,
                 topic: None,
                 ttl_ms: 1000,
+                audited: None,
                 members: format!("\"payload\":\"{payload}\""),
             };
             store.send(vec![message]).await.unwrap();

@@ -121,6 +121,7 @@ mod tests {
             is_broadcast: false,
             topic: None,
             ttl_ms: 60_000,
+            audited: None,
             members: "\"payload\":1".to_owned(),
         };
         match store.send(vec![message]).await.unwrap().remove(0) {

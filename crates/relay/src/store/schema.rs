@@ -93,6 +93,34 @@ const MIGRATIONS: &[&str] = &[
         UPDATE activity SET messages = messages - 1, bytes = bytes - old.size
         WHERE agent = old.inbox;
     END;",
+    // 4: the audit log and what it holds in all. The entry, which may be long, comes last, so that
+    // looking for one reads none.
+    "CREATE TABLE audit (
+        logged     INTEGER PRIMARY KEY,                -- when it was logged, rising
+        ts_ms      INTEGER,                            -- ts in ms, null when it is no time
+        size       INTEGER NOT NULL,                   -- bytes of the entry
+        message_id TEXT NOT NULL,
+        ts         TEXT NOT NULL,                      -- as it was posted
+        direction  TEXT NOT NULL,
+        logged_by  TEXT NOT NULL,                      -- an agent, or _system
+        sender     TEXT NOT NULL,
+        recipient  TEXT NOT NULL,
+        topic      TEXT,
+        entry      TEXT NOT NULL                       -- as it is listed
+    ) STRICT;
+    CREATE INDEX audit_by_message ON audit (message_id, ts, direction, logged_by);
+    CREATE INDEX audit_by_ts ON audit (ts_ms);
+    CREATE TABLE audit_size (
+        entries INTEGER NOT NULL,
+        bytes   INTEGER NOT NULL
+    ) STRICT;
+    INSERT INTO audit_size (entries, bytes) VALUES (0, 0);
+    CREATE TRIGGER audit_comes AFTER INSERT ON audit BEGIN
+        UPDATE audit_size SET entries = entries + 1, bytes = bytes + new.size;
+    END;
+    CREATE TRIGGER audit_goes AFTER DELETE ON audit BEGIN
+        UPDATE audit_size SET entries = entries - 1, bytes = bytes - old.size;
+    END;",
 ];
 
 /// Statements one connection keeps compiled; more than this crate has.

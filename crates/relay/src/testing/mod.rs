@@ -35,7 +35,7 @@ use crate::auth::{KeyHash, new_api_key};
 use crate::config::Paging;
 use crate::http::App;
 use crate::store::{Agent, AgentPatch, Filter, Inbox, NewAgent, Registration, Store, StoreError};
-use crate::{AdminKey, Clock, Config, Error, Quota, RateLimit, Server, SystemClock};
+use crate::{AdminKey, Audit, Clock, Config, Error, Quota, RateLimit, Server, SystemClock};
 
 use faults::Failing;
 pub use faults::{FaultCounts, Faults};
@@ -51,6 +51,7 @@ pub struct Builder {
     rate_limit: RateLimit,
     quota: Quota,
     admin_view: bool,
+    audit: Audit,
     clock: Arc<dyn Clock>,
     paging: Paging,
     heartbeat: Option<Duration>,
@@ -106,6 +107,13 @@ impl Builder {
         self
     }
 
+    /// The audit log; there is none unless changed.
+    #[must_use]
+    pub fn audit(mut self, audit: Audit) -> Self {
+        self.audit = audit;
+        self
+    }
+
     /// Where time comes from; the system's clock unless changed.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock) -> Self {
@@ -155,6 +163,7 @@ impl Builder {
         config.rate_limit = self.rate_limit;
         config.quota = self.quota;
         config.admin_view = self.admin_view;
+        config.audit = self.audit;
         config.clock = Arc::clone(&self.clock);
         config.paging = self.paging;
         config.heartbeat = self.heartbeat.unwrap_or(config.heartbeat);
@@ -191,6 +200,7 @@ impl TestRelay {
             rate_limit: RateLimit::OFF,
             quota: Quota::default(),
             admin_view: true,
+            audit: Audit::Off,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: None,

@@ -6,7 +6,7 @@ mod settings;
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use ctalk_relay::{AdminKey, Config, RateLimit, Server};
+use ctalk_relay::{AdminKey, Audit, Config, RateLimit, Server};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,6 +39,10 @@ pub(crate) struct Args {
     /// How many messages one agent may send per window, or `off` [default: 10/10s]
     #[arg(long, value_name = "N/SECONDSs")]
     rate_limit: Option<RateLimit>,
+    /// Who writes into the audit log: nobody, agents, or also the relay about what is sent in the
+    /// clear [default: off]
+    #[arg(long, value_name = "off|posted|automatic")]
+    audit: Option<Audit>,
     /// What goes into the log on stderr [default: info; error with -q, debug with -v]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
@@ -69,6 +73,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
     let admin_key = admin_key(&settings, output)?;
     let mut config = Config::new(settings.listen(), settings.data(), admin_key);
     config.rate_limit = settings.rate_limit();
+    config.audit = settings.audit();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         // Before anybody can know that the relay runs, so that no signal finds it unprepared.

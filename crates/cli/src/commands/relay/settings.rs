@@ -10,7 +10,7 @@ use std::{
 use anyhow::Result;
 use clap::ValueEnum;
 use ctalk::{Class, text::escaped};
-use ctalk_relay::RateLimit;
+use ctalk_relay::{Audit, RateLimit};
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -23,8 +23,11 @@ use crate::{environment, exit::Complaint, input, output::Output, secrets::Secret
 /// The most bytes of a file of settings.
 const MAX_FILE: usize = 64 * 1024;
 /// Every key of a file.
-const KEYS: [&str; 6] = [ADMIN_KEY, DATA, LISTEN, LOG_FORMAT, LOG_LEVEL, RATE_LIMIT];
+const KEYS: [&str; 7] = [
+    ADMIN_KEY, AUDIT, DATA, LISTEN, LOG_FORMAT, LOG_LEVEL, RATE_LIMIT,
+];
 const ADMIN_KEY: &str = "admin-key";
+const AUDIT: &str = "audit";
 const DATA: &str = "data";
 const LISTEN: &str = "listen";
 const LOG_FORMAT: &str = "log-format";
@@ -63,6 +66,7 @@ pub(super) struct Settings {
     listen: Setting<SocketAddr>,
     data: Setting<PathBuf>,
     rate_limit: Setting<RateLimit>,
+    audit: Setting<Audit>,
     log_level: Setting<Level>,
     log_format: Setting<Format>,
     admin_key: Option<Setting<AdminKeySource>>,
@@ -104,6 +108,9 @@ impl Settings {
             "N/SECONDSs, for example 10/10s, or off",
             |text| text.parse().ok(),
         )?;
+        let audit = sources.setting(AUDIT, args.audit, "off, posted or automatic", |text| {
+            text.parse().ok()
+        })?;
         let log_level = sources.setting(
             LOG_LEVEL,
             args.log_level,
@@ -117,6 +124,7 @@ impl Settings {
             listen: listen.unwrap_or_else(|| by_default(DEFAULT_LISTEN)),
             data,
             rate_limit: rate_limit.unwrap_or_else(|| by_default(RateLimit::default())),
+            audit: audit.unwrap_or_else(|| by_default(Audit::default())),
             log_level: log_level.unwrap_or_else(|| by_default(Level::of(output))),
             log_format: log_format.unwrap_or_else(|| by_default(Format::Text)),
             admin_key: sources.admin_key(args.admin_key.clone())?,
@@ -133,6 +141,10 @@ impl Settings {
 
     pub(super) fn rate_limit(&self) -> RateLimit {
         self.rate_limit.value
+    }
+
+    pub(super) fn audit(&self) -> Audit {
+        self.audit.value
     }
 
     pub(super) fn log(&self) -> (Level, Format) {
@@ -176,6 +188,7 @@ impl Settings {
                 &self.rate_limit,
                 self.rate_limit.value.to_string(),
             ),
+            shown(AUDIT, &self.audit, self.audit.value.to_string()),
             shown(LOG_LEVEL, &self.log_level, word(self.log_level.value)),
             shown(LOG_FORMAT, &self.log_format, word(self.log_format.value)),
         ];

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::support::{Api, KEY, OTHER_KEY, message, register, text};
 
-const AGENT_ROUTES: [(&str, &str); 7] = [
+const AGENT_ROUTES: [(&str, &str); 8] = [
+    ("POST", "/audit"),
     ("GET", "/agents"),
     ("POST", "/messages"),
     ("POST", "/messages/batch"),
@@ -16,7 +17,9 @@ const AGENT_ROUTES: [(&str, &str); 7] = [
     ("DELETE", "/messages/x"),
     ("GET", "/channels"),
 ];
-const ADMIN_ROUTES: [(&str, &str); 6] = [
+const ADMIN_ROUTES: [(&str, &str); 8] = [
+    ("GET", "/audit"),
+    ("DELETE", "/audit"),
     ("PATCH", "/agents/alice/quota"),
     ("DELETE", "/agents/alice/key"),
     ("POST", "/agents"),

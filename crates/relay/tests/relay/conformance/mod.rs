@@ -1,6 +1,7 @@
 //! The conformance checklist of the ClawTalk HTTP API: one test per item.
 
 mod agents;
+mod audit;
 mod auth;
 mod invites;
 mod reading;
