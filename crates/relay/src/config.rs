@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::testing::Defects;
-use crate::{Audit, Clock, Quota, RateLimit, SystemClock};
+use crate::{AddressHeader, Audit, Clock, Quota, RateLimit, SystemClock};
 
 /// Proxies commonly end a connection that is silent for a minute; some do so after 30 seconds.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -31,6 +31,12 @@ pub struct Config {
     pub admin_key: AdminKey,
     /// How many messages one agent may send; 10 in 10 seconds unless changed.
     pub rate_limit: RateLimit,
+    /// How often one address may try to register with an invite; 20 times a minute unless changed.
+    pub registration_limit: RateLimit,
+    /// The header in which a proxy in front of the relay names its peers, for the limit on
+    /// registrations. Unless this is set no header is believed, and behind a proxy all share the
+    /// limit of its address; set without a proxy, whoever writes the header has no limit.
+    pub address_header: Option<AddressHeader>,
     /// How much an inbox may hold unless the operator says otherwise for its agent.
     pub quota: Quota,
     /// Whether the admin key shows everybody's messages; it does unless changed.
@@ -55,6 +61,8 @@ impl Config {
             data: data.into(),
             admin_key,
             rate_limit: RateLimit::default(),
+            registration_limit: RateLimit::REGISTRATIONS,
+            address_header: None,
             quota: Quota::default(),
             admin_view: true,
             audit: Audit::Off,

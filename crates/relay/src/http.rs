@@ -19,9 +19,10 @@ use tokio::sync::watch;
 use crate::api_error::ApiError;
 use crate::config::Paging;
 use crate::log::{self, Tally};
+use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
-use crate::{AdminKey, Audit, Clock, RateLimit, drain, routes};
+use crate::{AddressHeader, AdminKey, Audit, Clock, RateLimit, drain, routes};
 
 /// What the routes work with.
 pub(crate) struct App {
@@ -29,6 +30,8 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) admin_key: AdminKey,
     pub(crate) rate_limit: RateLimit,
+    pub(crate) registrations: Registrations,
+    pub(crate) address_header: Option<AddressHeader>,
     pub(crate) admin_view: bool,
     pub(crate) audit: Audit,
     pub(crate) paging: Paging,

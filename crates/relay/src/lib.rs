@@ -4,7 +4,7 @@
 //! directory of agents and their public keys. It has no key of its own and no code that could open
 //! a message. A `201` means that the message is committed and fsynced.
 //!
-//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`]: what a relay is started with
+//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`], [`AddressHeader`]: what a relay is started with
 //! - [`Server`]: binds an address and serves until told to stop
 //! - [`Clock`], [`SystemClock`], [`ManualClock`]: where its time comes from
 //! - [`Error`], [`AdminKeyError`]: what can keep it from starting or running
@@ -14,6 +14,7 @@
 //!
 //! The HTTP API, its limits and its files are described in `docs/RELAY.md`.
 
+mod address;
 mod api_error;
 mod audit;
 mod auth;
@@ -28,12 +29,14 @@ mod log;
 mod patience;
 mod quota;
 mod rate_limit;
+mod registrations;
 mod routes;
 mod server;
 mod store;
 pub mod testing;
 mod validate;
 
+pub use address::{AddressHeader, InvalidAddressHeader};
 pub use audit::{Audit, InvalidAudit};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use config::{AdminKey, AdminKeyError, Config};

@@ -1,18 +1,19 @@
-//! How many messages one agent may send.
+//! How often something may happen.
 
 use std::fmt;
 use std::num::NonZeroU32;
 use std::str::FromStr;
 
-/// A number of sends per agent in fixed windows that are aligned to the Unix epoch, or none.
+/// How often one agent may send, or one address may try to register, in fixed windows that are
+/// aligned to the Unix epoch; or no limit.
 ///
-/// Written `10/10s` (sends, then the window in seconds) or `off`.
+/// Written `10/10s` (how often, then the window in seconds) or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit(Option<Limit>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Limit {
-    sends: NonZeroU32,
+    times: NonZeroU32,
     seconds: NonZeroU32,
 }
 
@@ -20,22 +21,35 @@ impl RateLimit {
     /// No limit.
     pub const OFF: Self = Self(None);
 
-    /// `sends` in every window of `seconds`.
+    /// How often one address may try to register unless the operator says otherwise: 20 times a
+    /// minute.
+    pub const REGISTRATIONS: Self = {
+        const TWENTY: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
+        const MINUTE: NonZeroU32 = NonZeroU32::MIN.saturating_add(59);
+        Self::new(TWENTY, MINUTE)
+    };
+
+    /// So many `times` in every window of `seconds`.
     #[must_use]
-    pub const fn new(sends: NonZeroU32, seconds: NonZeroU32) -> Self {
-        Self(Some(Limit { sends, seconds }))
+    pub const fn new(times: NonZeroU32, seconds: NonZeroU32) -> Self {
+        Self(Some(Limit { times, seconds }))
     }
 
-    /// Counts one send at `now_ms` in the agent's `window`; `false` when the window is full.
+    /// The number of the window that `now_ms` is in, if there is a limit.
+    pub(crate) fn window(self, now_ms: i64) -> Option<i64> {
+        let seconds = i64::from(self.0?.seconds.get());
+        Some(now_ms.div_euclid(seconds * 1000))
+    }
+
+    /// Counts one time at `now_ms` in `window`; `false` when that is full.
     pub(crate) fn admit(self, window: &mut Window, now_ms: i64) -> bool {
-        let Some(limit) = self.0 else {
+        let (Some(limit), Some(number)) = (self.0, self.window(now_ms)) else {
             return true;
         };
-        let number = now_ms.div_euclid(i64::from(limit.seconds.get()) * 1000);
         if window.number != number {
             *window = Window { number, used: 0 };
         }
-        if window.used >= limit.sends.get() {
+        if window.used >= limit.times.get() {
             return false;
         }
         window.used += 1;
@@ -55,7 +69,7 @@ impl fmt::Display for RateLimit {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => formatter.write_str("off"),
-            Some(limit) => write!(formatter, "{}/{}s", limit.sends, limit.seconds),
+            Some(limit) => write!(formatter, "{}/{}s", limit.times, limit.seconds),
         }
     }
 }
@@ -67,20 +81,20 @@ impl FromStr for RateLimit {
         if text == "off" {
             return Ok(Self::OFF);
         }
-        let (sends, window) = text.split_once('/').ok_or(InvalidRateLimit)?;
+        let (times, window) = text.split_once('/').ok_or(InvalidRateLimit)?;
         let seconds = window.strip_suffix('s').ok_or(InvalidRateLimit)?;
-        let sends = sends.parse().map_err(|_| InvalidRateLimit)?;
+        let times = times.parse().map_err(|_| InvalidRateLimit)?;
         let seconds = seconds.parse().map_err(|_| InvalidRateLimit)?;
-        Ok(Self::new(sends, seconds))
+        Ok(Self::new(times, seconds))
     }
 }
 
 /// The text is no rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a rate limit is SENDS/SECONDSs, for example 10/10s, or off")]
+#[error("a rate limit is N/SECONDSs, for example 10/10s, or off")]
 pub struct InvalidRateLimit;
 
-/// What one agent has used of its current window.
+/// What was used of the current window.
 #[derive(Debug, Default)]
 pub(crate) struct Window {
     number: i64,

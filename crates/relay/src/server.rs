@@ -1,10 +1,13 @@
 //! Binding, serving and stopping.
 
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -15,9 +18,11 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
+use crate::address::Peer;
 use crate::http::{App, router};
 use crate::log::Tally;
 use crate::patience::Patient;
+use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
 use crate::{Config, Error};
@@ -72,6 +77,8 @@ impl Server {
             clock: config.clock,
             admin_key: config.admin_key,
             rate_limit: config.rate_limit,
+            registrations: Registrations::new(config.registration_limit),
+            address_header: config.address_header,
             admin_view: config.admin_view,
             audit: config.audit,
             paging: config.paging,
@@ -135,14 +142,19 @@ impl Server {
                 // Without it every send fails; ending lets whoever started this relay start another.
                 () = &mut writer_ended => break,
                 Some(_) = connections.join_next() => {}
-                stream = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
+                (stream, peer) = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
                     // Answers are small and whole: waiting to fill a packet only delays them.
                     let _ = stream.set_nodelay(true);
+                    let service = service.clone();
+                    let service = service_fn(move |mut request: Request<Incoming>| {
+                        request.extensions_mut().insert(Peer(peer));
+                        service.call(request)
+                    });
                     let connection = http1::Builder::new()
                         .timer(TokioTimer::new())
                         .header_read_timeout(HEADER_TIMEOUT)
                         .max_buf_size(MAX_HEADERS)
-                        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service.clone());
+                        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service);
                     connections.spawn(graceful.watch(connection));
                 }
             }
@@ -166,11 +178,11 @@ impl Server {
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     let mut told = false;
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => return (stream, peer.ip()),
             Err(error) => {
                 if !told {
                     warn!(error = error.to_string(), "cannot accept a connection");

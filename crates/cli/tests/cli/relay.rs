@@ -192,6 +192,17 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
             "127.0.0.1:3",
             Some("127.0.0.1:8787"),
         ),
+        (
+            "address-header",
+            "x-forwarded-for",
+            "x-real-ip",
+            "cf-connecting-ip",
+            None,
+        ),
+        ("admin-view", "off", "on", "off", Some("on")),
+        ("max-bytes", "1", "off", "3", Some("1073741824")),
+        ("max-messages", "1", "2", "off", Some("100000")),
+        ("registration-limit", "1/1s", "off", "3/60s", Some("20/60s")),
         ("audit", "posted", "automatic", "off", Some("off")),
         ("log-format", "json", "text", "json", Some("text")),
         ("log-level", "error", "warn", "debug", Some("info")),
@@ -264,7 +275,8 @@ fn a_relay_runs_with_the_settings_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("key"), format!("{MARK}-admin-key\n")).unwrap();
     let text = format!(
-        "listen = \"127.0.0.1:0\"\ndata = {:?}\nadmin-key = {:?}\nrate-limit = \"1/3600s\"\nlog-level = \"error\"\naudit = \"posted\"\n",
+        "listen = \"127.0.0.1:0\"\ndata = {:?}\nadmin-key = {:?}\nrate-limit = \"1/3600s\"\nlog-level = \"error\"\naudit = \"posted\"\n\
+         admin-view = \"off\"\nmax-messages = \"0\"\nregistration-limit = \"1/3600s\"\n",
         folder.path().join("data"),
         format!("@{}", folder.path().join("key").display()),
     );
@@ -276,7 +288,15 @@ fn a_relay_runs_with_the_settings_of_its_file() {
     let relay = Running::new(None, &mut command);
     let address = address(&relay);
     let key = register(&address, "alice");
-    let message = json!({"to": "alice", "type": "request", "encrypted": false, "payload": 1});
+    // As below, one of the limit's windows may end in between.
+    let statuses = [(); 3].map(|()| request(&address, "POST /register", "", "{}").0);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let view = request(&address, "GET /messages", &format!("{MARK}-admin-key"), "");
+    assert_eq!(view.0, 403, "{view:?}");
+    let quota = request(&address, "GET /agents/alice/quota", &key, "").1;
+    let quota: Value = serde_json::from_str(&quota).unwrap();
+    assert_eq!(quota["maxMessages"], 0);
+    let message = json!({"to": "nobody", "type": "request", "encrypted": false, "payload": 1});
     let send = || request(&address, "POST /messages", &key, &message.to_string()).0;
     // The limit's windows are hours of the clock, and one of them may end between two sends.
     let statuses = [send(), send(), send()];
@@ -313,6 +333,18 @@ fn settings_that_cannot_be_are_refused_by_file_and_key_without_showing_what_may_
         (
             "data = \"d\"\nrate-limit = \"fast\"",
             "`rate-limit` must be N/SECONDSs",
+        ),
+        (
+            "data = \"d\"\nmax-messages = \"many\"",
+            "`max-messages` must be a whole number, or off",
+        ),
+        (
+            "data = \"d\"\nadmin-view = \"no\"",
+            "`admin-view` must be on or off",
+        ),
+        (
+            "data = \"d\"\naddress-header = \"a b\"",
+            "`address-header` must be a header's name",
         ),
         (
             "data = \"d\"\nlisten = \"here\"",

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Variables of the caller that would change what the binary does.
-const VARIABLES: [&str; 17] = [
+const VARIABLES: [&str; 22] = [
     "ADMIN_KEY",
     "CLAWTALK_API_KEY",
     "CLAWTALK_INVITE",
@@ -28,13 +28,18 @@ const VARIABLES: [&str; 17] = [
     "CLICOLOR_FORCE",
     "CTALK_HOME",
     "CTALK_PASSPHRASE_FILE",
+    "CTALK_RELAY_ADDRESS_HEADER",
+    "CTALK_RELAY_ADMIN_VIEW",
     "CTALK_RELAY_AUDIT",
     "CTALK_RELAY_CONFIG",
     "CTALK_RELAY_DATA",
     "CTALK_RELAY_LISTEN",
     "CTALK_RELAY_LOG_FORMAT",
     "CTALK_RELAY_LOG_LEVEL",
+    "CTALK_RELAY_MAX_BYTES",
+    "CTALK_RELAY_MAX_MESSAGES",
     "CTALK_RELAY_RATE_LIMIT",
+    "CTALK_RELAY_REGISTRATION_LIMIT",
     "DBUS_SESSION_BUS_ADDRESS",
     "OPENCLAW_HOOKS_TOKEN",
     "XDG_DATA_HOME",

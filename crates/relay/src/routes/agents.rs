@@ -8,6 +8,7 @@ use axum::http::{StatusCode, Uri};
 use ctalk_wire::{Agent, Registered};
 use serde::Serialize;
 
+use crate::address::Network;
 use crate::api_error::ApiError;
 use crate::auth::{AdminCaller, AgentCaller, Caller, KeyHash, new_api_key};
 use crate::body::{Members, Text};
@@ -36,8 +37,16 @@ pub(super) async fn register(
 
 pub(super) async fn register_with_invite(
     State(app): State<Arc<App>>,
-    body: Text,
+    network: Network,
+    body: Result<Text, ApiError>,
 ) -> Result<(StatusCode, Json<Registered>), ApiError> {
+    if !app.registrations.admit(network, app.clock.now_ms()) {
+        return Err(ApiError::rate_limited(format!(
+            "more than {} attempts to register from one address; wait for the next window",
+            app.registrations.limit()
+        )));
+    }
+    let body = body?;
     let members = body.members()?;
     let invite = members.required_text("invite")?;
     let name = members.required_text("name")?;

@@ -35,7 +35,9 @@ use crate::auth::{KeyHash, new_api_key};
 use crate::config::Paging;
 use crate::http::App;
 use crate::store::{Agent, AgentPatch, Filter, Inbox, NewAgent, Registration, Store, StoreError};
-use crate::{AdminKey, Audit, Clock, Config, Error, Quota, RateLimit, Server, SystemClock};
+use crate::{
+    AddressHeader, AdminKey, Audit, Clock, Config, Error, Quota, RateLimit, Server, SystemClock,
+};
 
 use faults::Failing;
 pub use faults::{FaultCounts, Faults};
@@ -49,6 +51,8 @@ const INJECTED_LIFE_MS: i64 = 30 * 86_400_000;
 pub struct Builder {
     admin_key: String,
     rate_limit: RateLimit,
+    registration_limit: RateLimit,
+    address_header: Option<AddressHeader>,
     quota: Quota,
     admin_view: bool,
     audit: Audit,
@@ -90,6 +94,20 @@ impl Builder {
     #[must_use]
     pub fn rate_limit(mut self, limit: RateLimit) -> Self {
         self.rate_limit = limit;
+        self
+    }
+
+    /// How often one address may try to register; off unless changed.
+    #[must_use]
+    pub fn registration_limit(mut self, limit: RateLimit) -> Self {
+        self.registration_limit = limit;
+        self
+    }
+
+    /// The header in which a proxy names its peers; none is believed unless set.
+    #[must_use]
+    pub fn address_header(mut self, header: AddressHeader) -> Self {
+        self.address_header = Some(header);
         self
     }
 
@@ -161,6 +179,8 @@ impl Builder {
         let admin_key = AdminKey::new(self.admin_key.as_str()).expect("a usable admin key");
         let mut config = Config::new(listen, folder, admin_key);
         config.rate_limit = self.rate_limit;
+        config.registration_limit = self.registration_limit;
+        config.address_header = self.address_header.clone();
         config.quota = self.quota;
         config.admin_view = self.admin_view;
         config.audit = self.audit;
@@ -198,6 +218,8 @@ impl TestRelay {
         Builder {
             admin_key: "test-admin-key".to_owned(),
             rate_limit: RateLimit::OFF,
+            registration_limit: RateLimit::OFF,
+            address_header: None,
             quota: Quota::default(),
             admin_view: true,
             audit: Audit::Off,

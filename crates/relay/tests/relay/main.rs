@@ -17,5 +17,6 @@ mod hostile;
 mod keys;
 mod listening;
 mod quotas;
+mod registrations;
 mod streams;
 mod support;

@@ -135,6 +135,18 @@ impl Api {
         request.send().await.unwrap()
     }
 
+    /// An attempt to register, through a proxy that names its peer so.
+    pub(crate) async fn register_via(&self, forwarded: &str, body: Value) -> Answer {
+        let request = self.http.post(format!("{}/register", self.base));
+        let request = request.header("X-Forwarded-For", forwarded);
+        let response = request.body(body.to_string()).send().await.unwrap();
+        Answer {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            text: response.text().await.unwrap(),
+        }
+    }
+
     pub(crate) async fn get(&self, path: &str, key: &str) -> Answer {
         self.call("GET", path, Some(key), None).await
     }

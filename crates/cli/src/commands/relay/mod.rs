@@ -2,16 +2,18 @@
 
 mod logs;
 mod settings;
+mod values;
 
 use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use ctalk_relay::{AdminKey, Audit, Config, RateLimit, Server};
+use ctalk_relay::{AddressHeader, AdminKey, Audit, Config, RateLimit, Server};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use logs::{Format, Level};
 use settings::{AdminKeySource, Settings};
+use values::{Limit, Switch};
 
 use crate::{
     environment,
@@ -39,6 +41,22 @@ pub(crate) struct Args {
     /// How many messages one agent may send per window, or `off` [default: 10/10s]
     #[arg(long, value_name = "N/SECONDSs")]
     rate_limit: Option<RateLimit>,
+    /// How often one address may try to register with an invite, or `off` [default: 20/60s]
+    #[arg(long, value_name = "N/SECONDSs")]
+    registration_limit: Option<RateLimit>,
+    /// The header in which a proxy in front of this relay names who is behind a request; only for a
+    /// relay that nobody reaches but through that proxy
+    #[arg(long, value_name = "NAME")]
+    address_header: Option<AddressHeader>,
+    /// How many messages an inbox may hold, or `off` [default: 100000]
+    #[arg(long, value_name = "N")]
+    max_messages: Option<Limit>,
+    /// How many bytes of messages an inbox may hold, or `off` [default: 1073741824]
+    #[arg(long, value_name = "BYTES")]
+    max_bytes: Option<Limit>,
+    /// Whether the admin key shows everybody's messages [default: on]
+    #[arg(long, value_name = "on|off")]
+    admin_view: Option<Switch>,
     /// Who writes into the audit log: nobody, agents, or also the relay about what is sent in the
     /// clear [default: off]
     #[arg(long, value_name = "off|posted|automatic")]
@@ -73,6 +91,10 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
     let admin_key = admin_key(&settings, output)?;
     let mut config = Config::new(settings.listen(), settings.data(), admin_key);
     config.rate_limit = settings.rate_limit();
+    config.registration_limit = settings.registration_limit();
+    config.address_header = settings.address_header();
+    config.quota = settings.quota();
+    config.admin_view = settings.admin_view();
     config.audit = settings.audit();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {

@@ -10,29 +10,48 @@ use std::{
 use anyhow::Result;
 use clap::ValueEnum;
 use ctalk::{Class, text::escaped};
-use ctalk_relay::{Audit, RateLimit};
+use ctalk_relay::{AddressHeader, Audit, Quota, RateLimit};
 use serde::Serialize;
 use toml::{Table, Value};
 
 use super::{
     Args,
     logs::{Format, Level},
+    values::{Limit, Switch},
 };
 use crate::{environment, exit::Complaint, input, output::Output, secrets::SecretArg};
 
 /// The most bytes of a file of settings.
 const MAX_FILE: usize = 64 * 1024;
 /// Every key of a file.
-const KEYS: [&str; 7] = [
-    ADMIN_KEY, AUDIT, DATA, LISTEN, LOG_FORMAT, LOG_LEVEL, RATE_LIMIT,
+const KEYS: [&str; 12] = [
+    ADDRESS_HEADER,
+    ADMIN_KEY,
+    ADMIN_VIEW,
+    AUDIT,
+    DATA,
+    LISTEN,
+    LOG_FORMAT,
+    LOG_LEVEL,
+    MAX_BYTES,
+    MAX_MESSAGES,
+    RATE_LIMIT,
+    REGISTRATION_LIMIT,
 ];
+const ADDRESS_HEADER: &str = "address-header";
 const ADMIN_KEY: &str = "admin-key";
+const ADMIN_VIEW: &str = "admin-view";
 const AUDIT: &str = "audit";
 const DATA: &str = "data";
 const LISTEN: &str = "listen";
 const LOG_FORMAT: &str = "log-format";
 const LOG_LEVEL: &str = "log-level";
+const MAX_BYTES: &str = "max-bytes";
+const MAX_MESSAGES: &str = "max-messages";
 const RATE_LIMIT: &str = "rate-limit";
+const REGISTRATION_LIMIT: &str = "registration-limit";
+/// How a [`RateLimit`] is written.
+const RATE: &str = "N/SECONDSs, for example 10/10s, or off";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
 /// Where a value comes from.
@@ -66,6 +85,11 @@ pub(super) struct Settings {
     listen: Setting<SocketAddr>,
     data: Setting<PathBuf>,
     rate_limit: Setting<RateLimit>,
+    registration_limit: Setting<RateLimit>,
+    address_header: Option<Setting<AddressHeader>>,
+    max_messages: Setting<Limit>,
+    max_bytes: Setting<Limit>,
+    admin_view: Setting<Switch>,
     audit: Setting<Audit>,
     log_level: Setting<Level>,
     log_format: Setting<Format>,
@@ -102,12 +126,28 @@ impl Settings {
         let listen = sources.setting(LISTEN, args.listen, "ADDRESS:PORT", |text| {
             text.parse().ok()
         })?;
-        let rate_limit = sources.setting(
-            RATE_LIMIT,
-            args.rate_limit,
-            "N/SECONDSs, for example 10/10s, or off",
+        let rate_limit =
+            sources.setting(RATE_LIMIT, args.rate_limit, RATE, |text| text.parse().ok())?;
+        let registration_limit =
+            sources.setting(REGISTRATION_LIMIT, args.registration_limit, RATE, |text| {
+                text.parse().ok()
+            })?;
+        let address_header = sources.setting(
+            ADDRESS_HEADER,
+            args.address_header.clone(),
+            "a header's name",
             |text| text.parse().ok(),
         )?;
+        let limit = |key, flag| {
+            sources.setting(key, flag, "a whole number, or off", |text| {
+                text.parse().ok()
+            })
+        };
+        let max_messages = limit(MAX_MESSAGES, args.max_messages)?;
+        let max_bytes = limit(MAX_BYTES, args.max_bytes)?;
+        let admin_view = sources.setting(ADMIN_VIEW, args.admin_view, "on or off", |text| {
+            Switch::from_str(text, false).ok()
+        })?;
         let audit = sources.setting(AUDIT, args.audit, "off, posted or automatic", |text| {
             text.parse().ok()
         })?;
@@ -120,10 +160,17 @@ impl Settings {
         let log_format = sources.setting(LOG_FORMAT, args.log_format, "text or json", |text| {
             Format::from_str(text, false).ok()
         })?;
+        let quota = Quota::default();
         Ok(Self {
             listen: listen.unwrap_or_else(|| by_default(DEFAULT_LISTEN)),
             data,
             rate_limit: rate_limit.unwrap_or_else(|| by_default(RateLimit::default())),
+            registration_limit: registration_limit
+                .unwrap_or_else(|| by_default(RateLimit::REGISTRATIONS)),
+            address_header,
+            max_messages: max_messages.unwrap_or_else(|| by_default(Limit(quota.messages))),
+            max_bytes: max_bytes.unwrap_or_else(|| by_default(Limit(quota.bytes))),
+            admin_view: admin_view.unwrap_or_else(|| by_default(Switch::On)),
             audit: audit.unwrap_or_else(|| by_default(Audit::default())),
             log_level: log_level.unwrap_or_else(|| by_default(Level::of(output))),
             log_format: log_format.unwrap_or_else(|| by_default(Format::Text)),
@@ -141,6 +188,26 @@ impl Settings {
 
     pub(super) fn rate_limit(&self) -> RateLimit {
         self.rate_limit.value
+    }
+
+    pub(super) fn registration_limit(&self) -> RateLimit {
+        self.registration_limit.value
+    }
+
+    pub(super) fn address_header(&self) -> Option<AddressHeader> {
+        let header = self.address_header.as_ref();
+        header.map(|setting| setting.value.clone())
+    }
+
+    pub(super) fn quota(&self) -> Quota {
+        Quota {
+            messages: self.max_messages.value.0,
+            bytes: self.max_bytes.value.0,
+        }
+    }
+
+    pub(super) fn admin_view(&self) -> bool {
+        self.admin_view.value == Switch::On
     }
 
     pub(super) fn audit(&self) -> Audit {
@@ -188,10 +255,25 @@ impl Settings {
                 &self.rate_limit,
                 self.rate_limit.value.to_string(),
             ),
+            shown(
+                REGISTRATION_LIMIT,
+                &self.registration_limit,
+                self.registration_limit.value.to_string(),
+            ),
+            shown(
+                MAX_MESSAGES,
+                &self.max_messages,
+                self.max_messages.value.to_string(),
+            ),
+            shown(MAX_BYTES, &self.max_bytes, self.max_bytes.value.to_string()),
+            shown(ADMIN_VIEW, &self.admin_view, word(self.admin_view.value)),
             shown(AUDIT, &self.audit, self.audit.value.to_string()),
             shown(LOG_LEVEL, &self.log_level, word(self.log_level.value)),
             shown(LOG_FORMAT, &self.log_format, word(self.log_format.value)),
         ];
+        if let Some(header) = &self.address_header {
+            all.push(shown(ADDRESS_HEADER, header, header.value.to_string()));
+        }
         let (value, from) = match &self.admin_key {
             // A file's name is none of the secret, but what is no file's name may be all of it.
             Some(setting) => (
