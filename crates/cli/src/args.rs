@@ -18,9 +18,9 @@ use ctalk::{
 
 use crate::{
     commands::{
-        ack, agents, call, card, channels, completions, contact, demo, doctor, export, flush,
-        health, import, inbox, inspect, keygen, man, open, outbox, pair, passwd, recv, register,
-        relay, revoke, rotate, seal, send, service, succeed, verify, whoami,
+        ack, admin, agents, call, card, channels, completions, contact, demo, doctor, export,
+        flush, health, import, inbox, inspect, keygen, man, open, outbox, pair, passwd, recv,
+        register, relay, revoke, rotate, seal, send, service, succeed, verify, whoami,
     },
     exit,
     output::Output,
@@ -94,6 +94,7 @@ impl RequireArg {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     Relay(relay::Args),
+    Admin(admin::Args),
     Keygen(keygen::Args),
     Register(register::Args),
     Agents(agents::Args),

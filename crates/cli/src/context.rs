@@ -21,6 +21,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     args::{Global, RelayArg},
+    clear_text::travels_in_the_clear,
     environment,
     exit::Complaint,
     output::Output,
@@ -128,6 +129,14 @@ impl<'a> Context<'a> {
             self.output.detail(&format!("relay: {url}"));
         }
         Ok(url)
+    }
+
+    /// Warns that `what` travels in the clear to the relay at `url`, where it does.
+    pub(crate) fn warn_of_clear_text(&self, url: &str, what: &str) {
+        if travels_in_the_clear(url) {
+            let text = format!("{what} travels in the clear; use https://");
+            self.output.warning(&text);
+        }
     }
 
     /// The profile's client.

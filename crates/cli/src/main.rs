@@ -2,6 +2,7 @@
 //! crates `ctalk` and `ctalk-relay`.
 
 mod args;
+mod clear_text;
 mod commands;
 mod context;
 mod core_dump;

@@ -51,3 +51,17 @@ pub struct AuditEntry {
     /// When it was logged.
     pub logged_at: String,
 }
+
+/// Answer to `GET /audit`, as a client reads it.
+#[derive(Debug, Deserialize)]
+pub struct AuditPage {
+    /// The entries, raw, so that a reader takes them one by one.
+    #[serde(deserialize_with = "crate::bounded::list::<_, _, MAX_ENTRIES>")]
+    pub entries: Vec<Box<RawValue>>,
+    /// When the last of them was logged; absent when there is none.
+    #[serde(default)]
+    pub cursor: Option<String>,
+}
+
+/// Most entries that a client takes from one [`AuditPage`]; relays give at most 200.
+const MAX_ENTRIES: usize = 1000;

@@ -6,7 +6,7 @@
 //!
 //! - [`Agent`], [`Directory`], [`DirectoryEntry`], [`RegisterAgent`], [`PatchAgent`], [`Registered`]: the directory
 //! - [`SendMessage`], [`Sent`], [`Envelope`], [`Listing`], [`MessageType`]: messages
-//! - [`AuditEntry`], [`AuditDirection`]: the audit log
+//! - [`Account`], [`Usage`], [`PatchQuota`], [`AuditPage`], [`AuditEntry`]: what only the operator sees
 //! - [`CreateInvite`], [`Invite`], [`RegisterWithInvite`]: invites
 //! - [`Health`], [`ErrorBody`], [`ErrorCode`]: everything else
 //!
@@ -19,11 +19,13 @@ mod bounded;
 mod errors;
 mod invites;
 mod messages;
+mod operator;
 
 pub use agents::{
     Agent, Directory, DirectoryEntry, Health, MAX_AGENTS, PatchAgent, RegisterAgent, Registered,
 };
-pub use audit::{AuditDirection, AuditEntry};
+pub use audit::{AuditDirection, AuditEntry, AuditPage};
 pub use errors::{ErrorBody, ErrorCode};
 pub use invites::{CreateInvite, CreatedInvite, Invite, RegisterWithInvite};
 pub use messages::{Envelope, Listing, MAX_LISTED, MessageType, Recipients, SendMessage, Sent};
+pub use operator::{Account, PatchQuota, Usage};

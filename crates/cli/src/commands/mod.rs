@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod ack;
+pub(crate) mod admin;
 pub(crate) mod agents;
 pub(crate) mod call;
 pub(crate) mod card;
@@ -53,6 +54,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
     let context = Context::new(cli.global, output);
     match cli.command {
         Command::Relay(args) => relay::run(args, output),
+        Command::Admin(args) => admin::run(args, &context),
         Command::Keygen(args) => keygen::run(args, &context),
         Command::Register(args) => register::run(args, &context),
         Command::Agents(args) => agents::run(args, &context),

@@ -5,7 +5,6 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Result;
 use ctalk::{Admission, Class, clock::SystemClock, core::Fingerprint, relay::clawtalk::BearerKey};
 use serde::Serialize;
-use url::{Host, Url};
 
 use crate::{
     args::RelayArg, context::Context, environment, exit::Complaint, output::Output, secrets,
@@ -41,11 +40,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let mut profile = context.profile()?;
     let url = context.relay_url(args.relay, Some(&profile))?;
     let admission = admission(args.admin_key, args.invite, output)?;
-    if travels_in_the_clear(&url) {
-        output.warning(
-            "the API key and everything else but payloads travels in the clear; use https://",
-        );
-    }
+    context.warn_of_clear_text(&url, "the API key and everything else but payloads");
     let (keystore, secrets) = context.keystore(&profile)?;
     let owner = args.owner.unwrap_or_else(|| profile.name().to_owned());
     let clock = Arc::new(SystemClock);
@@ -102,43 +97,5 @@ fn admission(
         )
         .hint("give --admin-key @FILE or --invite @FILE, or set ADMIN_KEY or CLAWTALK_INVITE")
         .into()),
-    }
-}
-
-/// Whether the URL leads over a network without TLS.
-fn travels_in_the_clear(url: &str) -> bool {
-    let Ok(url) = Url::parse(url) else {
-        return false;
-    };
-    let stays_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => true,
-    };
-    url.scheme() == "http" && !stays_here
-}
-
-#[cfg(test)]
-mod tests {
-    use super::travels_in_the_clear;
-
-    #[test]
-    fn only_http_to_other_machines_travels_in_the_clear() {
-        for url in [
-            "http://relay.example",
-            "http://192.0.2.1:8787",
-            "http://[2001:db8::1]",
-        ] {
-            assert!(travels_in_the_clear(url), "{url}");
-        }
-        for url in [
-            "https://relay.example",
-            "http://127.0.0.1:8787",
-            "http://[::1]",
-            "http://localhost",
-        ] {
-            assert!(!travels_in_the_clear(url), "{url}");
-        }
     }
 }

@@ -35,7 +35,7 @@ fn address(relay: &Running<'_>) -> String {
 }
 
 /// The status and body of the answer to one request.
-fn request(address: &str, line: &str, key: &str, body: &str) -> (u16, String) {
+pub(crate) fn request(address: &str, line: &str, key: &str, body: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).unwrap();
     write!(
         stream,

@@ -250,7 +250,7 @@ impl ClawTalk {
         request
     }
 
-    async fn call<Q: Serialize, A: DeserializeOwned>(
+    pub(super) async fn call<Q: Serialize, A: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -614,7 +614,7 @@ fn normalise_url(text: &str) -> Result<String, RelayError> {
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
-fn percent_encoded(segment: &str) -> String {
+pub(super) fn percent_encoded(segment: &str) -> String {
     percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 

@@ -7,6 +7,7 @@
 //! stands in the types: [`Relay::fetch`] gives deliveries, only the store turns them into a
 //! [`Stored`], and only that can be given to [`Relay::acknowledge`].
 
+pub mod admin;
 pub mod clawtalk;
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! The HTTP API, one module per kind of resource.
 
+mod accounts;
 mod agents;
 mod audit;
 mod channels;
@@ -23,6 +24,7 @@ use crate::http::App;
 pub(crate) fn all() -> Router<Arc<App>> {
     Router::new()
         .route("/health", get(health::show))
+        .route("/admin/agents", get(accounts::list))
         .route("/agents", get(agents::list).post(agents::register))
         .route(
             "/agents/{name}",

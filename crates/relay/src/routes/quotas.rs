@@ -5,47 +5,23 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
-use serde::Serialize;
+use ctalk_wire::Usage;
 
 use super::agents::{changeable, unknown};
 use crate::api_error::ApiError;
 use crate::auth::{AdminCaller, Caller};
 use crate::body::{Members, Text};
 use crate::http::{App, decoded_parent_segment};
-use crate::store::{QuotaPatch, Usage};
-
-/// What an inbox holds and may hold. Limits that are off are left out.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Shown {
-    messages: u64,
-    bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_messages: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    max_bytes: Option<u64>,
-}
-
-impl From<Usage> for Shown {
-    fn from(usage: Usage) -> Self {
-        let limit = |limit| (limit != u64::MAX).then_some(limit);
-        Self {
-            messages: usage.messages,
-            bytes: usage.bytes,
-            max_messages: limit(usage.quota.messages),
-            max_bytes: limit(usage.quota.bytes),
-        }
-    }
-}
+use crate::store::QuotaPatch;
 
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     uri: Uri,
-) -> Result<Json<Shown>, ApiError> {
+) -> Result<Json<Usage>, ApiError> {
     let agent = changeable(&app, caller, &decoded_parent_segment(&uri)?)?;
     let usage = app.store.usage(agent).await?.ok_or_else(unknown)?;
-    Ok(Json(usage.into()))
+    Ok(Json(usage.shown()))
 }
 
 pub(super) async fn change(
@@ -53,7 +29,7 @@ pub(super) async fn change(
     _: AdminCaller,
     uri: Uri,
     body: Text,
-) -> Result<Json<Shown>, ApiError> {
+) -> Result<Json<Usage>, ApiError> {
     let agent = changeable(&app, Caller::Admin, &decoded_parent_segment(&uri)?)?;
     let members = body.members()?;
     let patch = QuotaPatch {
@@ -61,7 +37,7 @@ pub(super) async fn change(
         bytes: limit(&members, "maxBytes")?,
     };
     let usage = app.store.set_quota(agent, patch).await?;
-    Ok(Json(usage.ok_or_else(unknown)?.into()))
+    Ok(Json(usage.ok_or_else(unknown)?.shown()))
 }
 
 /// A limit that is named; `null` is the relay's default.

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ctalk_wire::Agent as ListedAgent;
+use ctalk_wire::{Account, Agent as ListedAgent};
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::directory::{Agent, AgentId, Directory, fold};
 use super::invites::{self, InviteRefusal};
-use super::removal;
 use super::writer::Changes;
 use super::{Store, StoreError};
+use super::{quotas, removal};
 use crate::auth::KeyHash;
 use crate::clock::iso;
 
@@ -100,11 +100,7 @@ impl Store {
         let directory = Arc::clone(&self.directory);
         let now_ms = self.clock.now_ms();
         let list = move |connection: &Connection| {
-            let seen: HashMap<_, _> = directory
-                .all()
-                .iter()
-                .map(|agent| (agent.id, agent.last_seen()))
-                .collect();
+            let seen = seen(&directory);
             connection
                 .prepare_cached(
                     "SELECT name, capabilities, public_key, signing_key, last_seen, id
@@ -113,6 +109,35 @@ impl Store {
                 .query_map([], |row| {
                     let last_seen = seen.get(&AgentId(row.get(5)?)).copied();
                     listed(row, last_seen, now_ms)
+                })?
+                .collect()
+        };
+        self.readers.read(list).await
+    }
+
+    /// Every agent in registration order, as the operator sees it.
+    pub(crate) async fn list_accounts(&self) -> Result<Vec<Account>, StoreError> {
+        let directory = Arc::clone(&self.directory);
+        let (now_ms, quota) = (self.clock.now_ms(), self.quota);
+        let list = move |connection: &Connection| {
+            let seen = seen(&directory);
+            connection
+                .prepare_cached(
+                    "SELECT messages, bytes, max_messages, max_bytes, name, owner, created,
+                        last_seen, id
+                     FROM agents JOIN activity ON agent = id WHERE gone = 0 ORDER BY id",
+                )?
+                .query_map([], |row| {
+                    let last_seen = seen.get(&AgentId(row.get(8)?)).copied();
+                    let last_seen = last_seen.map_or_else(|| row.get(7), Ok)?;
+                    Ok(Account {
+                        name: row.get(4)?,
+                        owner: row.get(5)?,
+                        created_at: iso(row.get(6)?),
+                        online: is_online(last_seen, now_ms),
+                        last_seen: iso(last_seen),
+                        usage: quotas::read(row, quota)?.shown(),
+                    })
                 })?
                 .collect()
         };
@@ -225,6 +250,17 @@ impl Store {
     }
 }
 
+/// When each agent was last seen: newer than what is saved.
+fn seen(directory: &Directory) -> HashMap<AgentId, i64> {
+    let agents = directory.all();
+    let seen = agents.iter().map(|agent| (agent.id, agent.last_seen()));
+    seen.collect()
+}
+
+fn is_online(last_seen: i64, now_ms: i64) -> bool {
+    now_ms.saturating_sub(last_seen) < ONLINE_MS
+}
+
 /// A row of `name, capabilities, public_key, signing_key, last_seen`. The time in memory is newer
 /// than the saved one.
 fn listed(row: &Row<'_>, last_seen: Option<i64>, now_ms: i64) -> rusqlite::Result<ListedAgent> {
@@ -235,7 +271,7 @@ fn listed(row: &Row<'_>, last_seen: Option<i64>, now_ms: i64) -> rusqlite::Resul
         capabilities: capabilities.and_then(|json| serde_json::from_str(&json).ok()),
         public_key: row.get(2)?,
         signing_key: row.get(3)?,
-        online: now_ms.saturating_sub(last_seen) < ONLINE_MS,
+        online: is_online(last_seen, now_ms),
         last_seen: iso(last_seen),
     })
 }

@@ -24,7 +24,7 @@ pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
 pub(crate) use messages::{
     Audited, CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,
 };
-pub(crate) use quotas::{QuotaPatch, Usage};
+pub(crate) use quotas::QuotaPatch;
 
 use crate::config::create_private_folder;
 use crate::{Clock, Error, Quota};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::directory::{Agent, AgentId};
 use super::writer::Changes;
@@ -18,6 +18,17 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
+    /// As it is shown: limits that are off are left out.
+    pub(crate) fn shown(self) -> ctalk_wire::Usage {
+        let limit = |limit| (limit != u64::MAX).then_some(limit);
+        ctalk_wire::Usage {
+            messages: self.messages,
+            bytes: self.bytes,
+            max_messages: limit(self.quota.messages),
+            max_bytes: limit(self.quota.bytes),
+        }
+    }
+
     pub(super) fn is_full(&self) -> bool {
         self.messages >= self.quota.messages || self.bytes >= self.quota.bytes
     }
@@ -81,18 +92,25 @@ pub(super) fn usage(
             "SELECT messages, bytes, max_messages, max_bytes
              FROM agents JOIN activity ON agent = id WHERE id = ?1 AND gone = 0",
         )?
-        .query_row([agent], |row| {
-            let limit = |limit: Option<i64>, default| limit.map_or(default, i64::unsigned_abs);
-            Ok(Usage {
-                messages: row.get::<_, i64>(0)?.unsigned_abs(),
-                bytes: row.get::<_, i64>(1)?.unsigned_abs(),
-                quota: Quota {
-                    messages: limit(row.get(2)?, default.messages),
-                    bytes: limit(row.get(3)?, default.bytes),
-                },
-            })
-        })
+        .query_row([agent], |row| read(row, default))
         .optional()
+}
+
+/// A row that begins with `messages, bytes, max_messages, max_bytes`.
+pub(super) fn read(row: &Row<'_>, default: Quota) -> rusqlite::Result<Usage> {
+    let limit = |limit: Option<i64>, default| match limit {
+        None => default,
+        Some(i64::MAX) => u64::MAX,
+        Some(limit) => limit.unsigned_abs(),
+    };
+    Ok(Usage {
+        messages: row.get::<_, i64>(0)?.unsigned_abs(),
+        bytes: row.get::<_, i64>(1)?.unsigned_abs(),
+        quota: Quota {
+            messages: limit(row.get(2)?, default.messages),
+            bytes: limit(row.get(3)?, default.bytes),
+        },
+    })
 }
 
 fn to_column(limit: u64) -> i64 {

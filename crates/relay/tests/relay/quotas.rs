@@ -106,6 +106,11 @@ async fn the_admin_sets_quotas_and_agents_see_their_own() {
         (&json!(50), &json!(1 << 30))
     );
     api.send(&bob, "alice", json!(2)).await;
+    // What no limit can be is none.
+    let limits = json!({"maxMessages": u64::MAX, "maxBytes": i64::MAX});
+    let set = api.patch("/agents/alice/quota", &admin, limits).await;
+    let set = set.ok(200);
+    assert_eq!((set.get("maxMessages"), set.get("maxBytes")), (None, None));
     for limit in [json!(-1), json!(1.5), json!("x"), json!(true)] {
         let bad = json!({"maxBytes": limit});
         let refused = api.patch("/agents/alice/quota", &admin, bad).await;

@@ -13,7 +13,8 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use logs::{Format, Level};
 use settings::{AdminKeySource, Settings};
-use values::{Limit, Switch};
+pub(crate) use values::Limit;
+use values::Switch;
 
 use crate::{
     environment,

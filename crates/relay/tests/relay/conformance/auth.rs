@@ -17,7 +17,8 @@ const AGENT_ROUTES: [(&str, &str); 8] = [
     ("DELETE", "/messages/x"),
     ("GET", "/channels"),
 ];
-const ADMIN_ROUTES: [(&str, &str); 8] = [
+const ADMIN_ROUTES: [(&str, &str); 9] = [
+    ("GET", "/admin/agents"),
     ("GET", "/audit"),
     ("DELETE", "/audit"),
     ("PATCH", "/agents/alice/quota"),
