@@ -28,6 +28,7 @@ mod outbox;
 mod pairing;
 mod parts;
 mod policy;
+mod push;
 mod receipts;
 mod rotation;
 mod scene;

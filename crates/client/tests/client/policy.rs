@@ -291,7 +291,7 @@ async fn each_rule_refuses_what_it_forbids_and_names_itself() {
 
 #[tokio::test]
 async fn classic_messages_meet_the_same_rules() {
-    let relay = ctalk_relay::testing::TestRelay::start().await;
+    let relay = crate::scene::polled().await;
     let clock = crate::scene::SetClock::new();
     let mut alice = Agent::register_with(&relay, "alice", std::sync::Arc::new(clock.clone()));
     let mut bob = Agent::register_with(&relay, "bob", std::sync::Arc::new(clock.clone()));

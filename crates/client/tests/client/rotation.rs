@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     agents::{body, new_identity, receive_all, text_draft},
-    scene::{DAY, NOW, SetClock, at},
+    scene::{DAY, NOW, SetClock, at, polled},
 };
 
 /// Age at which a key is replaced.
@@ -154,7 +154,7 @@ impl Scene {
 
     /// With this key store of bob's.
     async fn with(kind: Kind) -> Self {
-        let (relay, clock) = (TestRelay::start().await, SetClock::new());
+        let (relay, clock) = (polled().await, SetClock::new());
         Self {
             alice: Peer::register(&relay, "alice", &clock, Kind::Plain).await,
             bob: Peer::register(&relay, "bob", &clock, kind).await,
@@ -451,7 +451,7 @@ async fn a_message_that_is_too_long_with_the_card_goes_without_it() {
 
 #[tokio::test]
 async fn nobody_is_told_of_a_key_that_was_never_asked_for() {
-    let (relay, clock) = (TestRelay::start().await, SetClock::new());
+    let (relay, clock) = (polled().await, SetClock::new());
     let mut alice = Peer::register(&relay, "alice", &clock, Kind::Plain).await;
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("profile");

@@ -189,9 +189,14 @@ pub(crate) struct Scene {
     pub(crate) bob: Native,
 }
 
+/// A relay that is polled: where no time passes while something is waited for, nothing can be pushed.
+pub(crate) async fn polled() -> TestRelay {
+    TestRelay::builder().polled(true).start().await
+}
+
 impl Scene {
     pub(crate) async fn new() -> Self {
-        let (relay, clock) = (TestRelay::start().await, SetClock::new());
+        let (relay, clock) = (polled().await, SetClock::new());
         Self {
             alice: Native::register(&relay, "alice", &clock, true).await,
             bob: Native::register(&relay, "bob", &clock, true).await,

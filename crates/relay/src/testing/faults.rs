@@ -49,7 +49,8 @@ pub struct Faults {
     pub swallow: f64,
     /// Sends that deliver the message twice, under two of the relay's ids.
     pub duplicate: f64,
-    /// Messages that their recipient's first looks do not find: the next 1 to 8 of them.
+    /// Messages that their recipient's first looks do not find: the next 1 to 8 of them. With this or
+    /// `reorder` the relay has no streams.
     pub delay: f64,
     /// Looks at an inbox that find its messages in any order, with the times of the right one.
     pub reorder: f64,
@@ -150,6 +151,12 @@ impl Failing {
 
     pub(super) fn counts(&self) -> FaultCounts {
         self.fates().counts
+    }
+
+    /// Whether messages are held back or mixed up.
+    pub(super) fn disturbs_looks(&self) -> bool {
+        let fates = self.fates();
+        fates.faults.delay > 0.0 || fates.faults.reorder > 0.0
     }
 
     fn fates(&self) -> MutexGuard<'_, Fates> {

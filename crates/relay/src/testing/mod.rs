@@ -17,6 +17,7 @@
 
 mod faults;
 mod lies;
+mod polled;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -67,13 +68,20 @@ pub struct Builder {
 pub(crate) struct Defects {
     lies: Arc<Lies>,
     failing: Arc<Failing>,
+    is_polled: bool,
 }
 
 impl Defects {
     /// Puts the defects between the routes and their callers.
     pub(crate) fn around(self, routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-        let Self { lies, failing } = self;
+        let Self {
+            lies,
+            failing,
+            is_polled,
+        } = self;
+        let polled = (is_polled, Arc::clone(&failing));
         routes
+            .layer(from_fn_with_state(polled, polled::hide_stream))
             .layer(from_fn_with_state(lies, Lies::tell))
             .layer(from_fn_with_state(
                 (failing, Arc::clone(app)),
@@ -144,6 +152,13 @@ impl Builder {
     #[must_use]
     pub fn reference_paging(mut self, on: bool) -> Self {
         self.paging = if on { Paging::Reference } else { Paging::Full };
+        self
+    }
+
+    /// Whether there is no `GET /messages/stream`, as at the reference relay, so that clients poll.
+    #[must_use]
+    pub fn polled(mut self, on: bool) -> Self {
+        self.defects.is_polled = on;
         self
     }
 

@@ -49,7 +49,7 @@ pub(crate) struct Args {
     /// Wait for more until Ctrl-C
     #[arg(long)]
     follow: bool,
-    /// The longest pause between two looks at the relay while nothing comes
+    /// The longest pause between two looks at a relay that does not push, while nothing comes
     #[arg(long, value_name = duration::VALUE_NAME, default_value = "2s", requires = "follow", value_parser = duration::pause())]
     interval: Duration,
     /// Stop after so long without a message, a running handler or a retry that is due by then

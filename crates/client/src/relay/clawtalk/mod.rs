@@ -1,8 +1,10 @@
-//! ClawTalk relays: HTTP, polled, with a directory.
+//! ClawTalk relays: HTTP, polled or pushing, with a directory.
 //!
 //! The reference relay pages only by deleting and flips its order from poll to poll, so
 //! [`ClawTalk::fetch`](Relay::fetch) takes any page in any order and relies on the caller to store
 //! and acknowledge it before asking again.
+
+mod push;
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,8 +21,10 @@ use futures_util::StreamExt;
 use reqwest::{Method, StatusCode, header};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
+use self::push::{Push, Pushed};
 use super::{Accepted, Body, Delivery, Destination, Incoming, Outgoing, Peeked, Relay, RelayError};
 use crate::{
     clock::Clock,
@@ -80,6 +84,7 @@ pub struct ClawTalk {
     url: String,
     key: Option<BearerKey>,
     clock: Arc<dyn Clock>,
+    push: Mutex<Push>,
 }
 
 impl ClawTalk {
@@ -109,6 +114,7 @@ impl ClawTalk {
             url,
             key,
             clock,
+            push: Mutex::default(),
         })
     }
 
@@ -373,6 +379,9 @@ impl Relay for ClawTalk {
     }
 
     async fn fetch(&self, wait: Duration) -> Result<Vec<Delivery>, RelayError> {
+        if let Pushed::Messages(messages) = self.push.lock().await.wait(self, wait).await? {
+            return Ok(messages);
+        }
         let page = self.page("&sort=asc").await?;
         if page.messages.is_empty() {
             // Polled relays cannot say when something comes; the next call looks again.
@@ -399,7 +408,10 @@ impl Relay for ClawTalk {
         match failure {
             // One message that the relay will not let go must not keep the others back.
             Some(error) if dropped == 0 => Err(error),
-            _ => Ok(dropped),
+            _ => {
+                self.push.lock().await.acknowledged();
+                Ok(dropped)
+            }
         }
     }
 
@@ -539,36 +551,34 @@ pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
     })
 }
 
-/// Takes the items of a page; whatever else they hold, only id and time are looked at here.
+/// Takes the items of a page.
 fn deliveries(page: wire::Listing) -> Vec<Delivery> {
-    #[derive(Deserialize)]
+    let items = page.messages.iter();
+    let mut deliveries: Vec<_> = items.map(|item| delivery(item.get())).collect();
+    deliveries.sort_by_key(|delivery| delivery.sent_at);
+    deliveries
+}
+
+/// Takes an item; whatever else it holds, only id and time are looked at here.
+fn delivery(item: &str) -> Delivery {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
     struct Routing {
         id: Option<serde_json::Value>,
         ts: Option<serde_json::Value>,
     }
-    let mut deliveries: Vec<_> = page
-        .messages
-        .into_iter()
-        .map(|raw| {
-            let routing = serde_json::from_str::<Routing>(raw.get()).ok();
-            let (id, ts) = routing.map_or((None, None), |routing| (routing.id, routing.ts));
-            Delivery {
-                relay_id: id
-                    .as_ref()
-                    .and_then(serde_json::Value::as_str)
-                    .filter(|id| is_usable_id(id))
-                    .map(str::to_owned),
-                sent_at: ts
-                    .as_ref()
-                    .and_then(serde_json::Value::as_str)
-                    .and_then(|ts| ts.parse::<jiff::Timestamp>().ok())
-                    .map(jiff::Timestamp::as_millisecond),
-                raw: bounded(raw.get()).into(),
-            }
-        })
-        .collect();
-    deliveries.sort_by_key(|delivery| delivery.sent_at);
-    deliveries
+    let Routing { id, ts } = serde_json::from_str(item).unwrap_or_default();
+    let text = |value: &Option<serde_json::Value>| {
+        let text = value.as_ref().and_then(serde_json::Value::as_str);
+        text.map(str::to_owned)
+    };
+    Delivery {
+        relay_id: text(&id).filter(|id| is_usable_id(id)),
+        sent_at: text(&ts)
+            .and_then(|ts| ts.parse::<jiff::Timestamp>().ok())
+            .map(jiff::Timestamp::as_millisecond),
+        raw: bounded(item).into(),
+    }
 }
 
 /// As much of an item as can matter: one that is longer can only be set aside as over-long.
