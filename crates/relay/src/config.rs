@@ -43,6 +43,8 @@ pub struct Config {
     pub admin_view: bool,
     /// Whether there is an audit log, and who writes it; there is none unless changed.
     pub audit: Audit,
+    /// Where to listen for monitoring, which needs no key there; nowhere unless changed.
+    pub monitoring: Option<SocketAddr>,
     /// Where time comes from; the system's clock unless changed.
     pub clock: Arc<dyn Clock>,
     pub(crate) paging: Paging,
@@ -66,6 +68,7 @@ impl Config {
             quota: Quota::default(),
             admin_view: true,
             audit: Audit::Off,
+            monitoring: None,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: HEARTBEAT,

@@ -19,6 +19,8 @@ use tokio::sync::watch;
 use crate::api_error::ApiError;
 use crate::config::Paging;
 use crate::log::{self, Tally};
+use crate::metrics::Metrics;
+use crate::readiness::Readiness;
 use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
@@ -40,6 +42,8 @@ pub(crate) struct App {
     /// Turns true when the relay is told to stop.
     pub(crate) stopping: watch::Receiver<bool>,
     pub(crate) tally: Tally,
+    pub(crate) metrics: Metrics,
+    pub(crate) readiness: Readiness,
     /// Where this relay is reached, when a request does not say.
     pub(crate) url: String,
 }
@@ -55,6 +59,14 @@ pub(crate) fn router(app: Arc<App>, defects: Option<Defects>) -> Router {
         .method_not_allowed_fallback(unknown)
         .layer(from_fn(finish))
         .layer(from_fn_with_state(Arc::clone(&app), log::requests))
+        .with_state(app)
+}
+
+/// What the listener for monitoring serves.
+pub(crate) fn monitoring(app: Arc<App>) -> Router {
+    routes::monitoring()
+        .fallback(unknown)
+        .method_not_allowed_fallback(unknown)
         .with_state(app)
 }
 

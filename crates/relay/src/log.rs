@@ -27,17 +27,15 @@ pub(crate) async fn requests(
     next: Next,
 ) -> Response {
     let began = Instant::now();
-    let span = warn_span!(
-        "request",
-        method = method(request.method()),
-        route = route(&request),
-        { AGENT } = field::Empty
-    );
+    let method = method(request.method());
+    let route = route(&request).to_owned();
+    let span = warn_span!("request", method, route, { AGENT } = field::Empty);
     let response = next.run(request).instrument(span.clone()).await;
     let status = response.status();
     if status == StatusCode::UNAUTHORIZED {
         app.tally.refused_key();
     }
+    app.metrics.answered(method, route, status);
     let duration_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     span.in_scope(|| debug!(status = status.as_u16(), duration_us, "answered"));
     response

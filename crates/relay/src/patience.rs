@@ -8,33 +8,39 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
+use crate::metrics::Traffic;
+
 /// A stream whose writes fail when the peer has taken nothing for some time.
 pub(crate) struct Patient<S> {
     stream: S,
     timeout: Duration,
     /// When patience ends; none while the peer takes what there is.
     until: Option<Pin<Box<Sleep>>>,
+    traffic: Traffic,
 }
 
 impl<S> Patient<S> {
-    /// Waits for at most `timeout` between two pieces that the peer of `stream` takes.
-    pub(crate) fn new(stream: S, timeout: Duration) -> Self {
+    /// Waits for at most `timeout` between two pieces that the peer of `stream` takes, and counts what
+    /// is exchanged in `traffic`.
+    pub(crate) fn new(stream: S, timeout: Duration, traffic: Traffic) -> Self {
         Self {
             stream,
             timeout,
             until: None,
+            traffic,
         }
     }
 
     /// Passes `written` on, unless it has been pending for too long.
-    fn within_time<T>(
+    fn within_time(
         &mut self,
         context: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(written) = written {
             self.until = None;
-            return written;
+            self.traffic.sent.inc_by(count(written.as_ref().ok()));
+            return Poll::Ready(written);
         }
         let timeout = self.timeout;
         let until = self.until.get_or_insert_with(|| Box::pin(sleep(timeout)));
@@ -43,13 +49,21 @@ impl<S> Patient<S> {
     }
 }
 
+fn count(bytes: Option<&usize>) -> u64 {
+    bytes.map_or(0, |bytes| u64::try_from(*bytes).unwrap_or(u64::MAX))
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        let before = buffer.filled().len();
+        let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
+        let received = buffer.filled().len().saturating_sub(before);
+        self.traffic.received.inc_by(count(Some(&received)));
+        Poll::Ready(read)
     }
 }
 
@@ -103,7 +117,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up() {
         let (stream, _peer) = connection().await;
-        let mut stream = Patient::new(stream, Duration::from_millis(20));
+        let mut stream = Patient::new(stream, Duration::from_millis(20), Traffic::default());
         let everything = vec![0; 64 << 20];
         let error = stream.write_all(&everything).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -112,7 +126,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_goes_on_reading_gets_all_of_it() {
         let (stream, mut peer) = connection().await;
-        let mut stream = Patient::new(stream, Duration::from_secs(600));
+        let mut stream = Patient::new(stream, Duration::from_secs(600), Traffic::default());
         let everything = vec![7; 16 << 20];
         let write = async {
             stream.write_all(&everything).await.unwrap();

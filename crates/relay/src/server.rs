@@ -4,10 +4,11 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::HttpBody;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::{Service, service_fn};
+use hyper::service::{HttpService, Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
@@ -19,9 +20,11 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::address::Peer;
-use crate::http::{App, router};
+use crate::http::{App, monitoring, router};
 use crate::log::Tally;
+use crate::metrics::{Metrics, OneMore, Traffic};
 use crate::patience::Patient;
+use crate::readiness::Readiness;
 use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
@@ -29,6 +32,8 @@ use crate::{Config, Error};
 
 /// Connections at once; more wait in the system's queue.
 const MAX_CONNECTIONS: usize = 16_384;
+/// Connections for monitoring at once.
+const MAX_MONITORS: usize = 64;
 /// How long a request's headers may take to arrive, which also ends idle connections. Longer than
 /// the 90 seconds for which common clients keep a connection for its next request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -47,6 +52,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    monitoring: Option<TcpListener>,
     app: Arc<App>,
     defects: Option<Defects>,
     stop: watch::Sender<bool>,
@@ -60,17 +66,17 @@ impl Server {
     /// [`Error::Database`] and [`Error::NewerDatabase`] when the data folder cannot be used;
     /// [`Error::Thread`] when the system refuses a thread.
     pub async fn bind(config: Config) -> Result<Self, Error> {
-        let at = |source| Error::Bind {
-            address: config.listen,
-            source,
+        let (listener, address) = listen(config.listen).await?;
+        let monitoring = match config.monitoring {
+            Some(address) => Some(listen(address).await?.0),
+            None => None,
         };
-        let listener = TcpListener::bind(config.listen).await.map_err(at)?;
-        let address = listener.local_addr().map_err(at)?;
         let clock = Arc::clone(&config.clock);
         let store =
             tokio::task::spawn_blocking(move || Store::open(&config.data, clock, config.quota))
                 .await
                 .map_err(|error| Error::Thread(error.into()))??;
+        let metrics = Metrics::new(store.metrics());
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App {
             store: Arc::new(store),
@@ -85,11 +91,14 @@ impl Server {
             heartbeat: config.heartbeat,
             stopping,
             tally: Tally::default(),
+            metrics,
+            readiness: Readiness::default(),
             url: format!("http://{address}"),
         });
         Ok(Self {
             listener,
             address,
+            monitoring,
             app,
             defects: config.defects,
             stop,
@@ -100,6 +109,12 @@ impl Server {
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address it listens on for monitoring, when it does.
+    #[must_use]
+    pub fn monitoring_addr(&self) -> Option<SocketAddr> {
+        self.monitoring.as_ref()?.local_addr().ok()
     }
 
     /// The base URL for clients on this machine's network, such as `http://127.0.0.1:8787`.
@@ -129,6 +144,7 @@ impl Server {
         let version = env!("CARGO_PKG_VERSION");
         info!(version, address = self.address.to_string(), "started");
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
+        let monitoring = tokio::spawn(serve_monitoring(self.monitoring, Arc::clone(&self.app)));
         let app = Arc::clone(&self.app);
         let service = TowerToHyperService::new(router(Arc::clone(&self.app), self.defects));
         let graceful = GracefulShutdown::new();
@@ -143,19 +159,19 @@ impl Server {
                 () = &mut writer_ended => break,
                 Some(_) = connections.join_next() => {}
                 (stream, peer) = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
-                    // Answers are small and whole: waiting to fill a packet only delays them.
-                    let _ = stream.set_nodelay(true);
+                    let counted = OneMore::of(&app.metrics.connections);
+                    let traffic = app.metrics.traffic.clone();
                     let service = service.clone();
                     let service = service_fn(move |mut request: Request<Incoming>| {
                         request.extensions_mut().insert(Peer(peer));
                         service.call(request)
                     });
-                    let connection = http1::Builder::new()
-                        .timer(TokioTimer::new())
-                        .header_read_timeout(HEADER_TIMEOUT)
-                        .max_buf_size(MAX_HEADERS)
-                        .serve_connection(TokioIo::new(Patient::new(stream, WRITE_TIMEOUT)), service);
-                    connections.spawn(graceful.watch(connection));
+                    let connection = graceful.watch(connection(stream, service, traffic));
+                    connections.spawn(async move {
+                        // An error is the peer's, and the end of its connection.
+                        let _ = connection.await;
+                        drop(counted);
+                    });
                 }
             }
         }
@@ -168,6 +184,7 @@ impl Server {
         // Connections that take longer are cut; what they had committed stays committed.
         let _ = timeout(grace, graceful.shutdown()).await;
         connections.shutdown().await;
+        monitoring.abort();
         housekeeping.abort();
         // It ends at its next pause; an error says that it was stopped there.
         let _ = housekeeping.await;
@@ -175,6 +192,51 @@ impl Server {
         Arc::clone(&store).close().await?;
         info!("stopped");
         Ok(())
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
+    let at = |source| Error::Bind { address, source };
+    let listener = TcpListener::bind(address).await.map_err(at)?;
+    let address = listener.local_addr().map_err(at)?;
+    Ok((listener, address))
+}
+
+fn connection<V>(
+    stream: TcpStream,
+    service: V,
+    traffic: Traffic,
+) -> http1::Connection<TokioIo<Patient<TcpStream>>, V>
+where
+    V: HttpService<Incoming>,
+    V::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    V::ResBody: HttpBody + 'static,
+    <V::ResBody as HttpBody>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    // Answers are small and whole: waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADERS)
+        .serve_connection(
+            TokioIo::new(Patient::new(stream, WRITE_TIMEOUT, traffic)),
+            service,
+        )
+}
+
+/// Serves the listener for monitoring, if there is one, also while the relay is stopping.
+async fn serve_monitoring(listener: Option<TcpListener>, app: Arc<App>) {
+    let Some(listener) = listener else { return };
+    let service = TowerToHyperService::new(monitoring(app));
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            Some(_) = connections.join_next() => {}
+            (stream, _) = accept(&listener), if connections.len() < MAX_MONITORS => {
+                connections.spawn(connection(stream, service.clone(), Traffic::default()));
+            }
+        }
     }
 }
 

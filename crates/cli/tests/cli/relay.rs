@@ -206,6 +206,13 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
         ("audit", "posted", "automatic", "off", Some("off")),
         ("log-format", "json", "text", "json", Some("text")),
         ("log-level", "error", "warn", "debug", Some("info")),
+        (
+            "monitoring",
+            "127.0.0.1:1",
+            "127.0.0.1:2",
+            "127.0.0.1:3",
+            Some("off"),
+        ),
         ("rate-limit", "1/1s", "2/2s", "off", Some("10/10s")),
     ];
     let lines = rows.map(|(key, in_file, ..)| format!("{key} = \"{in_file}\"\n"));

@@ -8,8 +8,10 @@ mod health;
 mod invites;
 mod keys;
 mod messages;
+mod metrics;
 mod page;
 mod quotas;
+mod ready;
 mod sending;
 mod stream;
 
@@ -25,6 +27,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
     Router::new()
         .route("/health", get(health::show))
         .route("/admin/agents", get(accounts::list))
+        .route("/ready", get(ready::show))
         .route("/agents", get(agents::list).post(agents::register))
         .route(
             "/agents/{name}",
@@ -53,4 +56,11 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/invites", get(invites::list).post(invites::create))
         .route("/invites/{code}", delete(invites::remove))
         .route("/register", post(agents::register_with_invite))
+}
+
+/// What monitoring reads: nothing here is for agents.
+pub(crate) fn monitoring() -> Router<Arc<App>> {
+    Router::new()
+        .route("/metrics", get(metrics::show))
+        .route("/ready", get(ready::show))
 }

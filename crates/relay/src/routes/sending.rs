@@ -102,6 +102,7 @@ fn address(app: &App, sender: &Arc<Agent>, members: &Members<'_>) -> Result<Addr
     let audited = audited(app, members)?;
     let ttl_ms = ttl_ms(members)?;
     if !sender.may_send(app.rate_limit, app.clock.now_ms()) {
+        app.metrics.rate_limited.inc();
         return Err(ApiError::rate_limited(format!(
             "more than {} messages; wait for the next window",
             app.rate_limit

@@ -19,6 +19,7 @@ use crate::auth::{AgentCaller, KeyHash};
 use crate::clock::{iso, parse_iso};
 use crate::http::App;
 use crate::listener::{Heard, Listener};
+use crate::metrics::OneMore;
 use crate::store::{Filter, StoreError, StoredEnvelope};
 
 use super::messages::parameter;
@@ -46,6 +47,7 @@ pub(super) async fn open(
     let after_ms = last_seen.or_else(|| parse_iso(&parameter(&query, "after")?));
     let messages = Messages {
         heartbeat: app.heartbeat,
+        _counted: OneMore::of(&app.metrics.streams),
         listener: Listener::new(app, agent, key)?,
         filter: Filter {
             after_ms,
@@ -67,6 +69,7 @@ struct Messages {
     heartbeat: Duration,
     /// Whether nothing was sent yet.
     is_new: bool,
+    _counted: OneMore,
 }
 
 impl Messages {

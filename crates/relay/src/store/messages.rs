@@ -171,7 +171,13 @@ impl Store {
                 .map(|message| store(changes, message, quota))
                 .collect()
         };
-        self.writer.change(store).await
+        let outcomes: Vec<_> = self.writer.change(store).await?;
+        for outcome in &outcomes {
+            if let Storing::Done(_) = outcome {
+                self.metrics.accepted.inc();
+            }
+        }
+        Ok(outcomes)
     }
 
     /// One page of live messages, or its first part.

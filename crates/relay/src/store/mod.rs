@@ -12,6 +12,7 @@ mod quotas;
 mod readers;
 mod removal;
 mod schema;
+mod totals;
 mod writer;
 
 use std::path::Path;
@@ -25,8 +26,10 @@ pub(crate) use messages::{
     Audited, CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,
 };
 pub(crate) use quotas::QuotaPatch;
+pub(crate) use totals::Totals;
 
 use crate::config::create_private_folder;
+use crate::metrics::StoreMetrics;
 use crate::{Clock, Error, Quota};
 use lock::Lock;
 use readers::Readers;
@@ -60,6 +63,7 @@ pub(crate) struct Store {
     clock: Arc<dyn Clock>,
     /// Of inboxes that have none of their own.
     quota: Quota,
+    metrics: StoreMetrics,
     /// Last, so that it ends when the writer and the readers have.
     _lock: Lock,
 }
@@ -79,13 +83,15 @@ impl Store {
             source,
         };
         let (directory, newest) = agents::load(&connection).map_err(at)?;
-        let readers = Readers::open(&path).map_err(at)?;
+        let metrics = StoreMetrics::default();
+        let readers = Readers::open(&path, metrics.clone()).map_err(at)?;
         let directory = Arc::new(directory);
         let writer = Writer::start(
             connection,
             Arc::clone(&clock),
             Arc::clone(&directory),
             newest,
+            metrics.clone(),
         )?;
         Ok(Self {
             writer,
@@ -93,6 +99,7 @@ impl Store {
             directory,
             clock,
             quota,
+            metrics,
             _lock: lock,
         })
     }
@@ -100,6 +107,11 @@ impl Store {
     /// The agents, in memory.
     pub(crate) fn directory(&self) -> &Directory {
         &self.directory
+    }
+
+    /// What it measures.
+    pub(crate) fn metrics(&self) -> &StoreMetrics {
+        &self.metrics
     }
 
     /// Waits until nothing can be written any more: the writing thread has ended.

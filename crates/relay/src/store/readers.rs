@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::{StoreError, schema};
+use crate::metrics::{StoreMetrics, observe_since};
 
 /// Reads that run at once; more callers wait.
 const MAX_READERS: usize = 4;
@@ -21,11 +22,12 @@ pub(super) struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
     slots: Arc<Semaphore>,
+    metrics: StoreMetrics,
 }
 
 impl Readers {
     /// Opens every connection at once: later there may be no file handle left for one.
-    pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
+    pub(super) fn open(path: &Path, metrics: StoreMetrics) -> rusqlite::Result<Self> {
         let connections: rusqlite::Result<Vec<_>> = (0..MAX_READERS)
             .map(|_| schema::open_reader(path))
             .collect();
@@ -33,6 +35,7 @@ impl Readers {
             path: path.to_owned(),
             idle: Arc::new(Mutex::new(connections?)),
             slots: Arc::new(Semaphore::new(MAX_READERS)),
+            metrics,
         })
     }
 
@@ -48,15 +51,18 @@ impl Readers {
             .map_err(|_| StoreError::Closed)?;
         let idle = Arc::clone(&self.idle);
         let path = self.path.clone();
+        let metrics = self.metrics.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let taken = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             // There is one for each slot, unless a read broke down and took its own along.
             let mut connection = taken.map_or_else(|| schema::open_reader(&path), Ok)?;
-            let deadline = Instant::now() + DEADLINE;
+            let began = Instant::now();
+            let deadline = began + DEADLINE;
             connection.progress_handler(STEPS, Some(move || Instant::now() >= deadline))?;
             let transaction = connection.unchecked_transaction()?;
             let outcome = read(&transaction);
             drop(transaction);
+            observe_since(&metrics.reads, began);
             idle.lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .push(connection);
@@ -79,7 +85,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("relay.db");
         let _writer = schema::open_writer(&path).unwrap();
-        let readers = Readers::open(&path).unwrap();
+        let readers = Readers::open(&path, StoreMetrics::default()).unwrap();
         for file in std::fs::read_dir(folder.path()).unwrap() {
             std::fs::remove_file(file.unwrap().path()).unwrap();
         }
@@ -105,7 +111,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("relay.db");
         let _writer = schema::open_writer(&path).unwrap();
-        let readers = Readers::open(&path).unwrap();
+        let readers = Readers::open(&path, StoreMetrics::default()).unwrap();
         let endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)
                        SELECT count(*) FROM n";
         let read = readers

@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 
 use super::StoreError;
 use super::directory::{AgentId, Directory};
+use crate::metrics::{StoreMetrics, observe_since};
 use crate::{Clock, Error};
 
 /// Changes that may wait or run at once; more callers wait before they queue.
@@ -45,6 +46,7 @@ impl Writer {
         clock: Arc<dyn Clock>,
         directory: Arc<Directory>,
         newest: HashMap<AgentId, i64>,
+        metrics: StoreMetrics,
     ) -> Result<Self, Error> {
         let (queue, waiting) = channel();
         let (alive, working) = watch::channel(());
@@ -62,6 +64,7 @@ impl Writer {
             _alive: alive,
             expected: 1,
             gathering: Duration::ZERO,
+            metrics,
         };
         let thread = Builder::new()
             .name("relay-writer".to_owned())
@@ -246,6 +249,7 @@ struct WriterThread {
     expected: usize,
     /// How long to wait for them: less than the commit that waiting saves.
     gathering: Duration,
+    metrics: StoreMetrics,
 }
 
 impl WriterThread {
@@ -261,6 +265,7 @@ impl WriterThread {
     /// Commits `first` and whatever else waits; `true` when asked to close meanwhile.
     fn commit_batch(&mut self, first: Box<dyn Change>) -> bool {
         if let Err(error) = self.connection.execute_batch("BEGIN IMMEDIATE") {
+            self.failed(1);
             first.settle(Err(error.into()));
             return false;
         }
@@ -273,11 +278,15 @@ impl WriterThread {
             tried += 1;
             match self.make(change.as_mut()) {
                 Made::Whole => made.push(change),
-                Made::Undone(error) => change.settle(Err(error.into())),
+                Made::Undone(error) => {
+                    self.failed(1);
+                    change.settle(Err(error.into()));
+                }
                 // A full disk can end the whole transaction.
                 Made::Stuck(error) => {
                     // Fails only when the transaction has ended already.
                     let _ = self.connection.execute_batch("ROLLBACK");
+                    self.failed(made.len() + 1);
                     change.settle(Err(error.into()));
                     settle_all(made, || Err(StoreError::RolledBack));
                     return false;
@@ -301,12 +310,16 @@ impl WriterThread {
         match committed {
             Ok(()) => {
                 self.newest.unsaved.clear();
+                observe_since(&self.metrics.commits, began);
+                self.metrics.committed.inc();
+                self.metrics.batches.observe(made.len() as f64);
                 let directory = Arc::clone(&self.directory);
                 settle_all(made, || Ok(&directory));
             }
             Err(error) => {
                 // Fails only when the transaction has ended already.
                 let _ = self.connection.execute_batch("ROLLBACK");
+                self.failed(made.len());
                 let error = StoreError::from(error);
                 settle_all(made, || Err(error.clone()));
             }
@@ -345,6 +358,11 @@ impl WriterThread {
                 self.waiting.recv_timeout(left).ok()
             }
         }
+    }
+
+    fn failed(&self, changes: usize) {
+        let changes = u64::try_from(changes).unwrap_or(u64::MAX);
+        self.metrics.failed_changes.inc_by(changes);
     }
 
     fn save_newest_times(&self) -> rusqlite::Result<()> {
@@ -391,7 +409,14 @@ mod tests {
         let path = folder.path().join("relay.db");
         let connection = open_writer(&path).unwrap();
         let clock = Arc::new(SystemClock);
-        let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
+        let writer = Writer::start(
+            connection,
+            clock,
+            Arc::default(),
+            HashMap::new(),
+            StoreMetrics::default(),
+        )
+        .unwrap();
         // Holds the writer until all are queued, so that they meet in one batch.
         let (release, released) = channel::<()>();
         let held = writer.change(move |_| {
@@ -431,7 +456,14 @@ mod tests {
         let path = folder.path().join("relay.db");
         let connection = open_writer(&path).unwrap();
         let clock = Arc::new(SystemClock);
-        let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
+        let writer = Writer::start(
+            connection,
+            clock,
+            Arc::default(),
+            HashMap::new(),
+            StoreMetrics::default(),
+        )
+        .unwrap();
         let (release, released) = channel::<()>();
         let held = writer.change(move |changes| {
             let _ = released.recv();
@@ -465,7 +497,14 @@ mod tests {
         let path = folder.path().join("relay.db");
         let connection = open_writer(&path).unwrap();
         let clock = Arc::new(SystemClock);
-        let writer = Writer::start(connection, clock, Arc::default(), HashMap::new()).unwrap();
+        let writer = Writer::start(
+            connection,
+            clock,
+            Arc::default(),
+            HashMap::new(),
+            StoreMetrics::default(),
+        )
+        .unwrap();
         let (release, released) = channel::<()>();
         let held = writer.change(move |_| {
             let _ = released.recv();

@@ -17,6 +17,7 @@ mod faults;
 mod hostile;
 mod keys;
 mod listening;
+mod monitoring;
 mod quotas;
 mod registrations;
 mod streams;

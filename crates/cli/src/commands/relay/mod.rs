@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use logs::{Format, Level};
-use settings::{AdminKeySource, Settings};
+use settings::{AdminKeySource, Monitoring, Settings};
 pub(crate) use values::Limit;
 use values::Switch;
 
@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// The folder of the relay's database, made when missing
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
+    /// Where to listen for /metrics and /ready, which need no key there, or `off` [default: off]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    monitoring: Option<Monitoring>,
     /// The key that registers agents [default: made and kept in the data folder] [env: ADMIN_KEY]
     #[arg(long, value_name = "@FILE")]
     admin_key: Option<SecretArg>,
@@ -79,6 +82,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Listening<'a> {
     listening: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    monitoring: Option<String>,
 }
 
 pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
@@ -97,6 +102,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
     config.quota = settings.quota();
     config.admin_view = settings.admin_view();
     config.audit = settings.audit();
+    config.monitoring = settings.monitoring();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         // Before anybody can know that the relay runs, so that no signal finds it unprepared.
@@ -104,10 +110,19 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
         let mut terminate = signal(SignalKind::terminate())?;
         let server = Server::bind(config).await?;
         let url = server.url();
+        let monitoring = server.monitoring_addr();
+        let monitoring = monitoring.map(|address| format!("http://{address}"));
         if output.is_json() {
-            output.object(&Listening { listening: &url })?;
+            let listening = &url;
+            output.object(&Listening {
+                listening,
+                monitoring,
+            })?;
         } else {
             output.line(&format!("listening on {url}"))?;
+            if let Some(url) = monitoring {
+                output.line(&format!("monitoring on {url}"))?;
+            }
         }
         let stop = async {
             tokio::select! {

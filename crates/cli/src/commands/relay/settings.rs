@@ -3,8 +3,9 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    str::FromStr,
 };
 
 use anyhow::Result;
@@ -24,7 +25,7 @@ use crate::{environment, exit::Complaint, input, output::Output, secrets::Secret
 /// The most bytes of a file of settings.
 const MAX_FILE: usize = 64 * 1024;
 /// Every key of a file.
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     ADDRESS_HEADER,
     ADMIN_KEY,
     ADMIN_VIEW,
@@ -35,6 +36,7 @@ const KEYS: [&str; 12] = [
     LOG_LEVEL,
     MAX_BYTES,
     MAX_MESSAGES,
+    MONITORING,
     RATE_LIMIT,
     REGISTRATION_LIMIT,
 ];
@@ -48,10 +50,13 @@ const LOG_FORMAT: &str = "log-format";
 const LOG_LEVEL: &str = "log-level";
 const MAX_BYTES: &str = "max-bytes";
 const MAX_MESSAGES: &str = "max-messages";
+const MONITORING: &str = "monitoring";
 const RATE_LIMIT: &str = "rate-limit";
 const REGISTRATION_LIMIT: &str = "registration-limit";
 /// How a [`RateLimit`] is written.
 const RATE: &str = "N/SECONDSs, for example 10/10s, or off";
+/// A setting that is not in force.
+const OFF: &str = "off";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
 /// Where a value comes from.
@@ -91,9 +96,35 @@ pub(super) struct Settings {
     max_bytes: Setting<Limit>,
     admin_view: Setting<Switch>,
     audit: Setting<Audit>,
+    /// Nowhere unless an address is given.
+    monitoring: Setting<Monitoring>,
     log_level: Setting<Level>,
     log_format: Setting<Format>,
     admin_key: Option<Setting<AdminKeySource>>,
+}
+
+/// Where to listen for monitoring: `off`, or an address.
+#[derive(Clone, Copy)]
+pub(super) struct Monitoring(Option<SocketAddr>);
+
+impl FromStr for Monitoring {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        match text {
+            OFF => Ok(Self(None)),
+            address => Ok(Self(Some(address.parse()?))),
+        }
+    }
+}
+
+impl fmt::Display for Monitoring {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(formatter),
+            None => formatter.write_str(OFF),
+        }
+    }
 }
 
 /// Where the admin key is, when it is not made by the relay.
@@ -151,6 +182,12 @@ impl Settings {
         let audit = sources.setting(AUDIT, args.audit, "off, posted or automatic", |text| {
             text.parse().ok()
         })?;
+        let monitoring = sources.setting(
+            MONITORING,
+            args.monitoring,
+            "ADDRESS:PORT, or off",
+            |text| text.parse().ok(),
+        )?;
         let log_level = sources.setting(
             LOG_LEVEL,
             args.log_level,
@@ -172,6 +209,7 @@ impl Settings {
             max_bytes: max_bytes.unwrap_or_else(|| by_default(Limit(quota.bytes))),
             admin_view: admin_view.unwrap_or_else(|| by_default(Switch::On)),
             audit: audit.unwrap_or_else(|| by_default(Audit::default())),
+            monitoring: monitoring.unwrap_or_else(|| by_default(Monitoring(None))),
             log_level: log_level.unwrap_or_else(|| by_default(Level::of(output))),
             log_format: log_format.unwrap_or_else(|| by_default(Format::Text)),
             admin_key: sources.admin_key(args.admin_key.clone())?,
@@ -212,6 +250,10 @@ impl Settings {
 
     pub(super) fn audit(&self) -> Audit {
         self.audit.value
+    }
+
+    pub(super) fn monitoring(&self) -> Option<SocketAddr> {
+        self.monitoring.value.0
     }
 
     pub(super) fn log(&self) -> (Level, Format) {
@@ -268,6 +310,11 @@ impl Settings {
             shown(MAX_BYTES, &self.max_bytes, self.max_bytes.value.to_string()),
             shown(ADMIN_VIEW, &self.admin_view, word(self.admin_view.value)),
             shown(AUDIT, &self.audit, self.audit.value.to_string()),
+            shown(
+                MONITORING,
+                &self.monitoring,
+                self.monitoring.value.to_string(),
+            ),
             shown(LOG_LEVEL, &self.log_level, word(self.log_level.value)),
             shown(LOG_FORMAT, &self.log_format, word(self.log_format.value)),
         ];
