@@ -89,10 +89,12 @@ impl From<ctalk::Error> for Failure {
 fn of_the_relay(error: &anyhow::Error) -> Class {
     use ctalk_relay::Error;
     match (error.downcast_ref(), error.downcast_ref()) {
-        (Some(Error::Bind { .. }), _) | (_, Some(AdminKeyError::Unusable)) => Class::Usage,
+        (Some(Error::BackupTarget { .. } | Error::Bind { .. } | Error::NoDatabase { .. }), _)
+        | (_, Some(AdminKeyError::Unusable)) => Class::Usage,
         (
             Some(
-                Error::Database { .. }
+                Error::Damaged { .. }
+                | Error::Database { .. }
                 | Error::DataFolder { .. }
                 | Error::InUse { .. }
                 | Error::NewerDatabase { .. },

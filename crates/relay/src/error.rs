@@ -1,13 +1,21 @@
-//! What can keep a relay from starting or running.
+//! What can keep a relay from starting, running or being backed up.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// Why a relay did not start, or stopped.
+/// Why a relay did not start, stopped, or was not backed up.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
+    /// The file of a backup exists or cannot be written.
+    #[error("cannot write the backup {path}: {source}; name a file that does not exist yet")]
+    BackupTarget {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}; choose another address or port")]
     Bind {
@@ -23,6 +31,14 @@ pub enum Error {
         path: PathBuf,
         /// SQLite's reason.
         source: rusqlite::Error,
+    },
+    /// The copy of a database did not pass SQLite's check, and was not kept.
+    #[error("the database {path} is damaged: {found}; restore an earlier backup")]
+    Damaged {
+        /// The database file.
+        path: PathBuf,
+        /// What SQLite found first.
+        found: String,
     },
     /// The data folder or a file in it cannot be made or opened.
     #[error("cannot use {path}: {source}; check that it exists and is yours to write")]
@@ -61,6 +77,12 @@ pub enum Error {
         found: i64,
         /// The newest format this version knows.
         known: i64,
+    },
+    /// There is no relay's database to back up.
+    #[error("{path} is no relay's database; name the data folder of a relay")]
+    NoDatabase {
+        /// Where it was looked for.
+        path: PathBuf,
     },
     /// The system refused a thread.
     #[error("cannot start a thread: {0}")]

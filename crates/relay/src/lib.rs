@@ -6,6 +6,7 @@
 //!
 //! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`], [`AddressHeader`]: what a relay is started with
 //! - [`Server`]: binds an address and serves until told to stop
+//! - [`back_up`]: copies the database of a relay that may be running
 //! - [`Clock`], [`SystemClock`], [`ManualClock`]: where its time comes from
 //! - [`Error`], [`AdminKeyError`]: what can keep it from starting or running
 //! - [`testing`]: a relay in process for other programs' tests
@@ -46,3 +47,4 @@ pub use error::Error;
 pub use quota::Quota;
 pub use rate_limit::{InvalidRateLimit, RateLimit};
 pub use server::Server;
+pub use store::{Backup, back_up};

@@ -398,3 +398,46 @@ fn settings_that_cannot_be_are_refused_by_file_and_key_without_showing_what_may_
         "{stderr}"
     );
 }
+
+#[test]
+fn a_relay_that_runs_is_backed_up_into_a_folder_from_which_another_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = relay(folder.path());
+    let running = Running::new(None, command.args(["--monitoring", "127.0.0.1:0"]));
+    let first = address(&running);
+    let monitoring = running.line();
+    let monitoring = monitoring.strip_prefix("monitoring on http://").unwrap();
+    let key = register(&first, "alice");
+    let message = json!({"to": "alice", "type": "request", "encrypted": false, "payload": MARK});
+    let (sent, _) = request(&first, "POST /messages", &key, &message.to_string());
+    assert_eq!(sent, 201);
+    let (status, metrics) = request(monitoring, "GET /metrics", "none", "");
+    assert_eq!(status, 200);
+    assert!(
+        metrics.contains("ctalk_relay_stored_messages 1"),
+        "{metrics}"
+    );
+    let restored = folder.path().join("restored");
+    std::fs::create_dir_all(restored.join("data")).unwrap();
+    let backup = |target: &Path| {
+        let mut command = ctalk();
+        command.args(["--json", "relay", "backup", "--data"]);
+        command.arg(folder.path().join("data")).arg(target);
+        command.output().unwrap()
+    };
+    let target = restored.join("data/relay.db");
+    let made = backup(&target);
+    let told: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let expected = json!({"backup": target, "agents": 1, "messages": 1,
+        "bytes": target.metadata().unwrap().len()});
+    assert_eq!((made.status.code(), told), (Some(0), expected));
+    let refused = backup(&target);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    let second = Running::new(None, &mut relay(&restored));
+    let (status, page) = request(&address(&second), "GET /messages", &key, "");
+    assert!(status == 200 && page.contains(MARK), "{page}");
+    for relay in [running, second] {
+        relay.signal(Signal::TERM);
+        relay.end();
+    }
+}

@@ -4,6 +4,7 @@
 
 mod agents;
 mod audit;
+mod backup;
 mod directory;
 mod invites;
 mod lock;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub(crate) use agents::{AgentPatch, NewAgent, Registration};
 pub(crate) use audit::AuditFilter;
+pub use backup::{Backup, back_up};
 pub(crate) use directory::{Agent, Directory};
 pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
 pub(crate) use messages::{

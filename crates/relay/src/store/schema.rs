@@ -185,7 +185,7 @@ pub(super) fn open_reader(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
+pub(super) fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
@@ -194,14 +194,14 @@ fn connect(path: &Path, flags: OpenFlags) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
-    let at = |source| Error::Database {
-        path: path.to_owned(),
-        source,
-    };
+/// The format of a database, 0 of one that is empty or somebody else's. A newer one is refused.
+pub(super) fn format(connection: &Connection, path: &Path) -> Result<i64, Error> {
     let found: i64 = connection
         .query_row("PRAGMA user_version", [], |row| row.get(0))
-        .map_err(at)?;
+        .map_err(|source| Error::Database {
+            path: path.to_owned(),
+            source,
+        })?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if found > known {
         return Err(Error::NewerDatabase {
@@ -210,6 +210,15 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
             known,
         });
     }
+    Ok(found)
+}
+
+fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
+    let at = |source| Error::Database {
+        path: path.to_owned(),
+        source,
+    };
+    let found = format(connection, path)?;
     for (version, step) in (1..)
         .zip(MIGRATIONS)
         .filter(|(version, _)| *version > found)

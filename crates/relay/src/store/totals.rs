@@ -23,21 +23,7 @@ const PROBE: i64 = 64 * 1024;
 impl Store {
     /// How much there is, in time that follows the number of agents and not of messages.
     pub(crate) async fn totals(&self) -> Result<Totals, StoreError> {
-        let count = |connection: &Connection| {
-            let sql = "SELECT (SELECT count(*) FROM agents WHERE gone = 0),
-                    coalesce(sum(messages), 0), coalesce(sum(bytes), 0),
-                    (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)
-                 FROM activity";
-            connection.prepare_cached(sql)?.query_row([], |row| {
-                Ok(Totals {
-                    agents: row.get(0)?,
-                    messages: row.get(1)?,
-                    bytes: row.get(2)?,
-                    database: row.get(3)?,
-                })
-            })
-        };
-        self.readers.read(count).await
+        self.readers.read(totals).await
     }
 
     /// Stores a message for nobody, and deletes it. A crash in between leaves what has expired.
@@ -61,4 +47,19 @@ impl Store {
         };
         self.writer.change(delete).await.map(drop)
     }
+}
+
+pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+    let sql = "SELECT (SELECT count(*) FROM agents WHERE gone = 0),
+            coalesce(sum(messages), 0), coalesce(sum(bytes), 0),
+            (SELECT page_count * page_size FROM pragma_page_count, pragma_page_size)
+         FROM activity";
+    connection.prepare_cached(sql)?.query_row([], |row| {
+        Ok(Totals {
+            agents: row.get(0)?,
+            messages: row.get(1)?,
+            bytes: row.get(2)?,
+            database: row.get(3)?,
+        })
+    })
 }

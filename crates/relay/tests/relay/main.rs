@@ -8,6 +8,7 @@
 )]
 
 mod accounts;
+mod backups;
 mod batches;
 mod conformance;
 mod departures;

@@ -1,6 +1,5 @@
 //! What a relay tells whoever watches over it.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,10 +9,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Api, KEY, OTHER_KEY, message, register, text};
+use crate::support::{ANY_PORT, Api, KEY, OTHER_KEY, message, register, text};
 
 const ADMIN_KEY: &str = "test-admin-key";
-const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// A relay that is monitored, with a client of its API and one of its monitoring.
 async fn monitored(folder: &Path) -> (Server, Api, Api) {

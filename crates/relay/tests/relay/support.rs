@@ -1,5 +1,6 @@
 //! HTTP for tests: real requests to a relay on a real port.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Once;
 use std::time::Duration;
 
@@ -12,6 +13,9 @@ use tokio::time::timeout;
 pub(crate) const KEY: &str = "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=";
 /// Another 32 bytes.
 pub(crate) const OTHER_KEY: &str = "WGmv9FBUlzLLqu1eXfmzCm2jHLDldCutWtShp2jxpns=";
+
+/// An address of this machine with a free port.
+pub(crate) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// One answer, read whole.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! `ctalk relay`.
 
+mod backup;
 mod logs;
 mod settings;
 mod values;
@@ -27,9 +28,12 @@ use crate::{
 #[command(
     after_help = "Every setting can also stand in the environment, such as CTALK_RELAY_LISTEN for \
                   --listen, or in the file of --config, such as listen = \"127.0.0.1:8787\". The \
-                  command line comes before the environment, and that before the file."
+                  command line comes before the environment, and that before the file.",
+    args_conflicts_with_subcommands = true
 )]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8787]
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Option<SocketAddr>,
@@ -79,6 +83,12 @@ pub(crate) struct Args {
     print_config: bool,
 }
 
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Copy the database of a relay, which may be running, to a new file
+    Backup(backup::Args),
+}
+
 #[derive(Serialize)]
 struct Listening<'a> {
     listening: &'a str,
@@ -87,6 +97,9 @@ struct Listening<'a> {
 }
 
 pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
+    if let Some(Command::Backup(args)) = args.command {
+        return backup::run(args, output);
+    }
     let settings = Settings::of(&args, output)?;
     if args.print_config {
         settings.print(output)?;

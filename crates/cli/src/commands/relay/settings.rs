@@ -139,21 +139,8 @@ pub(super) enum AdminKeySource {
 impl Settings {
     /// Puts together what `args`, the environment and the file that they name say.
     pub(super) fn of(args: &Args, output: &Output) -> Result<Self> {
-        let named = environment::value(environment::RELAY_CONFIG).map(PathBuf::from);
-        let file = match args.config.clone().or(named) {
-            Some(path) => Some(File::read(&path)?),
-            None => None,
-        };
-        let sources = Sources { file };
-        let data = sources.setting(DATA, args.data.clone(), "a folder", |text| {
-            Some(PathBuf::from(text))
-        })?;
-        let Some(data) = data else {
-            let text = "the relay needs a folder for its database";
-            let hint = "give --data FOLDER, set CTALK_RELAY_DATA, or put `data` into the file of \
-                        --config";
-            return Err(Complaint::new(Class::Usage, text).hint(hint).into());
-        };
+        let sources = Sources::named(args.config.clone())?;
+        let data = sources.data(args.data.clone())?;
         let listen = sources.setting(LISTEN, args.listen, "ADDRESS:PORT", |text| {
             text.parse().ok()
         })?;
@@ -369,7 +356,32 @@ struct Sources {
     file: Option<File>,
 }
 
+/// The data folder alone, with `flag` and `config` from the command line.
+pub(super) fn data_folder(flag: Option<PathBuf>, config: Option<PathBuf>) -> Result<PathBuf> {
+    Ok(Sources::named(config)?.data(flag)?.value)
+}
+
 impl Sources {
+    /// The environment and the file `config`, or the one that the environment names.
+    fn named(config: Option<PathBuf>) -> Result<Self> {
+        let named = environment::value(environment::RELAY_CONFIG).map(PathBuf::from);
+        let file = match config.or(named) {
+            Some(path) => Some(File::read(&path)?),
+            None => None,
+        };
+        Ok(Self { file })
+    }
+
+    fn data(&self, flag: Option<PathBuf>) -> Result<Setting<PathBuf>> {
+        let data = self.setting(DATA, flag, "a folder", |text| Some(PathBuf::from(text)))?;
+        data.ok_or_else(|| {
+            let text = "the relay needs a folder for its database";
+            let hint = "give --data FOLDER, set CTALK_RELAY_DATA, or put `data` into the file of \
+                        --config";
+            Complaint::new(Class::Usage, text).hint(hint).into()
+        })
+    }
+
     /// The setting `key`, if any source has it; `expected` says how it is written.
     fn setting<T>(
         &self,
