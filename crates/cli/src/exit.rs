@@ -89,7 +89,15 @@ impl From<ctalk::Error> for Failure {
 fn of_the_relay(error: &anyhow::Error) -> Class {
     use ctalk_relay::Error;
     match (error.downcast_ref(), error.downcast_ref()) {
-        (Some(Error::BackupTarget { .. } | Error::Bind { .. } | Error::NoDatabase { .. }), _)
+        (
+            Some(
+                Error::BackupTarget { .. }
+                | Error::Bind { .. }
+                | Error::Certificate { .. }
+                | Error::NoDatabase { .. },
+            ),
+            _,
+        )
         | (_, Some(AdminKeyError::Unusable)) => Class::Usage,
         (
             Some(

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::testing::Defects;
-use crate::{AddressHeader, Audit, Clock, Quota, RateLimit, SystemClock};
+use crate::{AddressHeader, Audit, Clock, Quota, RateLimit, SystemClock, TlsFiles};
 
 /// Proxies commonly end a connection that is silent for a minute; some do so after 30 seconds.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -45,6 +45,8 @@ pub struct Config {
     pub audit: Audit,
     /// Where to listen for monitoring, which needs no key there; nowhere unless changed.
     pub monitoring: Option<SocketAddr>,
+    /// The certificate to do TLS with; plain HTTP unless changed.
+    pub tls: Option<TlsFiles>,
     /// Where time comes from; the system's clock unless changed.
     pub clock: Arc<dyn Clock>,
     pub(crate) paging: Paging,
@@ -69,6 +71,7 @@ impl Config {
             admin_view: true,
             audit: Audit::Off,
             monitoring: None,
+            tls: None,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: HEARTBEAT,

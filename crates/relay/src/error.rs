@@ -32,6 +32,16 @@ pub enum Error {
         /// SQLite's reason.
         source: rusqlite::Error,
     },
+    /// A file of the certificate or its key cannot be used.
+    #[error(
+        "cannot use {path} for TLS: {reason}; name a certificate and its private key, both in PEM"
+    )]
+    Certificate {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The copy of a database did not pass SQLite's check, and was not kept.
     #[error("the database {path} is damaged: {found}; restore an earlier backup")]
     Damaged {

@@ -24,6 +24,7 @@ use crate::readiness::Readiness;
 use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
+use crate::tls::Tls;
 use crate::{AddressHeader, AdminKey, Audit, Clock, RateLimit, drain, routes};
 
 /// What the routes work with.
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) address_header: Option<AddressHeader>,
     pub(crate) admin_view: bool,
     pub(crate) audit: Audit,
+    pub(crate) tls: Option<Tls>,
     pub(crate) paging: Paging,
     /// How long a stream is silent at most.
     pub(crate) heartbeat: Duration,
@@ -46,6 +48,13 @@ pub(crate) struct App {
     pub(crate) readiness: Readiness,
     /// Where this relay is reached, when a request does not say.
     pub(crate) url: String,
+}
+
+impl App {
+    /// `https` with TLS, else `http`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
 }
 
 /// The whole API.

@@ -4,7 +4,8 @@
 //! directory of agents and their public keys. It has no key of its own and no code that could open
 //! a message. A `201` means that the message is committed and fsynced.
 //!
-//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`], [`AddressHeader`]: what a relay is started with
+//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`], [`AddressHeader`], [`TlsFiles`]: what a
+//!   relay is started with
 //! - [`Server`]: binds an address and serves until told to stop
 //! - [`back_up`]: copies the database of a relay that may be running
 //! - [`Clock`], [`SystemClock`], [`ManualClock`]: where its time comes from
@@ -37,6 +38,7 @@ mod routes;
 mod server;
 mod store;
 pub mod testing;
+mod tls;
 mod validate;
 
 pub use address::{AddressHeader, InvalidAddressHeader};
@@ -48,3 +50,4 @@ pub use quota::Quota;
 pub use rate_limit::{InvalidRateLimit, RateLimit};
 pub use server::Server;
 pub use store::{Backup, back_up};
+pub use tls::TlsFiles;

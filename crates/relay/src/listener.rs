@@ -71,7 +71,6 @@ impl Listener {
         filter: &Filter,
         deadline: Instant,
     ) -> Result<Heard, StoreError> {
-        let mut stopping = self.app.stopping.clone();
         loop {
             let (told, newer) = self.agent.news();
             let store = &self.app.store;
@@ -88,7 +87,7 @@ impl Listener {
             tokio::select! {
                 () = newer => {}
                 () = sleep_until(deadline) => return Ok(Heard::Nothing),
-                () = stopped(&mut stopping) => return Ok(Heard::Stopping),
+                () = stopped(self.app.stopping.clone()) => return Ok(Heard::Stopping),
             }
         }
     }
@@ -101,7 +100,7 @@ impl Drop for Listener {
 }
 
 /// Waits until the relay is told to stop.
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
+pub(crate) async fn stopped(mut stopping: watch::Receiver<bool>) {
     // An error says that the server is gone, which is the same.
     let _ = stopping.wait_for(|stopping| *stopping).await;
 }

@@ -4,23 +4,26 @@ use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::body::HttpBody;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{info, warn};
 
 use crate::address::Peer;
 use crate::http::{App, monitoring, router};
+use crate::listener::stopped;
 use crate::log::Tally;
 use crate::metrics::{Metrics, OneMore, Traffic};
 use crate::patience::Patient;
@@ -28,6 +31,7 @@ use crate::readiness::Readiness;
 use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
+use crate::tls::Tls;
 use crate::{Config, Error};
 
 /// Connections at once; more wait in the system's queue.
@@ -41,6 +45,8 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 const MAX_HEADERS: usize = 32 * 1024;
 /// How long a peer may take nothing of an answer that waits for it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a TLS handshake may take.
+pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests may take to end after shutdown was asked for.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// How often expired messages are deleted and presence is saved.
@@ -72,10 +78,14 @@ impl Server {
             None => None,
         };
         let clock = Arc::clone(&config.clock);
-        let store =
-            tokio::task::spawn_blocking(move || Store::open(&config.data, clock, config.quota))
-                .await
-                .map_err(|error| Error::Thread(error.into()))??;
+        let open = move || -> Result<_, Error> {
+            let tls = config.tls.map(Tls::load).transpose()?;
+            Ok((tls, Store::open(&config.data, clock, config.quota)?))
+        };
+        let (tls, store) = spawn_blocking(open)
+            .await
+            .map_err(|error| Error::Thread(error.into()))??;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let metrics = Metrics::new(store.metrics());
         let (stop, stopping) = watch::channel(false);
         let app = Arc::new(App {
@@ -87,13 +97,14 @@ impl Server {
             address_header: config.address_header,
             admin_view: config.admin_view,
             audit: config.audit,
+            tls,
             paging: config.paging,
             heartbeat: config.heartbeat,
             stopping,
             tally: Tally::default(),
             metrics,
             readiness: Readiness::default(),
-            url: format!("http://{address}"),
+            url: format!("{scheme}://{address}"),
         });
         Ok(Self {
             listener,
@@ -158,20 +169,13 @@ impl Server {
                 // Without it every send fails; ending lets whoever started this relay start another.
                 () = &mut writer_ended => break,
                 Some(_) = connections.join_next() => {}
-                (stream, peer) = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
-                    let counted = OneMore::of(&app.metrics.connections);
-                    let traffic = app.metrics.traffic.clone();
-                    let service = service.clone();
-                    let service = service_fn(move |mut request: Request<Incoming>| {
-                        request.extensions_mut().insert(Peer(peer));
-                        service.call(request)
-                    });
-                    let connection = graceful.watch(connection(stream, service, traffic));
-                    connections.spawn(async move {
-                        // An error is the peer's, and the end of its connection.
-                        let _ = connection.await;
-                        drop(counted);
-                    });
+                connection = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
+                    connections.spawn(welcome(
+                        connection,
+                        Arc::clone(&app),
+                        service.clone(),
+                        graceful.watcher(),
+                    ));
                 }
             }
         }
@@ -202,27 +206,52 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error>
     Ok((listener, address))
 }
 
-fn connection<V>(
-    stream: TcpStream,
-    service: V,
-    traffic: Traffic,
-) -> http1::Connection<TokioIo<Patient<TcpStream>>, V>
+/// Serves one agent's connection, after a handshake where there is TLS.
+async fn welcome(
+    (stream, peer): (TcpStream, IpAddr),
+    app: Arc<App>,
+    service: TowerToHyperService<Router>,
+    watcher: Watcher,
+) {
+    let _counted = OneMore::of(&app.metrics.connections);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        service.call(request)
+    });
+    let stream = patient(stream, app.metrics.traffic.clone());
+    // An error is the peer's, and the end of its connection.
+    let _ = match &app.tls {
+        None => watcher.watch(connection(stream, service)).await,
+        Some(tls) => {
+            let handshake = tokio::select! {
+                done = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)) => done,
+                () = stopped(app.stopping.clone()) => return,
+            };
+            let Ok(Ok(stream)) = handshake else { return };
+            watcher.watch(connection(stream, service)).await
+        }
+    };
+}
+
+fn patient(stream: TcpStream, traffic: Traffic) -> Patient<TcpStream> {
+    // Answers are small and whole: waiting to fill a packet only delays them.
+    let _ = stream.set_nodelay(true);
+    Patient::new(stream, WRITE_TIMEOUT, traffic)
+}
+
+fn connection<S, V>(stream: S, service: V) -> http1::Connection<TokioIo<S>, V>
 where
+    S: AsyncRead + AsyncWrite + Unpin,
     V: HttpService<Incoming>,
     V::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     V::ResBody: HttpBody + 'static,
     <V::ResBody as HttpBody>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    // Answers are small and whole: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
     http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
         .max_buf_size(MAX_HEADERS)
-        .serve_connection(
-            TokioIo::new(Patient::new(stream, WRITE_TIMEOUT, traffic)),
-            service,
-        )
+        .serve_connection(TokioIo::new(stream), service)
 }
 
 /// Serves the listener for monitoring, if there is one, also while the relay is stopping.
@@ -234,7 +263,8 @@ async fn serve_monitoring(listener: Option<TcpListener>, app: Arc<App>) {
         tokio::select! {
             Some(_) = connections.join_next() => {}
             (stream, _) = accept(&listener), if connections.len() < MAX_MONITORS => {
-                connections.spawn(connection(stream, service.clone(), Traffic::default()));
+                let stream = patient(stream, Traffic::default());
+                connections.spawn(connection(stream, service.clone()));
             }
         }
     }
@@ -262,6 +292,9 @@ async fn keep_house(app: Arc<App>) {
     loop {
         ticks.tick().await;
         app.tally.tell();
+        let renewing = Arc::clone(&app);
+        // It fails only when the relay ends.
+        let _ = spawn_blocking(move || renewing.tls.as_ref().map(Tls::renew)).await;
         // What failed, for instance on a full disk, is tried again at the next tick.
         if let Err(error) = app.store.keep_house().await {
             warn!(error = error.to_string(), "housekeeping failed");

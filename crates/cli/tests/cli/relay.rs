@@ -3,6 +3,7 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
 };
@@ -214,6 +215,8 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
             Some("off"),
         ),
         ("rate-limit", "1/1s", "2/2s", "off", Some("10/10s")),
+        ("tls-certificate", "a.pem", "b.pem", "off", Some("off")),
+        ("tls-key", "a.key", "b.key", "off", Some("off")),
     ];
     let lines = rows.map(|(key, in_file, ..)| format!("{key} = \"{in_file}\"\n"));
     std::fs::write(
@@ -440,4 +443,47 @@ fn a_relay_that_runs_is_backed_up_into_a_folder_from_which_another_one_goes_on()
         relay.signal(Signal::TERM);
         relay.end();
     }
+}
+
+#[test]
+fn clients_reach_a_relay_over_tls_when_they_trust_its_certificate() {
+    let folder = tempfile::tempdir().unwrap();
+    let names = ["localhost".to_owned()];
+    let made = rcgen::generate_simple_self_signed(names).unwrap();
+    let certificate = folder.path().join("certificate.pem");
+    let key = folder.path().join("key.pem");
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).unwrap();
+    let mut command = relay(folder.path());
+    command.arg("--tls-certificate").arg(&certificate);
+    let half = command.output().unwrap();
+    let complaint = String::from_utf8(half.stderr).unwrap();
+    assert_eq!(half.status.code(), Some(2), "{complaint}");
+    assert!(
+        complaint.contains("set both tls-certificate and tls-key"),
+        "{complaint}"
+    );
+    let running = Running::new(None, command.arg("--tls-key").arg(&key));
+    let line = running.line();
+    let port = line
+        .strip_prefix("listening on https://127.0.0.1:")
+        .unwrap();
+    let health = |roots: &Path| {
+        let mut command = ctalk();
+        command.args(["--json", "health", "--relay"]);
+        command
+            .arg(format!("https://localhost:{port}"))
+            .env("SSL_CERT_FILE", roots);
+        command.output().unwrap()
+    };
+    let trusting = health(&certificate);
+    assert_eq!(trusting.status.code(), Some(0), "{trusting:?}");
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let stranger = folder.path().join("stranger.pem");
+    std::fs::write(&stranger, other.cert.pem()).unwrap();
+    let wary = health(&stranger);
+    assert_ne!(wary.status.code(), Some(0), "{wary:?}");
+    running.signal(Signal::TERM);
+    running.end();
 }

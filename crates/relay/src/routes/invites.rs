@@ -81,7 +81,10 @@ fn base_url(headers: &HeaderMap, app: &App) -> String {
         .get(HOST)
         .and_then(|host| host.to_str().ok())
         .and_then(|host| host.parse::<Authority>().ok())
-        .map_or_else(|| app.url.clone(), |host| format!("http://{host}"))
+        .map_or_else(
+            || app.url.clone(),
+            |host| format!("{}://{host}", app.scheme()),
+        )
 }
 
 pub(super) async fn list(

@@ -13,9 +13,9 @@ use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
 use logs::{Format, Level};
-use settings::{AdminKeySource, Monitoring, Settings};
+use settings::{AdminKeySource, Settings};
 pub(crate) use values::Limit;
-use values::Switch;
+use values::{OrOff, Switch};
 
 use crate::{
     environment,
@@ -42,10 +42,16 @@ pub(crate) struct Args {
     data: Option<PathBuf>,
     /// Where to listen for /metrics and /ready, which need no key there, or `off` [default: off]
     #[arg(long, value_name = "ADDRESS:PORT")]
-    monitoring: Option<Monitoring>,
+    monitoring: Option<OrOff<SocketAddr>>,
     /// The key that registers agents [default: made and kept in the data folder] [env: ADMIN_KEY]
     #[arg(long, value_name = "@FILE")]
     admin_key: Option<SecretArg>,
+    /// The relay's certificate for TLS, in PEM, with those that lead to a root after it
+    #[arg(long, value_name = "FILE")]
+    tls_certificate: Option<OrOff<String>>,
+    /// The private key of the certificate, in PEM, or `off` for plain HTTP [default: off]
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<OrOff<String>>,
     /// How many messages one agent may send per window, or `off` [default: 10/10s]
     #[arg(long, value_name = "N/SECONDSs")]
     rate_limit: Option<RateLimit>,
@@ -116,6 +122,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
     config.admin_view = settings.admin_view();
     config.audit = settings.audit();
     config.monitoring = settings.monitoring();
+    config.tls = settings.tls()?;
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         // Before anybody can know that the relay runs, so that no signal finds it unprepared.

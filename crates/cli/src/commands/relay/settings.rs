@@ -3,29 +3,28 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{AddrParseError, IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    str::FromStr,
 };
 
 use anyhow::Result;
 use clap::ValueEnum;
 use ctalk::{Class, text::escaped};
-use ctalk_relay::{AddressHeader, Audit, Quota, RateLimit};
+use ctalk_relay::{AddressHeader, Audit, Quota, RateLimit, TlsFiles};
 use serde::Serialize;
 use toml::{Table, Value};
 
 use super::{
     Args,
     logs::{Format, Level},
-    values::{Limit, Switch},
+    values::{Limit, OrOff, Switch},
 };
 use crate::{environment, exit::Complaint, input, output::Output, secrets::SecretArg};
 
 /// The most bytes of a file of settings.
 const MAX_FILE: usize = 64 * 1024;
 /// Every key of a file.
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 15] = [
     ADDRESS_HEADER,
     ADMIN_KEY,
     ADMIN_VIEW,
@@ -39,6 +38,8 @@ const KEYS: [&str; 13] = [
     MONITORING,
     RATE_LIMIT,
     REGISTRATION_LIMIT,
+    TLS_CERTIFICATE,
+    TLS_KEY,
 ];
 const ADDRESS_HEADER: &str = "address-header";
 const ADMIN_KEY: &str = "admin-key";
@@ -53,10 +54,10 @@ const MAX_MESSAGES: &str = "max-messages";
 const MONITORING: &str = "monitoring";
 const RATE_LIMIT: &str = "rate-limit";
 const REGISTRATION_LIMIT: &str = "registration-limit";
+const TLS_CERTIFICATE: &str = "tls-certificate";
+const TLS_KEY: &str = "tls-key";
 /// How a [`RateLimit`] is written.
 const RATE: &str = "N/SECONDSs, for example 10/10s, or off";
-/// A setting that is not in force.
-const OFF: &str = "off";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
 /// Where a value comes from.
@@ -96,35 +97,12 @@ pub(super) struct Settings {
     max_bytes: Setting<Limit>,
     admin_view: Setting<Switch>,
     audit: Setting<Audit>,
-    /// Nowhere unless an address is given.
-    monitoring: Setting<Monitoring>,
+    monitoring: Setting<OrOff<SocketAddr>>,
+    tls_certificate: Setting<OrOff<String>>,
+    tls_key: Setting<OrOff<String>>,
     log_level: Setting<Level>,
     log_format: Setting<Format>,
     admin_key: Option<Setting<AdminKeySource>>,
-}
-
-/// Where to listen for monitoring: `off`, or an address.
-#[derive(Clone, Copy)]
-pub(super) struct Monitoring(Option<SocketAddr>);
-
-impl FromStr for Monitoring {
-    type Err = AddrParseError;
-
-    fn from_str(text: &str) -> Result<Self, AddrParseError> {
-        match text {
-            OFF => Ok(Self(None)),
-            address => Ok(Self(Some(address.parse()?))),
-        }
-    }
-}
-
-impl fmt::Display for Monitoring {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(address) => address.fmt(formatter),
-            None => formatter.write_str(OFF),
-        }
-    }
 }
 
 /// Where the admin key is, when it is not made by the relay.
@@ -175,6 +153,14 @@ impl Settings {
             "ADDRESS:PORT, or off",
             |text| text.parse().ok(),
         )?;
+        let file = "a file, or off";
+        let tls_certificate = args.tls_certificate.clone();
+        let tls_certificate = sources.setting(TLS_CERTIFICATE, tls_certificate, file, |text| {
+            text.parse().ok()
+        })?;
+        let tls_key = sources.setting(TLS_KEY, args.tls_key.clone(), file, |text| {
+            text.parse().ok()
+        })?;
         let log_level = sources.setting(
             LOG_LEVEL,
             args.log_level,
@@ -196,7 +182,9 @@ impl Settings {
             max_bytes: max_bytes.unwrap_or_else(|| by_default(Limit(quota.bytes))),
             admin_view: admin_view.unwrap_or_else(|| by_default(Switch::On)),
             audit: audit.unwrap_or_else(|| by_default(Audit::default())),
-            monitoring: monitoring.unwrap_or_else(|| by_default(Monitoring(None))),
+            monitoring: monitoring.unwrap_or_else(|| by_default(OrOff(None))),
+            tls_certificate: tls_certificate.unwrap_or_else(|| by_default(OrOff(None))),
+            tls_key: tls_key.unwrap_or_else(|| by_default(OrOff(None))),
             log_level: log_level.unwrap_or_else(|| by_default(Level::of(output))),
             log_format: log_format.unwrap_or_else(|| by_default(Format::Text)),
             admin_key: sources.admin_key(args.admin_key.clone())?,
@@ -241,6 +229,22 @@ impl Settings {
 
     pub(super) fn monitoring(&self) -> Option<SocketAddr> {
         self.monitoring.value.0
+    }
+
+    /// The files for TLS, which are both there or neither.
+    pub(super) fn tls(&self) -> Result<Option<TlsFiles>> {
+        match (&self.tls_certificate.value.0, &self.tls_key.value.0) {
+            (None, None) => Ok(None),
+            (Some(certificate), Some(key)) => Ok(Some(TlsFiles {
+                certificate: certificate.into(),
+                key: key.into(),
+            })),
+            _ => {
+                let text = "TLS needs a certificate and its key";
+                let hint = format!("set both {TLS_CERTIFICATE} and {TLS_KEY}, or none");
+                Err(Complaint::new(Class::Usage, text).hint(hint).into())
+            }
+        }
     }
 
     pub(super) fn log(&self) -> (Level, Format) {
@@ -302,6 +306,12 @@ impl Settings {
                 &self.monitoring,
                 self.monitoring.value.to_string(),
             ),
+            shown(
+                TLS_CERTIFICATE,
+                &self.tls_certificate,
+                self.tls_certificate.value.to_string(),
+            ),
+            shown(TLS_KEY, &self.tls_key, self.tls_key.value.to_string()),
             shown(LOG_LEVEL, &self.log_level, word(self.log_level.value)),
             shown(LOG_FORMAT, &self.log_format, word(self.log_format.value)),
         ];
