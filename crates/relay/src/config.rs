@@ -3,6 +3,7 @@
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 #[cfg(unix)]
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -45,6 +46,13 @@ pub struct Config {
     pub audit: Audit,
     /// Where to listen for monitoring, which needs no key there; nowhere unless changed.
     pub monitoring: Option<SocketAddr>,
+    /// Connections at once, fewer where the system allows fewer files; 16,384 unless changed. When there
+    /// are as many, the one that has been idle longest makes room for a new one; without an idle one
+    /// the new one is closed.
+    pub max_connections: NonZeroU32,
+    /// Of these, connections from one address or, with IPv6, from one network of 64 bits; 8,192 unless
+    /// changed. A proxy in front of the relay is one address.
+    pub max_connections_per_address: NonZeroU32,
     /// The certificate to do TLS with; plain HTTP unless changed.
     pub tls: Option<TlsFiles>,
     /// Where time comes from; the system's clock unless changed.
@@ -57,6 +65,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Connections at once unless changed.
+    pub const MAX_CONNECTIONS: NonZeroU32 = number(16_384);
+    /// Connections from one address unless changed: whoever takes all of them leaves room for others.
+    pub const MAX_CONNECTIONS_PER_ADDRESS: NonZeroU32 = number(8192);
+
     /// Settings with the default rate limit and the system's clock.
     #[must_use]
     pub fn new(listen: SocketAddr, data: impl Into<PathBuf>, admin_key: AdminKey) -> Self {
@@ -71,12 +84,21 @@ impl Config {
             admin_view: true,
             audit: Audit::Off,
             monitoring: None,
+            max_connections: Self::MAX_CONNECTIONS,
+            max_connections_per_address: Self::MAX_CONNECTIONS_PER_ADDRESS,
             tls: None,
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: HEARTBEAT,
             defects: None,
         }
+    }
+}
+
+const fn number(number: u32) -> NonZeroU32 {
+    match NonZeroU32::new(number) {
+        Some(number) => number,
+        None => NonZeroU32::MIN,
     }
 }
 

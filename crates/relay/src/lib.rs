@@ -18,11 +18,13 @@
 
 mod address;
 mod api_error;
+mod attended;
 mod audit;
 mod auth;
 mod body;
 mod clock;
 mod config;
+mod connections;
 mod drain;
 mod error;
 mod http;
@@ -30,6 +32,7 @@ mod listener;
 mod log;
 mod metrics;
 mod patience;
+mod places;
 mod quota;
 mod rate_limit;
 mod readiness;

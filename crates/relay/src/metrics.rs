@@ -88,6 +88,10 @@ pub(crate) struct Metrics {
     answered: Family<Answered, Counter>,
     pub(crate) rate_limited: Counter,
     pub(crate) connections: Gauge,
+    /// Closed because there was no place for them.
+    pub(crate) refused_connections: Counter,
+    /// Closed to make room.
+    pub(crate) evicted_connections: Counter,
     pub(crate) streams: Gauge,
     pub(crate) traffic: Traffic,
     agents: Gauge,
@@ -104,6 +108,8 @@ impl Metrics {
             answered: Family::default(),
             rate_limited: Counter::default(),
             connections: Gauge::default(),
+            refused_connections: Counter::default(),
+            evicted_connections: Counter::default(),
             streams: Gauge::default(),
             traffic: Traffic::default(),
             agents: Gauge::default(),
@@ -128,6 +134,16 @@ impl Metrics {
             store.accepted.clone(),
         );
         all.register("connections", "Open connections", self.connections.clone());
+        all.register(
+            "refused_connections",
+            "Connections closed because all that could make room were in use",
+            self.refused_connections.clone(),
+        );
+        all.register(
+            "evicted_connections",
+            "Idle connections closed to make room for new ones",
+            self.evicted_connections.clone(),
+        );
         all.register("streams", "Open streams of messages", self.streams.clone());
         let Traffic { received, sent } = &self.traffic;
         all.register_with_unit(

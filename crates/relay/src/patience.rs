@@ -1,4 +1,4 @@
-//! A connection that ends when its peer does not read what it asked for.
+//! A connection that ends when its peer hardly reads what it asked for.
 
 use std::io;
 use std::pin::Pin;
@@ -10,47 +10,70 @@ use tokio::time::{Sleep, sleep};
 
 use crate::metrics::Traffic;
 
-/// A stream whose writes fail when the peer has taken nothing for some time.
+/// How fast a peer has to be while something waits for it.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    pub(crate) bytes: usize,
+    pub(crate) within: Duration,
+}
+
+/// A stream whose writes fail when the peer takes too little of them.
 pub(crate) struct Patient<S> {
     stream: S,
-    timeout: Duration,
-    /// When patience ends; none while the peer takes what there is.
-    until: Option<Pin<Box<Sleep>>>,
+    pace: Pace,
+    /// What it took since it was found to be behind; none while it takes all there is.
+    behind: Option<Behind>,
     traffic: Traffic,
 }
 
+struct Behind {
+    taken: usize,
+    until: Pin<Box<Sleep>>,
+}
+
 impl<S> Patient<S> {
-    /// Waits for at most `timeout` between two pieces that the peer of `stream` takes, and counts what
-    /// is exchanged in `traffic`.
-    pub(crate) fn new(stream: S, timeout: Duration, traffic: Traffic) -> Self {
+    /// Has the peer of `stream` take things at `pace`, and counts what is exchanged in `traffic`.
+    pub(crate) fn new(stream: S, pace: Pace, traffic: Traffic) -> Self {
         Self {
             stream,
-            timeout,
-            until: None,
+            pace,
+            behind: None,
             traffic,
         }
     }
 
-    /// Passes `written` on, unless it has been pending for too long.
+    /// Passes on what became of writing `offered` bytes, unless the peer has been behind for too long.
     fn within_time(
         &mut self,
         context: &mut Context<'_>,
+        offered: usize,
         written: Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
+        let Pace { bytes, within } = self.pace;
         if let Poll::Ready(written) = written {
-            self.until = None;
-            self.traffic.sent.inc_by(count(written.as_ref().ok()));
+            let taken = *written.as_ref().unwrap_or(&0);
+            self.traffic.sent.inc_by(count(taken));
+            match &mut self.behind {
+                _ if taken >= offered => self.behind = None,
+                Some(behind) if behind.taken.saturating_add(taken) < bytes => behind.taken += taken,
+                _ => {
+                    let until = Box::pin(sleep(within));
+                    self.behind = Some(Behind { taken: 0, until });
+                }
+            }
             return Poll::Ready(written);
         }
-        let timeout = self.timeout;
-        let until = self.until.get_or_insert_with(|| Box::pin(sleep(timeout)));
-        ready!(until.as_mut().poll(context));
+        let behind = self.behind.get_or_insert_with(|| Behind {
+            taken: 0,
+            until: Box::pin(sleep(within)),
+        });
+        ready!(behind.until.as_mut().poll(context));
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
-fn count(bytes: Option<&usize>) -> u64 {
-    bytes.map_or(0, |bytes| u64::try_from(*bytes).unwrap_or(u64::MAX))
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
@@ -62,7 +85,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let before = buffer.filled().len();
         let read = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
         let received = buffer.filled().len().saturating_sub(before);
-        self.traffic.received.inc_by(count(Some(&received)));
+        self.traffic.received.inc_by(count(received));
         Poll::Ready(read)
     }
 }
@@ -74,7 +97,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.within_time(context, written)
+        self.within_time(context, bytes.len(), written)
     }
 
     fn poll_write_vectored(
@@ -82,8 +105,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         context: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let offered = pieces.iter().map(|piece| piece.len()).sum();
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, pieces);
-        self.within_time(context, written)
+        self.within_time(context, offered, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -101,8 +125,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
     use tokio::net::{TcpListener, TcpStream};
+    use tokio::time::Instant;
 
     use super::*;
 
@@ -114,10 +139,57 @@ mod tests {
         (near.unwrap(), far.unwrap().0)
     }
 
+    fn pace(bytes: usize, ms: u64) -> Pace {
+        Pace {
+            bytes,
+            within: Duration::from_millis(ms),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_a_trickle_is_given_up_although_it_goes_on() {
+        let (near, mut far) = duplex(16);
+        let mut stream = Patient::new(near, pace(usize::MAX, 200), Traffic::default());
+        let trickle = async {
+            while far.read_u8().await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let everything = vec![0; 4 << 20];
+        tokio::select! {
+            written = stream.write_all(&everything) => {
+                assert_eq!(written.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            }
+            () = trickle => panic!("it was not given up"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_keeps_the_pace_is_not_given_up_however_long_it_takes() {
+        let (near, mut far) = duplex(16);
+        let mut stream = Patient::new(near, pace(16, 1000), Traffic::default());
+        let began = Instant::now();
+        let everything = vec![0; 1 << 20];
+        let take = async {
+            let mut piece = [0; 512];
+            while began.elapsed() < Duration::from_millis(1500) {
+                far.read_exact(&mut piece).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            written = async { loop { stream.write_all(&everything).await?; } } => {
+                let written: io::Result<()> = written;
+                panic!("{written:?}");
+            }
+            () = take => {}
+        }
+    }
+
     #[tokio::test]
     async fn a_peer_that_takes_nothing_is_given_up() {
         let (stream, _peer) = connection().await;
-        let mut stream = Patient::new(stream, Duration::from_millis(20), Traffic::default());
+        let mut stream = Patient::new(stream, pace(1, 20), Traffic::default());
         let everything = vec![0; 64 << 20];
         let error = stream.write_all(&everything).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -126,12 +198,12 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_goes_on_reading_gets_all_of_it() {
         let (stream, mut peer) = connection().await;
-        let mut stream = Patient::new(stream, Duration::from_secs(600), Traffic::default());
+        let mut stream = Patient::new(stream, pace(1, 600_000), Traffic::default());
         let everything = vec![7; 16 << 20];
         let write = async {
             stream.write_all(&everything).await.unwrap();
             // However often it had to wait, the next wait is a new one.
-            assert!(stream.until.is_none());
+            assert!(stream.behind.is_none());
             drop(stream);
         };
         let mut got = Vec::new();

@@ -1,64 +1,41 @@
 //! Binding, serving and stopping.
 
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::HttpBody;
-use hyper::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::{HttpService, Service, service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{JoinSet, spawn_blocking};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
 
-use crate::address::Peer;
-use crate::http::{App, monitoring, router};
-use crate::listener::stopped;
+use crate::connections::{serve, serve_monitoring};
+use crate::http::{App, router};
 use crate::log::Tally;
-use crate::metrics::{Metrics, OneMore, Traffic};
-use crate::patience::Patient;
+use crate::metrics::Metrics;
+use crate::places::Places;
 use crate::readiness::Readiness;
 use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
 use crate::tls::Tls;
-use crate::{Config, Error};
+use crate::{Config, Error, connections};
 
-/// Connections at once; more wait in the system's queue.
-const MAX_CONNECTIONS: usize = 16_384;
-/// Connections for monitoring at once.
-const MAX_MONITORS: usize = 64;
-/// How long a request's headers may take to arrive, which also ends idle connections. Longer than
-/// the 90 seconds for which common clients keep a connection for its next request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
-/// The most bytes of a request's headers.
-const MAX_HEADERS: usize = 32 * 1024;
-/// How long a peer may take nothing of an answer that waits for it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a TLS handshake may take.
-pub(crate) const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long requests may take to end after shutdown was asked for.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(10);
 /// How often expired messages are deleted and presence is saved.
 const HOUSEKEEPING: Duration = Duration::from_secs(5);
-/// How long to wait after the system refused a connection, for instance for want of file handles.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A relay that has its address and its database and waits for [`Server::run`].
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     monitoring: Option<TcpListener>,
+    max_connections: (usize, usize),
     app: Arc<App>,
     defects: Option<Defects>,
     stop: watch::Sender<bool>,
@@ -77,6 +54,7 @@ impl Server {
             Some(address) => Some(listen(address).await?.0),
             None => None,
         };
+        let max_connections = connections::limits(&config);
         let clock = Arc::clone(&config.clock);
         let open = move || -> Result<_, Error> {
             let tls = config.tls.map(Tls::load).transpose()?;
@@ -110,6 +88,7 @@ impl Server {
             listener,
             address,
             monitoring,
+            max_connections,
             app,
             defects: config.defects,
             stop,
@@ -158,6 +137,7 @@ impl Server {
         let monitoring = tokio::spawn(serve_monitoring(self.monitoring, Arc::clone(&self.app)));
         let app = Arc::clone(&self.app);
         let service = TowerToHyperService::new(router(Arc::clone(&self.app), self.defects));
+        let places = Places::new(self.max_connections.0, self.max_connections.1);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
         let store = Arc::clone(&self.app.store);
@@ -169,13 +149,9 @@ impl Server {
                 // Without it every send fails; ending lets whoever started this relay start another.
                 () = &mut writer_ended => break,
                 Some(_) = connections.join_next() => {}
-                connection = accept(&self.listener), if connections.len() < MAX_CONNECTIONS => {
-                    connections.spawn(welcome(
-                        connection,
-                        Arc::clone(&app),
-                        service.clone(),
-                        graceful.watcher(),
-                    ));
+                (stream, place) = connections::accept(&self.listener, &places, &app.metrics) => {
+                    let watcher = graceful.watcher();
+                    connections.spawn(serve(stream, place, Arc::clone(&app), service.clone(), watcher));
                 }
             }
         }
@@ -204,86 +180,6 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error>
     let listener = TcpListener::bind(address).await.map_err(at)?;
     let address = listener.local_addr().map_err(at)?;
     Ok((listener, address))
-}
-
-/// Serves one agent's connection, after a handshake where there is TLS.
-async fn welcome(
-    (stream, peer): (TcpStream, IpAddr),
-    app: Arc<App>,
-    service: TowerToHyperService<Router>,
-    watcher: Watcher,
-) {
-    let _counted = OneMore::of(&app.metrics.connections);
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(Peer(peer));
-        service.call(request)
-    });
-    let stream = patient(stream, app.metrics.traffic.clone());
-    // An error is the peer's, and the end of its connection.
-    let _ = match &app.tls {
-        None => watcher.watch(connection(stream, service)).await,
-        Some(tls) => {
-            let handshake = tokio::select! {
-                done = timeout(HANDSHAKE_TIMEOUT, tls.acceptor().accept(stream)) => done,
-                () = stopped(app.stopping.clone()) => return,
-            };
-            let Ok(Ok(stream)) = handshake else { return };
-            watcher.watch(connection(stream, service)).await
-        }
-    };
-}
-
-fn patient(stream: TcpStream, traffic: Traffic) -> Patient<TcpStream> {
-    // Answers are small and whole: waiting to fill a packet only delays them.
-    let _ = stream.set_nodelay(true);
-    Patient::new(stream, WRITE_TIMEOUT, traffic)
-}
-
-fn connection<S, V>(stream: S, service: V) -> http1::Connection<TokioIo<S>, V>
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-    V: HttpService<Incoming>,
-    V::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    V::ResBody: HttpBody + 'static,
-    <V::ResBody as HttpBody>::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service)
-}
-
-/// Serves the listener for monitoring, if there is one, also while the relay is stopping.
-async fn serve_monitoring(listener: Option<TcpListener>, app: Arc<App>) {
-    let Some(listener) = listener else { return };
-    let service = TowerToHyperService::new(monitoring(app));
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            Some(_) = connections.join_next() => {}
-            (stream, _) = accept(&listener), if connections.len() < MAX_MONITORS => {
-                let stream = patient(stream, Traffic::default());
-                connections.spawn(connection(stream, service.clone()));
-            }
-        }
-    }
-}
-
-async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
-    let mut told = false;
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => return (stream, peer.ip()),
-            Err(error) => {
-                if !told {
-                    warn!(error = error.to_string(), "cannot accept a connection");
-                    told = true;
-                }
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 async fn keep_house(app: Arc<App>) {

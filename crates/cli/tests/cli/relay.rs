@@ -207,6 +207,8 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
         ("audit", "posted", "automatic", "off", Some("off")),
         ("log-format", "json", "text", "json", Some("text")),
         ("log-level", "error", "warn", "debug", Some("info")),
+        ("max-connections", "1", "2", "3", Some("16384")),
+        ("max-connections-per-address", "1", "2", "3", Some("8192")),
         (
             "monitoring",
             "127.0.0.1:1",

@@ -11,6 +11,7 @@ mod accounts;
 mod backups;
 mod batches;
 mod conformance;
+mod connections;
 mod departures;
 mod dependencies;
 mod durability;

@@ -5,10 +5,11 @@ mod logs;
 mod settings;
 mod values;
 
-use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use ctalk_relay::{AddressHeader, AdminKey, Audit, Config, RateLimit, Server};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -52,6 +53,12 @@ pub(crate) struct Args {
     /// The private key of the certificate, in PEM, or `off` for plain HTTP [default: off]
     #[arg(long, value_name = "FILE")]
     tls_key: Option<OrOff<String>>,
+    /// How many connections there may be at once; idle ones make room for new ones [default: 16384]
+    #[arg(long, value_name = "N")]
+    max_connections: Option<NonZeroU32>,
+    /// And how many from one address, such as a proxy's [default: 8192]
+    #[arg(long, value_name = "N")]
+    max_connections_per_address: Option<NonZeroU32>,
     /// How many messages one agent may send per window, or `off` [default: 10/10s]
     #[arg(long, value_name = "N/SECONDSs")]
     rate_limit: Option<RateLimit>,
@@ -123,6 +130,8 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
     config.audit = settings.audit();
     config.monitoring = settings.monitoring();
     config.tls = settings.tls()?;
+    (config.max_connections, config.max_connections_per_address) = settings.max_connections();
+    allow_files();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         // Before anybody can know that the relay runs, so that no signal finds it unprepared.
@@ -153,6 +162,14 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
         server.run(stop).await?;
         Ok(ExitCode::SUCCESS)
     })
+}
+
+/// Has the system allow this process as many open files as it may have: each connection is one.
+fn allow_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Where that is refused, the relay takes fewer connections, and says so.
+    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 fn admin_key(settings: &Settings, output: &Output) -> Result<AdminKey> {

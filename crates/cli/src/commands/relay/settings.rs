@@ -4,13 +4,14 @@ use std::{
     collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
 use anyhow::Result;
 use clap::ValueEnum;
 use ctalk::{Class, text::escaped};
-use ctalk_relay::{AddressHeader, Audit, Quota, RateLimit, TlsFiles};
+use ctalk_relay::{AddressHeader, Audit, Config, Quota, RateLimit, TlsFiles};
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -24,7 +25,7 @@ use crate::{environment, exit::Complaint, input, output::Output, secrets::Secret
 /// The most bytes of a file of settings.
 const MAX_FILE: usize = 64 * 1024;
 /// Every key of a file.
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     ADDRESS_HEADER,
     ADMIN_KEY,
     ADMIN_VIEW,
@@ -34,6 +35,8 @@ const KEYS: [&str; 15] = [
     LOG_FORMAT,
     LOG_LEVEL,
     MAX_BYTES,
+    MAX_CONNECTIONS,
+    MAX_CONNECTIONS_PER_ADDRESS,
     MAX_MESSAGES,
     MONITORING,
     RATE_LIMIT,
@@ -50,6 +53,8 @@ const LISTEN: &str = "listen";
 const LOG_FORMAT: &str = "log-format";
 const LOG_LEVEL: &str = "log-level";
 const MAX_BYTES: &str = "max-bytes";
+const MAX_CONNECTIONS: &str = "max-connections";
+const MAX_CONNECTIONS_PER_ADDRESS: &str = "max-connections-per-address";
 const MAX_MESSAGES: &str = "max-messages";
 const MONITORING: &str = "monitoring";
 const RATE_LIMIT: &str = "rate-limit";
@@ -97,6 +102,8 @@ pub(super) struct Settings {
     max_bytes: Setting<Limit>,
     admin_view: Setting<Switch>,
     audit: Setting<Audit>,
+    max_connections: Setting<NonZeroU32>,
+    max_connections_per_address: Setting<NonZeroU32>,
     monitoring: Setting<OrOff<SocketAddr>>,
     tls_certificate: Setting<OrOff<String>>,
     tls_key: Setting<OrOff<String>>,
@@ -153,6 +160,17 @@ impl Settings {
             "ADDRESS:PORT, or off",
             |text| text.parse().ok(),
         )?;
+        let number = "a number of at least 1";
+        let max_connections =
+            sources.setting(MAX_CONNECTIONS, args.max_connections, number, |text| {
+                text.parse().ok()
+            })?;
+        let max_connections_per_address = sources.setting(
+            MAX_CONNECTIONS_PER_ADDRESS,
+            args.max_connections_per_address,
+            number,
+            |text| text.parse().ok(),
+        )?;
         let file = "a file, or off";
         let tls_certificate = args.tls_certificate.clone();
         let tls_certificate = sources.setting(TLS_CERTIFICATE, tls_certificate, file, |text| {
@@ -182,6 +200,9 @@ impl Settings {
             max_bytes: max_bytes.unwrap_or_else(|| by_default(Limit(quota.bytes))),
             admin_view: admin_view.unwrap_or_else(|| by_default(Switch::On)),
             audit: audit.unwrap_or_else(|| by_default(Audit::default())),
+            max_connections: max_connections.unwrap_or_else(|| by_default(Config::MAX_CONNECTIONS)),
+            max_connections_per_address: max_connections_per_address
+                .unwrap_or_else(|| by_default(Config::MAX_CONNECTIONS_PER_ADDRESS)),
             monitoring: monitoring.unwrap_or_else(|| by_default(OrOff(None))),
             tls_certificate: tls_certificate.unwrap_or_else(|| by_default(OrOff(None))),
             tls_key: tls_key.unwrap_or_else(|| by_default(OrOff(None))),
@@ -229,6 +250,14 @@ impl Settings {
 
     pub(super) fn monitoring(&self) -> Option<SocketAddr> {
         self.monitoring.value.0
+    }
+
+    /// In all and from one address.
+    pub(super) fn max_connections(&self) -> (NonZeroU32, NonZeroU32) {
+        (
+            self.max_connections.value,
+            self.max_connections_per_address.value,
+        )
     }
 
     /// The files for TLS, which are both there or neither.
@@ -301,6 +330,16 @@ impl Settings {
             shown(MAX_BYTES, &self.max_bytes, self.max_bytes.value.to_string()),
             shown(ADMIN_VIEW, &self.admin_view, word(self.admin_view.value)),
             shown(AUDIT, &self.audit, self.audit.value.to_string()),
+            shown(
+                MAX_CONNECTIONS,
+                &self.max_connections,
+                self.max_connections.value.to_string(),
+            ),
+            shown(
+                MAX_CONNECTIONS_PER_ADDRESS,
+                &self.max_connections_per_address,
+                self.max_connections_per_address.value.to_string(),
+            ),
             shown(
                 MONITORING,
                 &self.monitoring,

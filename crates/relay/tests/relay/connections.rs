@@ -1,0 +1,111 @@
+//! How many connections a relay has, and which it gives up.
+
+use std::num::NonZeroU32;
+use std::path::Path;
+
+use ctalk_relay::{AdminKey, Config, RateLimit, Server};
+use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::support::{ANY_PORT, Api, KEY, OTHER_KEY, SOON, text};
+
+const ADMIN_KEY: &str = "test-admin-key";
+
+/// A relay with room for `places` connections.
+async fn bind(folder: &Path, places: u32) -> Server {
+    let mut config = Config::new(ANY_PORT, folder, AdminKey::new(ADMIN_KEY).unwrap());
+    config.rate_limit = RateLimit::OFF;
+    config.max_connections = NonZeroU32::new(places).unwrap();
+    Server::bind(config).await.unwrap()
+}
+
+async fn register_alice(api: &Api) -> String {
+    let body = json!({"name": "alice", "owner": "o", "publicKey": KEY, "signingKey": OTHER_KEY});
+    text(&api.post("/agents", ADMIN_KEY, body).await.ok(201)["apiKey"])
+}
+
+/// Waits until the relay has closed `stream`, having sent nothing.
+async fn closed(stream: &mut TcpStream) -> bool {
+    let mut nothing = [0];
+    let read = timeout(SOON, stream.read(&mut nothing)).await.unwrap();
+    !matches!(read, Ok(1..))
+}
+
+#[tokio::test]
+async fn a_crowd_of_idle_connections_keeps_nobody_out_and_ends_no_stream() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = bind(folder.path(), 8).await;
+    let address = server.local_addr();
+    let api = Api::new(server.url());
+    let running = tokio::spawn(server.run(std::future::pending()));
+    let alice = register_alice(&api).await;
+    let mut stream = api.stream("", &alice, None).await;
+    assert_eq!(stream.chunk().await.unwrap().unwrap(), ":\n\n");
+    let mut crowd = Vec::new();
+    for number in 0..40 {
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        // Some have begun a request.
+        let beginning: &[u8] = if number % 2 == 0 {
+            b""
+        } else {
+            b"POST /messages HTTP/1.1\r\nX-"
+        };
+        idle.write_all(beginning).await.unwrap();
+        crowd.push(idle);
+        if number % 10 == 9 {
+            // As a client that has no connection yet.
+            Api::new(format!("http://{address}"))
+                .send(&alice, "alice", json!(number))
+                .await;
+            let event = timeout(SOON, stream.chunk())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
+            assert!(event.ends_with(b"}\n\n"), "{event:?}");
+        }
+    }
+    // Those that were idle longest made room.
+    for idle in &mut crowd[..30] {
+        assert!(closed(idle).await);
+    }
+    let mut youngest = crowd.pop().unwrap();
+    youngest
+        .write_all(b": x\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    youngest.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    running.abort();
+}
+
+#[tokio::test]
+async fn when_every_connection_is_in_use_a_new_one_is_closed_until_one_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = bind(folder.path(), 2).await;
+    let address = server.local_addr();
+    let api = Api::new(server.url());
+    let running = tokio::spawn(server.run(std::future::pending()));
+    let alice = register_alice(&api).await;
+    let streams = [
+        api.stream("", &alice, None).await,
+        api.stream("", &alice, None).await,
+    ];
+    assert!(closed(&mut TcpStream::connect(address).await.unwrap()).await);
+    drop(streams);
+    // The relay notices the end of a stream when it has something to send there.
+    let listed = async {
+        let api = Api::new(format!("http://{address}"));
+        let key = format!("Bearer {alice}");
+        while api
+            .try_call("GET", "/messages", Some(&key), None)
+            .await
+            .is_err()
+        {}
+    };
+    timeout(SOON, listed).await.unwrap();
+    running.abort();
+}
