@@ -54,6 +54,10 @@ pub fn back_up(folder: &Path, target: &Path) -> Result<Backup, Error> {
         path: path.clone(),
         source,
     };
+    // What was made before files could shrink can from its backup on.
+    source
+        .execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
+        .map_err(at)?;
     source
         .execute("VACUUM INTO ?1", [FileName(file.path())])
         .map_err(at)?;
@@ -119,5 +123,31 @@ impl rusqlite::ToSql for FileName<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let bytes = self.0.as_os_str().as_encoded_bytes();
         Ok(ToSqlOutput::Borrowed(ValueRef::Text(bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backup_of_a_file_that_cannot_shrink_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(DATABASE);
+        let shrinks = |path: &Path| -> i64 {
+            let connection = Connection::open(path).unwrap();
+            let ask = connection.query_row("PRAGMA auto_vacuum", [], |row| row.get(0));
+            ask.unwrap()
+        };
+        let made_before = Connection::open(&path).unwrap();
+        made_before
+            .execute_batch("PRAGMA journal_mode = WAL")
+            .unwrap();
+        drop(made_before);
+        drop(schema::open_writer(&path).unwrap());
+        assert_eq!(shrinks(&path), 0);
+        let target = folder.path().join("backup.db");
+        back_up(folder.path(), &target).unwrap();
+        assert_eq!(shrinks(&target), 2);
     }
 }

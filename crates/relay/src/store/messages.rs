@@ -16,8 +16,6 @@ use crate::Quota;
 use crate::clock::iso;
 use crate::validate;
 
-/// Expired messages deleted in one go, so that sends need not wait long.
-const SWEEP: i64 = 500;
 /// Topics that one `GET /channels` lists at most.
 const MAX_CHANNELS: i64 = 1000;
 /// The topics that agent ?1 sent or received live messages about at ?2, at most ?3.
@@ -226,21 +224,6 @@ impl Store {
                 .collect()
         };
         self.readers.read(list).await
-    }
-
-    /// Deletes some expired messages; `true` when there may be more.
-    pub(super) async fn delete_expired(&self) -> Result<bool, StoreError> {
-        let sweep = |changes: &mut Changes<'_>| {
-            let deleted = changes
-                .connection
-                .prepare_cached(
-                    "DELETE FROM messages WHERE seq IN
-                     (SELECT seq FROM messages WHERE expires <= ?1 LIMIT ?2)",
-                )?
-                .execute(params![changes.now_ms, SWEEP])?;
-            Ok(i64::try_from(deleted).is_ok_and(|deleted| deleted >= SWEEP))
-        };
-        self.writer.change(sweep).await
     }
 
     /// Refuses to grow the database beyond its present size, or allows it again.

@@ -12,6 +12,7 @@ mod messages;
 mod quotas;
 mod readers;
 mod removal;
+mod retention;
 mod schema;
 mod totals;
 mod writer;
@@ -133,10 +134,7 @@ impl Store {
     /// Saves when agents were seen and deletes what has expired or was left behind.
     pub(crate) async fn keep_house(&self) -> Result<(), StoreError> {
         self.save_presence().await?;
-        while self.delete_expired().await? {}
-        while self.delete_expired_audit().await? {}
-        while self.empty_left_inboxes().await? {}
-        Ok(())
+        self.tidy().await
     }
 
     /// Commits everything that was accepted, then ends the writing thread.

@@ -121,6 +121,8 @@ const MIGRATIONS: &[&str] = &[
     CREATE TRIGGER audit_goes AFTER DELETE ON audit BEGIN
         UPDATE audit_size SET entries = entries - 1, bytes = bytes - old.size;
     END;",
+    // 5: finding invites that expired long ago.
+    "CREATE INDEX invites_by_expiry ON invites (expires) WHERE expires IS NOT NULL;",
 ];
 
 /// Statements one connection keeps compiled; more than this crate has.
@@ -143,11 +145,12 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
         source,
     };
     let mut connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(at)?;
-    // FULL makes every commit wait for the disk; the WAL is folded back after about 16 MiB; what is
+    // Of a new file, unused pages can be given back. FULL makes every commit wait for the disk; the WAL is folded back after about 16 MiB; what is
     // temporary needs no file handle.
     connection
         .execute_batch(
-            "PRAGMA journal_mode = WAL;
+            "PRAGMA auto_vacuum = INCREMENTAL;
+             PRAGMA journal_mode = WAL;
              PRAGMA synchronous = FULL;
              PRAGMA temp_store = MEMORY;
              PRAGMA foreign_keys = ON;
