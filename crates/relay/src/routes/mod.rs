@@ -10,6 +10,7 @@ mod keys;
 mod messages;
 mod metrics;
 mod page;
+mod pages;
 mod quotas;
 mod ready;
 mod sending;
@@ -25,6 +26,8 @@ use crate::http::App;
 /// Every route; a path or method that is not here is unknown.
 pub(crate) fn all() -> Router<Arc<App>> {
     Router::new()
+        .route("/", get(pages::landing))
+        .route("/signup", get(pages::signup))
         .route("/health", get(health::show))
         .route("/admin/agents", get(accounts::list))
         .route("/ready", get(ready::show))

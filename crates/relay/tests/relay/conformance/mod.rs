@@ -4,6 +4,7 @@ mod agents;
 mod audit;
 mod auth;
 mod invites;
+mod pages;
 mod reading;
 mod sending;
 mod transport;
