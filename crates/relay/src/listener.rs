@@ -1,4 +1,4 @@
-//! Requests that wait for an agent's messages.
+//! Requests that wait for messages.
 //!
 //! Whoever waits looks into the database once, and then only when the writer tells that something
 //! arrived: thousands who wait for nothing cost no more than their connections.
@@ -12,17 +12,18 @@ use tokio::time::{Instant, sleep_until};
 use crate::api_error::ApiError;
 use crate::auth::KeyHash;
 use crate::http::App;
-use crate::store::{Agent, Filter, Inbox, StoreError, StoredPage};
+use crate::store::{Agent, Filter, Inbox, News, StoreError, StoredPage};
 
-/// Requests of one agent that may wait at once.
+/// Requests of one agent, or of the operator, that may wait at once.
 const MAX_LISTENERS: usize = 16;
 
 /// One request that waits. Its place is free again when this is dropped, as it is when the peer
 /// goes away.
 pub(crate) struct Listener {
     app: Arc<App>,
-    agent: Arc<Agent>,
-    key: KeyHash,
+    /// The agent whose inbox it is about, and its key; otherwise it is about all.
+    agent: Option<(Arc<Agent>, KeyHash)>,
+    news: Arc<News>,
     /// What was told when there was nothing more to read.
     caught_up: Option<u64>,
 }
@@ -40,10 +41,29 @@ pub(crate) enum Heard {
 
 impl Listener {
     /// Takes one of the agent's places.
-    pub(crate) fn new(app: Arc<App>, agent: Arc<Agent>, key: KeyHash) -> Result<Self, ApiError> {
-        let places = agent.listeners();
+    pub(crate) fn of_agent(
+        app: Arc<App>,
+        agent: Arc<Agent>,
+        key: KeyHash,
+    ) -> Result<Self, ApiError> {
+        let news = Arc::clone(agent.news());
+        Self::new(app, Some((agent, key)), news)
+    }
+
+    /// Takes one of the operator's places.
+    pub(crate) fn of_operator(app: Arc<App>) -> Result<Self, ApiError> {
+        let news = Arc::clone(app.store.directory().news());
+        Self::new(app, None, news)
+    }
+
+    fn new(
+        app: Arc<App>,
+        agent: Option<(Arc<Agent>, KeyHash)>,
+        news: Arc<News>,
+    ) -> Result<Self, ApiError> {
         let take = |taken| (taken < MAX_LISTENERS).then_some(taken + 1);
-        if places
+        if news
+            .listeners()
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
             .is_err()
         {
@@ -54,31 +74,36 @@ impl Listener {
         Ok(Self {
             app,
             agent,
-            key,
+            news,
             caught_up: None,
         })
     }
 
     /// Notes that the agent is there.
     pub(crate) fn saw(&self) {
-        let now_ms = self.app.clock.now_ms();
-        self.app.store.directory().saw(&self.agent, now_ms);
+        if let Some((agent, _)) = &self.agent {
+            let now_ms = self.app.clock.now_ms();
+            self.app.store.directory().saw(agent, now_ms);
+        }
     }
 
-    /// Waits until the inbox holds something that passes `filter`, but not beyond `deadline`.
+    /// Waits until `inbox` holds something that passes `filter`, but not beyond `deadline`.
     pub(crate) async fn listen(
         &mut self,
+        inbox: Inbox,
         filter: &Filter,
         deadline: Instant,
     ) -> Result<Heard, StoreError> {
         loop {
-            let (told, newer) = self.agent.news();
+            let (told, newer) = self.news.newest();
             let store = &self.app.store;
-            if store.directory().by_key(&self.key).is_none() {
+            if let Some((_, key)) = &self.agent
+                && store.directory().by_key(key).is_none()
+            {
                 return Ok(Heard::Dismissed);
             }
             if self.caught_up != Some(told) {
-                let page = store.page(Inbox::Of(self.agent.id), filter.clone()).await?;
+                let page = store.page(inbox, filter.clone()).await?;
                 if !page.envelopes.is_empty() {
                     return Ok(Heard::Messages(page));
                 }
@@ -95,7 +120,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.agent.listeners().fetch_sub(1, Ordering::SeqCst);
+        self.news.listeners().fetch_sub(1, Ordering::SeqCst);
     }
 }
 

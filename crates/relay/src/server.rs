@@ -244,7 +244,7 @@ mod tests {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let poll = tokio::spawn(http.get(url).bearer_auth("alice").send());
-        while alice.listeners().load(Ordering::SeqCst) == 0 {
+        while alice.news().listeners().load(Ordering::SeqCst) == 0 {
             tokio::task::yield_now().await;
         }
         let began = Instant::now();

@@ -39,11 +39,7 @@ pub(super) async fn list(
     let query = query.unwrap_or_default();
     let filter = filter(&query, app.paging);
     let page = match caller {
-        Caller::Admin if !app.admin_view => {
-            return Err(ApiError::forbidden(
-                "this relay does not show messages to its operator",
-            ));
-        }
+        Caller::Admin if !app.admin_view => return Err(hidden_from_operator()),
         Caller::Admin => app.store.page(Inbox::Everyone, filter).await?,
         Caller::Agent(agent) => {
             app.store.directory().saw(&agent, app.clock.now_ms());
@@ -51,8 +47,12 @@ pub(super) async fn list(
             if wait.is_zero() || filter.limit == 0 {
                 app.store.page(Inbox::Of(agent.id), filter).await?
             } else {
-                let mut listener = Listener::new(Arc::clone(&app), agent, key)?;
-                match listener.listen(&filter, Instant::now() + wait).await? {
+                let inbox = Inbox::Of(agent.id);
+                let mut listener = Listener::of_agent(Arc::clone(&app), agent, key)?;
+                match listener
+                    .listen(inbox, &filter, Instant::now() + wait)
+                    .await?
+                {
                     Heard::Messages(page) => page,
                     Heard::Nothing | Heard::Stopping => StoredPage::default(),
                     Heard::Dismissed => return Err(ApiError::unauthorized()),
@@ -61,6 +61,11 @@ pub(super) async fn list(
         }
     };
     Ok(page::respond(Arc::clone(&app.store), page, app.paging))
+}
+
+/// The answer where the admin's view is switched off.
+pub(super) fn hidden_from_operator() -> ApiError {
+    ApiError::forbidden("this relay does not show messages to its operator")
 }
 
 /// How long to wait for a message when there is none: at most a minute, by default not at all.

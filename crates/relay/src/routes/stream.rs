@@ -15,14 +15,14 @@ use futures_util::stream::try_unfold;
 use tokio::time::Instant;
 
 use crate::api_error::ApiError;
-use crate::auth::{AgentCaller, KeyHash};
+use crate::auth::{Caller, KeyHash};
 use crate::clock::{iso, parse_iso};
 use crate::http::App;
 use crate::listener::{Heard, Listener};
 use crate::metrics::OneMore;
-use crate::store::{Filter, StoreError, StoredEnvelope};
+use crate::store::{Filter, Inbox, StoreError, StoredEnvelope};
 
-use super::messages::parameter;
+use super::messages::{hidden_from_operator, parameter};
 
 /// The id of the last event that a reconnecting client has seen.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
@@ -33,28 +33,45 @@ const MAX_READ: u32 = 32;
 /// An event of which clients take no notice.
 const COMMENT: &[u8] = b":\n\n";
 
-/// Answers with every stored message after the given one, and then with each as it arrives.
+/// Answers an agent with every message in its inbox after the given one, and then with each as it
+/// arrives; the operator with each copy that is stored from now on.
 pub(super) async fn open(
     State(app): State<Arc<App>>,
-    AgentCaller(agent): AgentCaller,
+    caller: Caller,
     key: KeyHash,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let last_seen = headers.get(LAST_EVENT_ID);
-    let last_seen = last_seen.and_then(|id| parse_iso(id.to_str().ok()?));
-    let after_ms = last_seen.or_else(|| parse_iso(&parameter(&query, "after")?));
+    let mut filter = Filter {
+        after_ms: None,
+        topic: None,
+        oldest_first: true,
+        limit: MAX_READ,
+    };
+    let heartbeat = app.heartbeat;
+    let counted = OneMore::of(&app.metrics.streams);
+    let (inbox, listener) = match caller {
+        Caller::Admin if !app.admin_view => return Err(hidden_from_operator()),
+        Caller::Admin => {
+            let newest = app.store.newest().await?;
+            (Inbox::StoredAfter(newest), Listener::of_operator(app)?)
+        }
+        Caller::Agent(agent) => {
+            let query = query.unwrap_or_default();
+            let last_seen = headers.get(LAST_EVENT_ID);
+            let last_seen = last_seen.and_then(|id| parse_iso(id.to_str().ok()?));
+            filter.after_ms = last_seen.or_else(|| parse_iso(&parameter(&query, "after")?));
+            filter.topic = parameter(&query, "topic");
+            let inbox = Inbox::Of(agent.id);
+            (inbox, Listener::of_agent(app, agent, key)?)
+        }
+    };
     let messages = Messages {
-        heartbeat: app.heartbeat,
-        _counted: OneMore::of(&app.metrics.streams),
-        listener: Listener::new(app, agent, key)?,
-        filter: Filter {
-            after_ms,
-            topic: parameter(&query, "topic"),
-            oldest_first: true,
-            limit: MAX_READ,
-        },
+        _counted: counted,
+        listener,
+        inbox,
+        filter,
+        heartbeat,
         is_new: true,
     };
     let body = Body::from_stream(try_unfold(messages, Messages::next));
@@ -65,6 +82,7 @@ pub(super) async fn open(
 /// A stream between two of its parts.
 struct Messages {
     listener: Listener,
+    inbox: Inbox,
     filter: Filter,
     heartbeat: Duration,
     /// Whether nothing was sent yet.
@@ -81,33 +99,45 @@ impl Messages {
         }
         self.listener.saw();
         let silent_until = Instant::now() + self.heartbeat;
-        Ok(
-            match self.listener.listen(&self.filter, silent_until).await? {
+        let heard = self.listener.listen(self.inbox, &self.filter, silent_until);
+        Ok(match heard.await? {
+            Heard::Messages(page) => {
                 // What did not fit into the page is read after this.
-                Heard::Messages(page) => {
-                    let newest = page.envelopes.last().map(|envelope| envelope.ts);
-                    self.filter.after_ms = newest.or(self.filter.after_ms);
-                    Some((events(&page.envelopes), self))
+                if let Some(newest) = page.envelopes.last() {
+                    self.pass(newest);
                 }
-                Heard::Nothing => Some((Bytes::from_static(COMMENT), self)),
-                Heard::Stopping | Heard::Dismissed => None,
-            },
-        )
+                Some((self.events(&page.envelopes), self))
+            }
+            Heard::Nothing => Some((Bytes::from_static(COMMENT), self)),
+            Heard::Stopping | Heard::Dismissed => None,
+        })
     }
-}
 
-fn events(envelopes: &[StoredEnvelope]) -> Bytes {
-    let mut events = String::with_capacity(envelopes.iter().map(|it| it.json.len() + 48).sum());
-    for envelope in envelopes {
-        events.push_str("id: ");
-        events.push_str(&iso(envelope.ts));
-        events.push_str("\ndata: ");
-        // JSON has line breaks between its tokens only, where a space means the same.
-        events.extend(envelope.json.chars().map(|character| match character {
-            '\r' | '\n' => ' ',
-            other => other,
-        }));
-        events.push_str("\n\n");
+    /// Goes on after `envelope`.
+    fn pass(&mut self, envelope: &StoredEnvelope) {
+        match &mut self.inbox {
+            Inbox::StoredAfter(position) => *position = envelope.position,
+            Inbox::Of(_) | Inbox::Everyone => self.filter.after_ms = Some(envelope.ts),
+        }
     }
-    events.into()
+
+    fn events(&self, envelopes: &[StoredEnvelope]) -> Bytes {
+        let mut events = String::with_capacity(envelopes.iter().map(|it| it.json.len() + 48).sum());
+        for envelope in envelopes {
+            // Times order what is in one inbox, and nothing else.
+            if matches!(self.inbox, Inbox::Of(_)) {
+                events.push_str("id: ");
+                events.push_str(&iso(envelope.ts));
+                events.push('\n');
+            }
+            events.push_str("data: ");
+            // JSON has line breaks between its tokens only, where a space means the same.
+            events.extend(envelope.json.chars().map(|character| match character {
+                '\r' | '\n' => ' ',
+                other => other,
+            }));
+            events.push_str("\n\n");
+        }
+        events.into()
+    }
 }

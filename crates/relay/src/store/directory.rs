@@ -4,13 +4,13 @@
 //! behind what was acknowledged.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::types::{ToSql, ToSqlOutput};
 use subtle::ConstantTimeEq;
-use tokio::sync::{Notify, futures::Notified};
 
+use super::news::News;
 use crate::auth::KeyHash;
 use crate::rate_limit::{RateLimit, Window};
 
@@ -32,10 +32,8 @@ pub(crate) struct Agent {
     last_seen: AtomicI64,
     unsaved: AtomicBool,
     sends: Mutex<Window>,
-    /// How often something changed that those who wait for messages want to know.
-    news: AtomicU64,
-    newer: Notify,
-    listeners: AtomicUsize,
+    /// That a message for it is on disk, or that its key ended.
+    news: Arc<News>,
 }
 
 impl Agent {
@@ -46,9 +44,7 @@ impl Agent {
             last_seen: AtomicI64::new(last_seen),
             unsaved: AtomicBool::new(false),
             sends: Mutex::default(),
-            news: AtomicU64::new(0),
-            newer: Notify::new(),
-            listeners: AtomicUsize::new(0),
+            news: Arc::default(),
         }
     }
 
@@ -63,23 +59,9 @@ impl Agent {
         limit.admit(&mut window, now_ms)
     }
 
-    /// Wakes whoever waits for the agent's messages: one is on disk, or the agent's key ended.
-    pub(super) fn tell(&self) {
-        self.news.fetch_add(1, Ordering::SeqCst);
-        self.newer.notify_waiters();
-    }
-
-    /// A number that changes with everything that is told, and what to wait for until it does. All
-    /// that was told before is in the database already.
-    pub(crate) fn news(&self) -> (u64, Notified<'_>) {
-        // From here on nothing is missed, also before the first poll.
-        let newer = self.newer.notified();
-        (self.news.load(Ordering::SeqCst), newer)
-    }
-
-    /// How many requests wait for the agent's messages.
-    pub(crate) fn listeners(&self) -> &AtomicUsize {
-        &self.listeners
+    /// For those who wait for the agent's messages.
+    pub(crate) fn news(&self) -> &Arc<News> {
+        &self.news
     }
 }
 
@@ -95,6 +77,8 @@ struct Index {
 pub(crate) struct Directory {
     index: RwLock<Index>,
     unsaved: Mutex<Vec<Arc<Agent>>>,
+    /// That a message for anybody is on disk.
+    news: Arc<News>,
 }
 
 impl Directory {
@@ -112,7 +96,7 @@ impl Directory {
         index.by_name.retain(|_, other| other.id != agent.id);
         index.in_order.retain(|other| other.id != agent.id);
         drop(index);
-        agent.tell();
+        agent.news.tell();
     }
 
     /// Has `key`, if any, and no other key admit `agent` from now on.
@@ -123,7 +107,7 @@ impl Directory {
             index.by_key.insert(half(&key), (key, Arc::clone(agent)));
         }
         drop(index);
-        agent.tell();
+        agent.news.tell();
     }
 
     /// The agent whose key has this hash.
@@ -146,6 +130,11 @@ impl Directory {
     pub(crate) fn all(&self) -> Vec<Arc<Agent>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
         index.in_order.clone()
+    }
+
+    /// For those who wait for everybody's messages.
+    pub(crate) fn news(&self) -> &Arc<News> {
+        &self.news
     }
 
     /// Notes that `agent` was seen at `now_ms`. Saved in the background: reading is no write.

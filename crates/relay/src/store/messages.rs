@@ -114,6 +114,15 @@ pub(crate) enum Inbox {
     /// Every copy of all traffic.
     Everyone,
     Of(AgentId),
+    /// Every copy that was stored after this one, in the order in which they were.
+    StoredAfter(Position),
+}
+
+/// Where a copy stands among all that are stored while the relay runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Position {
+    message: i64,
+    inbox: i64,
 }
 
 /// Which messages to read, and how many.
@@ -139,6 +148,7 @@ pub(crate) struct StoredPage {
 pub(crate) struct StoredEnvelope {
     /// In milliseconds since the epoch.
     pub(crate) ts: i64,
+    pub(crate) position: Position,
     pub(crate) json: String,
 }
 
@@ -146,7 +156,7 @@ pub(crate) struct StoredEnvelope {
 #[derive(Debug)]
 pub(crate) struct CopyKey {
     ts: i64,
-    message: i64,
+    position: Position,
     tail: String,
 }
 
@@ -191,6 +201,15 @@ impl Store {
         self.readers
             .read(move |connection| read_page(connection, inbox, &filter, now_ms))
             .await
+    }
+
+    /// Where the newest copy stands, or one that was deleted since.
+    pub(crate) async fn newest(&self) -> Result<Position, StoreError> {
+        let message = self.readers.read(newest_seq).await?;
+        Ok(Position {
+            message,
+            inbox: i64::MAX,
+        })
     }
 
     /// The next part of a page.
@@ -251,8 +270,7 @@ impl Store {
         let store = move |changes: &mut Changes<'_>| {
             let inbox = agent.id;
             let ts = changes.next_ts(core::iter::once(inbox));
-            insert_row(changes, &id, inbox, ts, life_ms, None, &raw)?;
-            let seq = changes.connection.last_insert_rowid();
+            let seq = insert_row(changes, &id, inbox, ts, life_ms, None, &raw)?;
             insert_copy(changes.connection)?.execute(params![
                 inbox,
                 ts,
@@ -261,7 +279,10 @@ impl Store {
                 "",
                 len(&raw)
             ])?;
-            changes.when_committed(move |_| agent.tell());
+            changes.when_committed(move |directory| {
+                agent.news().tell();
+                directory.news().tell();
+            });
             Ok(())
         };
         self.writer.change(store).await
@@ -304,7 +325,10 @@ fn store(
     changes.when_committed(move |directory| {
         directory.saw(&message.sender, now_ms);
         for recipient in &recipients {
-            recipient.tell();
+            recipient.news().tell();
+        }
+        if !recipients.is_empty() {
+            directory.news().tell();
         }
     });
     Ok(Storing::Done(stored))
@@ -332,7 +356,7 @@ fn len(text: &str) -> i64 {
 
 /// Returns the row's number and the bytes of the head.
 fn insert_message(
-    changes: &Changes<'_>,
+    changes: &mut Changes<'_>,
     message: &NewMessage,
     ts: i64,
 ) -> rusqlite::Result<(i64, i64)> {
@@ -347,7 +371,7 @@ fn insert_message(
         iso(ts)
     );
     let topic = message.topic.as_deref();
-    insert_row(
+    let seq = insert_row(
         changes,
         &message.id,
         message.sender.id,
@@ -356,27 +380,29 @@ fn insert_message(
         topic,
         &head,
     )?;
-    Ok((changes.connection.last_insert_rowid(), len(&head)))
+    Ok((seq, len(&head)))
 }
 
+/// Returns the row's number.
 fn insert_row(
-    changes: &Changes<'_>,
+    changes: &mut Changes<'_>,
     id: &str,
     sender: AgentId,
     ts: i64,
     life_ms: i64,
     topic: Option<&str>,
     head: &str,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<i64> {
+    let seq = changes.next_seq();
     let expires = changes.now_ms.saturating_add(life_ms);
     changes
         .connection
         .prepare_cached(
-            "INSERT INTO messages (id, sender, ts, expires, topic, head)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO messages (seq, id, sender, ts, expires, topic, head)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         )?
-        .execute(params![id, sender, ts, expires, topic, head])?;
-    Ok(())
+        .execute(params![seq, id, sender, ts, expires, topic, head])?;
+    Ok(seq)
 }
 
 fn insert_copy(connection: &Connection) -> rusqlite::Result<CachedStatement<'_>> {
@@ -411,6 +437,12 @@ fn delete(changes: &Changes<'_>, inbox: AgentId, id: &str) -> rusqlite::Result<b
     Ok(true)
 }
 
+/// The highest number of a stored message, or zero.
+pub(super) fn newest_seq(connection: &Connection) -> rusqlite::Result<i64> {
+    let mut select = connection.prepare_cached("SELECT ifnull(max(seq), 0) FROM messages")?;
+    select.query_row([], |row| row.get(0))
+}
+
 fn page_sql(inbox: Inbox, filter: &Filter) -> String {
     let direction = if filter.oldest_first { "ASC" } else { "DESC" };
     // CROSS JOIN fixes the order of the tables: the first one's index gives the order of the page.
@@ -430,13 +462,18 @@ fn page_sql(inbox: Inbox, filter: &Filter) -> String {
             "?1 IS NULL AND m.ts > ?2",
             format!("m.ts {direction}, m.seq {direction}, c.inbox {direction}"),
         ),
+        Inbox::StoredAfter(_) => (
+            "messages m CROSS JOIN copies c ON c.message = m.seq",
+            "m.seq >= ?1 AND (m.seq, c.inbox) > (?1, ?2)",
+            "m.seq, c.inbox".to_owned(),
+        ),
     };
     let topic = match filter.topic {
         Some(_) => "c.topic = ?4",
         None => "?4 IS NULL",
     };
     format!(
-        "SELECT c.ts, m.seq, c.tail, m.head FROM {from}
+        "SELECT c.ts, m.seq, c.inbox, c.tail, m.head FROM {from}
          WHERE {scope} AND m.expires > ?3 AND {topic} ORDER BY {order} LIMIT ?5"
     )
 }
@@ -447,28 +484,30 @@ fn read_page(
     filter: &Filter,
     now_ms: i64,
 ) -> rusqlite::Result<StoredPage> {
-    let of = match inbox {
-        Inbox::Of(agent) => Some(agent),
-        Inbox::Everyone => None,
-    };
     let after_ms = filter.after_ms.unwrap_or(i64::MIN);
+    let (of, after) = match inbox {
+        Inbox::Of(agent) => (Some(agent.0), after_ms),
+        Inbox::Everyone => (None, after_ms),
+        Inbox::StoredAfter(position) => (Some(position.message), position.inbox),
+    };
     let mut select = connection.prepare_cached(&page_sql(inbox, filter))?;
-    let mut rows = select.query(params![of, after_ms, now_ms, filter.topic, filter.limit])?;
+    let mut rows = select.query(params![of, after, now_ms, filter.topic, filter.limit])?;
     let mut page = StoredPage::default();
     let mut bytes = 0;
     while let Some(row) = rows.next()? {
         let ts = row.get(0)?;
+        let position = Position {
+            message: row.get(1)?,
+            inbox: row.get(2)?,
+        };
         if bytes < PART {
-            let parts = [row.get_ref(3)?.as_str()?, row.get_ref(2)?.as_str()?];
+            let parts = [row.get_ref(4)?.as_str()?, row.get_ref(3)?.as_str()?];
             let json = parts.concat();
             bytes += json.len();
-            page.envelopes.push(StoredEnvelope { ts, json });
+            page.envelopes.push(StoredEnvelope { ts, position, json });
         } else {
-            page.rest.push(CopyKey {
-                ts,
-                message: row.get(1)?,
-                tail: row.get(2)?,
-            });
+            let tail = row.get(3)?;
+            page.rest.push(CopyKey { ts, position, tail });
         }
     }
     Ok(page)
@@ -476,7 +515,7 @@ fn read_page(
 
 /// Reads on; what was deleted since is left out.
 fn read_rest(connection: &Connection, keys: Vec<CopyKey>) -> rusqlite::Result<StoredPage> {
-    // The number of a message that was deleted meanwhile may have been given to another one.
+    // Others may have kept their copies of a message.
     let mut select = connection.prepare_cached(
         "SELECT head FROM messages WHERE seq = ?1 AND EXISTS (
          SELECT 1 FROM copies INDEXED BY copies_by_message
@@ -490,12 +529,18 @@ fn read_rest(connection: &Connection, keys: Vec<CopyKey>) -> rusqlite::Result<St
             continue;
         }
         let head: Option<String> = select
-            .query_row(params![key.message, key.ts, key.tail], |row| row.get(0))
+            .query_row(params![key.position.message, key.ts, key.tail], |row| {
+                row.get(0)
+            })
             .optional()?;
         if let Some(mut json) = head {
             json.push_str(&key.tail);
             bytes += json.len();
-            page.envelopes.push(StoredEnvelope { ts: key.ts, json });
+            page.envelopes.push(StoredEnvelope {
+                ts: key.ts,
+                position: key.position,
+                json,
+            });
         }
     }
     Ok(page)
@@ -525,12 +570,18 @@ mod tests {
         const BY_MESSAGE: &str = "SEARCH c USING INDEX copies_by_message (message=?)";
         const INBOX: &str = "SEARCH c USING PRIMARY KEY (inbox=? AND ts>?)";
         const TOPIC: &str = "SEARCH c USING INDEX copies_by_topic (inbox=? AND topic=? AND ts>?)";
+        const AFTER_SEQ: &str = "SEARCH m USING INTEGER PRIMARY KEY (rowid>?)";
         let topic = Some("t".to_owned());
+        let position = Position {
+            message: 1,
+            inbox: 1,
+        };
         for (inbox, topic, expected) in [
             (Inbox::Of(AgentId(1)), None, [INBOX, BY_SEQ]),
             (Inbox::Of(AgentId(1)), topic.clone(), [TOPIC, BY_SEQ]),
             (Inbox::Everyone, None, [BY_TS, BY_MESSAGE]),
             (Inbox::Everyone, topic, [BY_TS, BY_MESSAGE]),
+            (Inbox::StoredAfter(position), None, [AFTER_SEQ, BY_MESSAGE]),
         ] {
             for oldest_first in [false, true] {
                 let filter = Filter {

@@ -9,6 +9,7 @@ mod directory;
 mod invites;
 mod lock;
 mod messages;
+mod news;
 mod quotas;
 mod readers;
 mod removal;
@@ -28,6 +29,7 @@ pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
 pub(crate) use messages::{
     Audited, CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,
 };
+pub(crate) use news::News;
 pub(crate) use quotas::QuotaPatch;
 pub(crate) use totals::Totals;
 
@@ -88,6 +90,8 @@ impl Store {
         let (directory, newest) = agents::load(&connection).map_err(at)?;
         let metrics = StoreMetrics::default();
         let readers = Readers::open(&path, metrics.clone()).map_err(at)?;
+        let newest_seq = messages::newest_seq(&connection).map_err(at)?;
+        let readers = Readers::open(&path).map_err(at)?;
         let directory = Arc::new(directory);
         let writer = Writer::start(
             connection,
@@ -95,6 +99,7 @@ impl Store {
             Arc::clone(&directory),
             newest,
             metrics.clone(),
+            newest_seq,
         )?;
         Ok(Self {
             writer,

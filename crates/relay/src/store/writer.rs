@@ -47,6 +47,7 @@ impl Writer {
         directory: Arc<Directory>,
         newest: HashMap<AgentId, i64>,
         metrics: StoreMetrics,
+        newest_seq: i64,
     ) -> Result<Self, Error> {
         let (queue, waiting) = channel();
         let (alive, working) = watch::channel(());
@@ -55,9 +56,10 @@ impl Writer {
             connection,
             clock,
             directory,
-            newest: NewestTimes {
-                of: newest,
+            newest: Newest {
+                ts: newest,
                 unsaved: HashSet::new(),
+                seq: newest_seq,
             },
             waiting,
             slots: Arc::clone(&slots),
@@ -134,7 +136,7 @@ pub(super) struct Changes<'w> {
     pub(super) connection: &'w Connection,
     /// The relay's time, in milliseconds since the epoch.
     pub(super) now_ms: i64,
-    newest: &'w mut NewestTimes,
+    newest: &'w mut Newest,
     when_committed: &'w mut Vec<Hook>,
 }
 
@@ -145,13 +147,20 @@ impl Changes<'_> {
     pub(super) fn next_ts(&mut self, inboxes: impl Iterator<Item = AgentId> + Clone) -> i64 {
         let ts = inboxes
             .clone()
-            .filter_map(|inbox| self.newest.of.get(&inbox))
+            .filter_map(|inbox| self.newest.ts.get(&inbox))
             .fold(self.now_ms, |ts, newest| ts.max(newest.saturating_add(1)));
         for inbox in inboxes {
-            self.newest.of.insert(inbox, ts);
+            self.newest.ts.insert(inbox, ts);
             self.newest.unsaved.insert(inbox);
         }
         ts
+    }
+
+    /// The number of the next message: higher than any before, deleted ones included, while the
+    /// relay runs.
+    pub(super) fn next_seq(&mut self) -> i64 {
+        self.newest.seq = self.newest.seq.saturating_add(1);
+        self.newest.seq
     }
 
     /// Runs `hook` when this change is on disk, before its caller is answered.
@@ -160,10 +169,13 @@ impl Changes<'_> {
     }
 }
 
-/// The newest ts ever given in each inbox, so that the next is later, also after a restart.
-struct NewestTimes {
-    of: HashMap<AgentId, i64>,
+/// What was given last, so that what comes next is later.
+struct Newest {
+    /// The newest ts ever given in each inbox, also after a restart.
+    ts: HashMap<AgentId, i64>,
     unsaved: HashSet<AgentId>,
+    /// The highest number given to a message since the relay was started.
+    seq: i64,
 }
 
 /// A change with its own outcome type hidden.
@@ -173,7 +185,7 @@ trait Change: Send {
         &mut self,
         connection: &Connection,
         now_ms: i64,
-        newest: &mut NewestTimes,
+        newest: &mut Newest,
     ) -> rusqlite::Result<()>;
     /// Tells the caller: committed, or why not.
     fn settle(self: Box<Self>, committed: Result<&Directory, StoreError>);
@@ -196,7 +208,7 @@ where
         &mut self,
         connection: &Connection,
         now_ms: i64,
-        newest: &mut NewestTimes,
+        newest: &mut Newest,
     ) -> rusqlite::Result<()> {
         if let Some(make) = self.make.take() {
             self.outcome = Some(make(&mut Changes {
@@ -240,7 +252,7 @@ struct WriterThread {
     connection: Connection,
     clock: Arc<dyn Clock>,
     directory: Arc<Directory>,
-    newest: NewestTimes,
+    newest: Newest,
     waiting: Receiver<Message>,
     slots: Arc<Semaphore>,
     _alive: watch::Sender<()>,
@@ -373,7 +385,7 @@ impl WriterThread {
             .connection
             .prepare_cached("UPDATE activity SET newest_ts = ?2 WHERE agent = ?1")?;
         for inbox in &self.newest.unsaved {
-            save.execute(params![inbox, self.newest.of.get(inbox)])?;
+            save.execute(params![inbox, self.newest.ts.get(inbox)])?;
         }
         Ok(())
     }
@@ -415,6 +427,7 @@ mod tests {
             Arc::default(),
             HashMap::new(),
             StoreMetrics::default(),
+            0,
         )
         .unwrap();
         // Holds the writer until all are queued, so that they meet in one batch.
@@ -462,6 +475,7 @@ mod tests {
             Arc::default(),
             HashMap::new(),
             StoreMetrics::default(),
+            0,
         )
         .unwrap();
         let (release, released) = channel::<()>();
@@ -503,6 +517,7 @@ mod tests {
             Arc::default(),
             HashMap::new(),
             StoreMetrics::default(),
+            0,
         )
         .unwrap();
         let (release, released) = channel::<()>();

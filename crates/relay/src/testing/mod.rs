@@ -380,7 +380,7 @@ impl TestRelay {
     /// How many requests wait for messages of `name` at this moment.
     #[must_use]
     pub fn waiting(&self, name: &str) -> usize {
-        self.agent(name).listeners().load(Ordering::SeqCst)
+        self.agent(name).news().listeners().load(Ordering::SeqCst)
     }
 
     /// Shows agents and messages with these lies from now on, and with none but these.

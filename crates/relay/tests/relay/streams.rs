@@ -211,3 +211,84 @@ async fn a_stream_ends_with_its_agent_and_with_the_relay() {
     api.send(&bob, "bob", json!(2)).await;
     assert_eq!(others.payload().await, 2);
 }
+
+/// The next message of a stream that has no ids, as the operator's.
+async fn next_without_id(events: &mut Events) -> Value {
+    let message = async {
+        loop {
+            let block = events.block().await.unwrap();
+            if block != ":" {
+                return serde_json::from_str(block.strip_prefix("data: ").unwrap()).unwrap();
+            }
+        }
+    };
+    // Heartbeats are no messages.
+    timeout(SOON, message).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_operators_stream_brings_every_copy_that_is_stored_from_then_on() {
+    let clock = ManualClock::new(1_774_094_400_000);
+    let relay = TestRelay::builder().clock(clock).start().await;
+    let api = Api::of(&relay);
+    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
+    for number in 0..5 {
+        // With each, the times in this inbox run further ahead of the clock.
+        api.send(&bob, "alice", json!(number)).await;
+    }
+    let mut events = Events::open(&api, "", relay.admin_key(), None).await;
+    for number in 5..8 {
+        api.send(&bob, "alice", json!(number)).await;
+        let event = next_without_id(&mut events).await;
+        let log = api.messages("/messages?limit=1", relay.admin_key()).await;
+        assert_eq!(event, log[0], "the same as in the operator's view");
+        // Its time is before that of the one before it.
+        let (id, _) = api.send(&alice, "bob", json!("earlier")).await;
+        assert_eq!(next_without_id(&mut events).await["id"], id);
+        // No message takes the place of a deleted one.
+        let gone = api.delete(&format!("/messages/{id}"), &bob).await;
+        assert_eq!(gone.status, 204);
+    }
+    let mut names: Vec<_> = (10..60).map(|number| format!("agent-{number}")).collect();
+    for name in &names {
+        register(&relay, name);
+    }
+    names.extend(["bob".to_owned()]);
+    // More copies than are read at a time.
+    let (id, _) = api.send(&alice, "broadcast", json!("all")).await;
+    let mut got = Vec::new();
+    for _ in &names {
+        let event = next_without_id(&mut events).await;
+        assert_eq!(event["id"], id);
+        got.push(text(&event["to"]));
+    }
+    got.sort();
+    assert_eq!(got, names);
+    relay.inject("alice", "{\"id\":\"raw\"}");
+    assert_eq!(next_without_id(&mut events).await["id"], "raw");
+}
+
+#[tokio::test]
+async fn the_operator_has_no_stream_where_its_view_is_switched_off() {
+    let relay = TestRelay::builder().admin_view(false).start().await;
+    let api = Api::of(&relay);
+    let refused = api.stream("", relay.admin_key(), None).await;
+    assert_eq!(refused.status(), 403);
+    let alice = register(&relay, "alice");
+    Events::open(&api, "", &alice, None).await;
+}
+
+#[tokio::test]
+async fn the_operators_streams_take_places_of_their_own() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let alice = register(&relay, "alice");
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        streams.push(Events::open(&api, "", relay.admin_key(), None).await);
+    }
+    let refused = api.stream("", relay.admin_key(), None).await;
+    assert_eq!(refused.status(), 429);
+    assert_eq!(relay.waiting("alice"), 0);
+    Events::open(&api, "", &alice, None).await;
+}

@@ -7,13 +7,12 @@ use serde_json::json;
 
 use crate::support::{Api, KEY, OTHER_KEY, message, register, text};
 
-const AGENT_ROUTES: [(&str, &str); 8] = [
+const AGENT_ROUTES: [(&str, &str); 7] = [
     ("POST", "/audit"),
     ("GET", "/agents"),
     ("POST", "/messages"),
     ("POST", "/messages/batch"),
     ("POST", "/messages/delete"),
-    ("GET", "/messages/stream"),
     ("DELETE", "/messages/x"),
     ("GET", "/channels"),
 ];
@@ -28,13 +27,14 @@ const ADMIN_ROUTES: [(&str, &str); 9] = [
     ("GET", "/invites"),
     ("DELETE", "/invites/x"),
 ];
-const SHARED_ROUTES: [(&str, &str); 6] = [
+const SHARED_ROUTES: [(&str, &str); 7] = [
     ("GET", "/agents/alice/quota"),
     ("POST", "/agents/alice/key"),
     ("GET", "/agents/alice"),
     ("PATCH", "/agents/alice"),
     ("DELETE", "/agents/alice"),
     ("GET", "/messages"),
+    ("GET", "/messages/stream"),
 ];
 
 #[tokio::test]
