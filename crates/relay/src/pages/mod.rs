@@ -36,6 +36,23 @@ pub(crate) static SIGNUP: LazyLock<Page> = LazyLock::new(|| {
     )
 });
 
+/// `/monitor`.
+pub(crate) static MONITOR: LazyLock<Page> = LazyLock::new(|| {
+    Page::new(
+        include_str!("monitor/page.html"),
+        concat!(include_str!("base.css"), include_str!("monitor/style.css")),
+        concat!(
+            include_str!("common.js"),
+            include_str!("monitor/text.js"),
+            include_str!("monitor/chart.js"),
+            include_str!("monitor/feed.js"),
+            include_str!("monitor/stream.js"),
+            include_str!("monitor/tables.js"),
+            include_str!("monitor/session.js"),
+        ),
+    )
+});
+
 /// A document and the policy that admits exactly its own style and script.
 pub(crate) struct Page {
     html: String,

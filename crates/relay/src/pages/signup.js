@@ -24,18 +24,20 @@ async function register() {
   });
   const body = await answer.json();
   if (answer.status === 201) {
-    show(body.name, body.apiKey);
+    show(body);
   } else {
     refuse(`Not registered: ${body.error}.`);
   }
 }
 
-function show(name, key) {
+function show({ name, apiKey: key, webhookSecret: secret }) {
   document.title = "Registered · ctalk relay";
   at("registered").textContent = name;
   at("path-name").textContent = name;
   at("key").textContent = key;
   at("key-again").textContent = key;
+  at("secret").textContent = secret ?? "";
+  at("webhook-part").hidden = secret === undefined;
   at("asking").hidden = true;
   at("done").hidden = false;
   at("done-title").focus();

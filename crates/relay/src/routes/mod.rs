@@ -28,6 +28,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
     Router::new()
         .route("/", get(pages::landing))
         .route("/signup", get(pages::signup))
+        .route("/monitor", get(pages::monitor))
         .route("/health", get(health::show))
         .route("/admin/agents", get(accounts::list))
         .route("/ready", get(ready::show))

@@ -11,3 +11,7 @@ pub(super) async fn landing() -> Response {
 pub(super) async fn signup() -> Response {
     pages::SIGNUP.respond()
 }
+
+pub(super) async fn monitor() -> Response {
+    pages::MONITOR.respond()
+}

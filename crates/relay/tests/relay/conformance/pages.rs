@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::support::Api;
 
-const PAGES: [&str; 3] = ["/", "/signup", "/signup?invite=X"];
+const PAGES: [&str; 4] = ["/", "/signup", "/signup?invite=X", "/monitor"];
 
 /// What stands in the document's one element of this kind.
 fn element<'h>(html: &'h str, name: &str) -> &'h str {

@@ -1,0 +1,132 @@
+const KEPT = "ctalk-monitor-key";
+const REFRESH = 10_000;
+
+// What is watched with one key; null while there is none.
+let current = null;
+
+function showConnection(text, className) {
+  const place = at("connection");
+  place.textContent = text;
+  place.className = `status ${className}`;
+}
+
+// Browsers may refuse storage altogether.
+function storages() {
+  try {
+    return { tab: sessionStorage, browser: localStorage };
+  } catch {
+    return {};
+  }
+}
+
+function keep(key, where) {
+  try {
+    storages()[where]?.setItem(KEPT, key);
+  } catch {
+    // It is full or switched off: the key stays in memory.
+  }
+}
+
+function keptKey() {
+  const { tab, browser } = storages();
+  return tab?.getItem(KEPT) ?? browser?.getItem(KEPT) ?? null;
+}
+
+function dropKept() {
+  for (const storage of Object.values(storages())) {
+    storage.removeItem(KEPT);
+  }
+}
+
+// Refuses a key that the relay does not know, and tells the operator's from an agent's.
+async function isOperators(session) {
+  // Agents' keys are made by relays; the operator's may be anything.
+  const path = session.key.startsWith("ct_") ? "agents" : "messages?limit=0";
+  try {
+    await ask(session, path);
+  } catch (error) {
+    // The operator may not be allowed to see messages.
+    if (!(error instanceof Refused && error.status === 403)) {
+      throw error;
+    }
+  }
+  return path !== "agents";
+}
+
+async function begin(key) {
+  const stop = new AbortController();
+  const session = { key, stop, signal: stop.signal, isOperator: false };
+  session.isOperator = await isOperators(session);
+  current = session;
+  at("board-title").textContent = session.isOperator ? "Everybody's traffic" : "One agent's traffic";
+  at("key").value = "";
+  at("entry").hidden = true;
+  at("board").hidden = false;
+  // The chart goes by the relay's clock.
+  await refreshHealth(session);
+  drawChart();
+  keepWatching(session);
+}
+
+// Forgets the key and all that was seen with it.
+function end(why) {
+  current?.stop.abort();
+  current = null;
+  dropKept();
+  clearFeed();
+  clearChart();
+  clearTables();
+  at("board").hidden = true;
+  at("entry").hidden = false;
+  showConnection("No key", "");
+  showProblem(why);
+  at("key").focus();
+}
+
+function showProblem(text) {
+  at("problem").textContent = text;
+  at("problem").hidden = text === "";
+}
+
+function reasonOf(error) {
+  return error instanceof Refused && error.status === 401
+    ? "The relay does not know this key."
+    : "The relay did not answer as expected. Try again.";
+}
+
+at("key-form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const key = at("key").value.trim();
+  const where = at("keep").value;
+  showProblem("");
+  at("connect").disabled = true;
+  try {
+    await begin(key);
+    keep(key, where);
+    at("board-title").focus();
+  } catch (error) {
+    showProblem(reasonOf(error));
+  } finally {
+    at("connect").disabled = false;
+  }
+});
+at("forget").addEventListener("click", () => end(""));
+at("pause").addEventListener("click", () => pauseFeed(!paused));
+at("filter").addEventListener("input", filterFeed);
+
+setInterval(() => {
+  if (current !== null) {
+    noteWatching(at("connection").classList.contains("good"));
+    drawChart();
+  }
+}, 1000);
+setInterval(() => {
+  if (current !== null && !document.hidden) {
+    refreshTables(current);
+  }
+}, REFRESH);
+
+const kept = keptKey();
+if (kept !== null) {
+  begin(kept).catch((error) => end(reasonOf(error)));
+}
