@@ -28,6 +28,18 @@ pub(crate) const GNOME_KEYRING: Tool = Tool {
     package: "gnome-keyring",
     probe: &["gnome-keyring-daemon", "--version"],
 };
+/// The browser that the relay's web pages are tested in.
+pub(crate) const CHROMIUM: Tool = Tool {
+    name: "chromium",
+    package: "chromium",
+    probe: &["chromium", "--version"],
+};
+/// What drives it.
+pub(crate) const CHROMEDRIVER: Tool = Tool {
+    name: "chromedriver",
+    package: "chromium-driver",
+    probe: &["chromedriver", "--version"],
+};
 /// Python with what `python3 -m venv` needs.
 pub(crate) const PYTHON: Tool = Tool {
     name: "python3 with venv",

@@ -5,6 +5,7 @@ mod chaos;
 mod debian;
 mod fuzz;
 mod man;
+mod screenshots;
 mod steps;
 mod test;
 mod workspace;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   fuzz --seconds N [--keep] [TARGET...]
                   run each fuzz target for N seconds (all when none is named); with --keep, what
                   reached more goes into fuzz/corpus
+  screenshots     take the pictures of the relay's web pages in docs/images anew
   man             write the man pages to target/man";
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         ["bench", names @ ..] => bench::run(names),
         ["chaos", "--seeds", seeds] => chaos::run(seeds),
         ["fuzz", args @ ..] => fuzz::run(args),
+        ["screenshots"] => screenshots::run(),
         ["man"] => man::run(),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");

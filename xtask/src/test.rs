@@ -5,14 +5,23 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::debian::{self, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
+use crate::debian::{self, CHROMEDRIVER, CHROMIUM, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
 use crate::steps::{Skips, Steps};
 use crate::workspace::{cargo, command, debug_binary, root, target};
 
 /// Runs everything and stops at the first failure.
 pub(crate) fn run() -> Result<()> {
     let mut steps = Steps::new(Skips::from_env());
-    debian::install(&mut steps, &[&DBUS, &GNOME_KEYRING, &PYTHON, &NODE, &NPM]);
+    let tools = [
+        &DBUS,
+        &GNOME_KEYRING,
+        &CHROMIUM,
+        &CHROMEDRIVER,
+        &PYTHON,
+        &NODE,
+        &NPM,
+    ];
+    debian::install(&mut steps, &tools);
     rust(&mut steps)?;
     let ctalk = debug_binary(&mut steps)?;
     steps.run("Demo", command(&ctalk).arg("demo"))?;
@@ -26,6 +35,9 @@ fn rust(steps: &mut Steps) -> Result<()> {
     // They run among the Rust tests, where they can; only what is missing is said here.
     if let Some(why) = debian::lacking(&[&DBUS, &GNOME_KEYRING]) {
         steps.skip("Key store tests against a Secret Service", &why)?;
+    }
+    if let Some(why) = debian::lacking(&[&CHROMIUM, &CHROMEDRIVER]) {
+        steps.skip("The relay's web pages in a browser", &why)?;
     }
     steps.run(
         "Rust tests",

@@ -1,0 +1,251 @@
+//! `/monitor`.
+
+use ctalk_relay::testing::TestRelay;
+use serde_json::json;
+
+use crate::browser::{Tab, browse};
+use crate::support::{register, send};
+
+async fn connect(tab: &Tab, relay: &TestRelay, key: &str) {
+    tab.open(&format!("{}/monitor", relay.url())).await;
+    tab.click("#key").await;
+    tab.keys(format!("{key}\u{e007}")).await;
+    tab.until_text("#connection", "Live").await;
+}
+
+async fn assert_quiet(tab: &Tab) {
+    let log = tab.complaints().await;
+    assert!(log.is_empty(), "{log:?}");
+}
+
+#[tokio::test]
+async fn a_message_is_shown_when_it_is_sent_without_its_payload() {
+    let relay = TestRelay::start().await;
+    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
+    send(&relay, &alice, "bob", "before", "c2VjcmV0LXBheWxvYWQ=").await;
+    browse(async |tab| {
+        connect(tab, &relay, relay.admin_key()).await;
+        tab.until_text("#feed tbody", "before").await;
+        for (key, to, topic) in [(&alice, "bob", "first"), (&bob, "alice", "second")] {
+            send(&relay, key, to, topic, "c2VjcmV0LXBheWxvYWQ=").await;
+            tab.until_text("#feed tbody tr:first-child", topic).await;
+        }
+        let row = tab.text("#feed tbody tr:first-child").await;
+        for shown in ["bob", "alice", "request", "encrypted, signed", " B"] {
+            assert!(row.contains(shown), "{shown} in {row}");
+        }
+        let page = tab.value("document.documentElement.outerHTML").await;
+        assert!(
+            !page.as_str().unwrap().contains("c2VjcmV0"),
+            "a payload is shown"
+        );
+        tab.until("document.getElementById('chart').ariaLabel.includes(': 3,')")
+            .await;
+        tab.until_text("#per-minute", "3").await;
+
+        tab.click("#pause").await;
+        send(&relay, &alice, "bob", "third", "x").await;
+        tab.until_text("#feed-note", "Paused; 1 came meanwhile")
+            .await;
+        assert!(!tab.text("#feed tbody").await.contains("third"));
+        tab.click("#pause").await;
+        tab.until_text("#feed tbody tr:first-child", "third").await;
+        tab.click("#filter").await;
+        tab.keys("SECOND").await;
+        tab.until_text("#feed-note", "1 of 4 fit the filter").await;
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_agent_sees_its_own_messages_and_the_feed_keeps_a_bounded_number() {
+    let relay = TestRelay::start().await;
+    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
+    send(&relay, &alice, "bob", "for-bob", "x").await;
+    browse(async |tab| {
+        connect(tab, &relay, &alice).await;
+        for number in 0..230 {
+            send(&relay, &bob, "alice", &format!("topic-{number}."), "x").await;
+        }
+        tab.until_text("#feed tbody tr:first-child", "topic-229.")
+            .await;
+        let rows = tab
+            .value("document.querySelectorAll('#feed tbody tr').length")
+            .await;
+        assert_eq!(rows, 200);
+        let feed = tab.text("#feed tbody").await;
+        assert!(
+            feed.contains("topic-30.") && !feed.contains("topic-29."),
+            "{feed}"
+        );
+        assert!(!feed.contains("for-bob"), "{feed}");
+        tab.until_text("#agents", "bob").await;
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_interrupted_feed_says_so_and_goes_on_with_what_came_meanwhile() {
+    let mut relay = TestRelay::start().await;
+    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
+    browse(async |tab| {
+        for key in [relay.admin_key().to_owned(), bob.clone()] {
+            connect(tab, &relay, &key).await;
+            send(&relay, &alice, "bob", "before", "x").await;
+            tab.until_text("#feed tbody", "before").await;
+            relay.stop();
+            tab.until_text("#connection", "Interrupted").await;
+            relay.restart();
+            send(&relay, &alice, "bob", "meanwhile", "x").await;
+            tab.until_text("#connection", "Live").await;
+            tab.until_text("#feed tbody", "meanwhile").await;
+            send(&relay, &alice, "bob", "after", "x").await;
+            tab.until_text("#feed tbody", "after").await;
+            let twice = "rows.length - new Set(rows.map(row => row.key)).size";
+            assert_eq!(tab.value(twice).await, 0, "none is shown twice");
+            tab.click("#forget").await;
+        }
+        // A key that ends, ends it.
+        connect(tab, &relay, &bob).await;
+        relay_forgets(&relay, "bob").await;
+        tab.until_text("#problem", "does not know this key any more")
+            .await;
+        assert_eq!(
+            tab.value("document.querySelectorAll('#feed tbody tr').length")
+                .await,
+            0
+        );
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+async fn relay_forgets(relay: &TestRelay, name: &str) {
+    let url = format!("{}/agents/{name}/key", relay.url());
+    let revoked = crate::support::http()
+        .delete(url)
+        .bearer_auth(relay.admin_key());
+    assert_eq!(revoked.send().await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_key_is_kept_only_where_and_as_long_as_the_user_asks() {
+    let relay = TestRelay::start().await;
+    let key = relay.admin_key().to_owned();
+    let stored = "Object.values(localStorage).concat(Object.values(sessionStorage))";
+    let entry = "!document.getElementById('entry').hidden";
+    browse(async |tab| {
+        connect(tab, &relay, &key).await;
+        assert_eq!(tab.value(stored).await, json!([]));
+        assert_eq!(tab.value("document.getElementById('key').value").await, "");
+        tab.reload().await;
+        assert_eq!(tab.value(entry).await, true);
+        for (option, place) in [("tab", "sessionStorage"), ("browser", "localStorage")] {
+            let choose = format!("document.getElementById('keep').value = '{option}'");
+            tab.value(&choose).await;
+            tab.click("#key").await;
+            tab.keys(format!("{key}\u{e007}")).await;
+            tab.until_text("#connection", "Live").await;
+            assert_eq!(tab.value(&format!("{place}.length")).await, 1);
+            tab.reload().await;
+            tab.until_text("#connection", "Live").await;
+            tab.click("#forget").await;
+            assert_eq!(tab.value(stored).await, json!([]));
+            assert_eq!(tab.value("document.activeElement.id").await, "key");
+            tab.reload().await;
+            assert_eq!(tab.value(entry).await, true);
+        }
+        tab.click("#key").await;
+        tab.keys("ct_wrong\u{e007}").await;
+        tab.until_text("#problem", "does not know this key").await;
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everything_is_reached_by_keyboard_with_the_focus_in_sight() {
+    let relay = TestRelay::start().await;
+    let alice = register(&relay, "alice");
+    send(&relay, &alice, "alice", "topic", "x").await;
+    let focus = "(() => {
+        const it = document.activeElement, style = getComputedStyle(it);
+        return [it.id || it.getAttribute('aria-labelledby') || it.innerText,
+                style.outlineStyle !== 'none' || it === document.body];
+    })()";
+    browse(async |tab| {
+        tab.open(&format!("{}/monitor", relay.url())).await;
+        // Skip link, brand, two pages, then the form.
+        tab.keys("\u{e004}").await;
+        assert_eq!(tab.value(focus).await, json!(["Skip to the content", true]));
+        tab.keys("\u{e004}".repeat(4)).await;
+        assert_eq!(tab.value(focus).await, json!(["key", true]));
+        tab.keys(format!("{alice}\u{e007}")).await;
+        tab.until_text("#connection", "Live").await;
+        tab.until("document.activeElement.id === 'board-title'")
+            .await;
+        let mut reached = Vec::new();
+        for _ in 0..8 {
+            tab.keys("\u{e004}").await;
+            let at = tab.value(focus).await;
+            assert_eq!(at[1], true, "the focus on {at} is in sight");
+            reached.push(at[0].as_str().unwrap().to_owned());
+        }
+        let all = [
+            "forget",
+            "pause",
+            "filter",
+            "feed-title",
+            "agents-title",
+            "channels-title",
+            "webhooks-title",
+        ];
+        assert_eq!(reached[..7], all, "in reading order");
+        assert!(
+            !all.contains(&reached[7].as_str()),
+            "nothing holds the focus: {reached:?}"
+        );
+        tab.value("document.getElementById('board-title').focus()")
+            .await;
+        tab.keys("\u{e004}\u{e007}").await;
+        tab.until_text("#connection", "No key").await;
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn pages_fit_narrow_screens_and_have_names_for_everything() {
+    let relay = TestRelay::start().await;
+    let alice = register(&relay, "alice");
+    send(&relay, &alice, "alice", &"long-topic-".repeat(20), "x").await;
+    let nameless = "Array.from(document.querySelectorAll('input, select, button, a, table, [role=region]'))
+        .filter(it => !(it.labels?.length || it.innerText?.trim() || it.getAttribute('aria-labelledby')
+            || it.closest('[aria-labelledby]')))
+        .map(it => it.outerHTML)";
+    let landmarks = "['header', 'nav[aria-label]', 'main', 'h1', 'html[lang]', 'title']
+        .filter(it => document.querySelector(it) === null)";
+    browse(async |tab| {
+        for width in [320, 390, 1280] {
+            tab.show_on(width, 800, "light").await;
+            for path in ["/", "/signup", "/monitor"] {
+                tab.open(&format!("{}{path}", relay.url())).await;
+                if path == "/monitor" {
+                    connect(tab, &relay, &alice).await;
+                    tab.until_text("#feed tbody", "long-topic").await;
+                }
+                let wide = tab.value("document.documentElement.scrollWidth").await;
+                assert!(
+                    wide.as_u64().unwrap() <= width.into(),
+                    "{path} at {width}: {wide}"
+                );
+                assert_eq!(tab.value(nameless).await, json!([]), "{path}");
+                assert_eq!(tab.value(landmarks).await, json!([]), "{path}");
+            }
+        }
+        assert_quiet(tab).await;
+    })
+    .await;
+}

@@ -1,0 +1,76 @@
+//! Pictures of the pages, which `cargo xtask screenshots` keeps in `docs/images`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ctalk_relay::ManualClock;
+use ctalk_relay::testing::TestRelay;
+use serde_json::json;
+
+use crate::browser::browse;
+use crate::support::{post, register, send};
+
+const NAMES: [&str; 6] = ["atlas", "birch", "cedar", "delta", "ember", "fjord"];
+
+/// Passes time and sends a few messages.
+async fn pass_time(relay: &TestRelay, clock: &ManualClock, keys: &[String], number: usize) {
+    let topics = ["sync", "task", "alert", "review", ""];
+    for message in 0..(number * number * 7 + number * 3) % 23 % 8 {
+        let turn = number * 5 + message;
+        let (from, to) = (turn * 7 % 4, (turn * 3 + 1) % 5);
+        let payload = "c2VhbGVk".repeat(20 + turn * 13 % 150);
+        let topic = topics[turn * 3 % 5];
+        if turn.is_multiple_of(11) {
+            let plain = json!({
+                "to": NAMES[to], "type": "notification", "encrypted": false, "topic": topic,
+                "payload": {"text": "done"},
+            });
+            post(relay, "/messages", &keys[from], plain).await;
+        } else {
+            send(relay, &keys[from], NAMES[to], topic, &payload).await;
+        }
+    }
+    clock.advance(Duration::from_secs(10));
+}
+
+#[tokio::test]
+#[ignore = "writes files; `cargo xtask screenshots` runs it"]
+async fn pictures_of_the_pages() {
+    let folder = PathBuf::from(std::env::var_os("CTALK_SCREENSHOTS").unwrap());
+    let clock = ManualClock::new(1_774_094_400_000);
+    let relay = TestRelay::builder().clock(clock.clone()).start().await;
+    let keys = NAMES.map(|name| register(&relay, name));
+    clock.advance(Duration::from_secs(3600));
+    browse(async |tab| {
+        for width in [390, 1280] {
+            for scheme in ["light", "dark"] {
+                for page in ["landing", "signup", "monitor"] {
+                    let height = if page == "monitor" { 1150 } else { 844 };
+                    tab.show_on(width, height, scheme).await;
+                    let path = if page == "landing" { "" } else { page };
+                    tab.open(&format!("{}/{path}", relay.url())).await;
+                    if page == "landing" {
+                        tab.until_text("#health", "Running").await;
+                    }
+                    if page == "monitor" {
+                        tab.click("#key").await;
+                        tab.keys(format!("{}\u{e007}", relay.admin_key())).await;
+                        tab.until_text("#connection", "Live").await;
+                        // The page's own seconds, at the speed of the relay's clock.
+                        for number in 0..45 {
+                            pass_time(&relay, &clock, &keys, number).await;
+                            tab.value("refreshHealth(current).then(() => noteWatching(true))")
+                                .await;
+                        }
+                        tab.value("refreshTables(current).then(drawChart)").await;
+                        tab.value("document.activeElement.blur(), scrollTo(0, 0)")
+                            .await;
+                    }
+                    let name = format!("{page}-{width}-{scheme}.png");
+                    tab.screenshot(&folder.join(name)).await;
+                }
+            }
+        }
+    })
+    .await;
+}
