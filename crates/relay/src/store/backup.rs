@@ -44,7 +44,7 @@ pub fn back_up(folder: &Path, target: &Path) -> Result<Backup, Error> {
         return Err(at_target(io::ErrorKind::AlreadyExists.into()));
     }
     let parent = target.parent().filter(|parent| *parent != Path::new(""));
-    let parent = parent.unwrap_or(Path::new("."));
+    let parent = parent.unwrap_or_else(|| Path::new("."));
     // Private from the beginning; goes away with whatever goes wrong.
     let file = tempfile::Builder::new()
         .prefix(".relay-backup-")

@@ -91,7 +91,6 @@ impl Store {
         let metrics = StoreMetrics::default();
         let readers = Readers::open(&path, metrics.clone()).map_err(at)?;
         let newest_seq = messages::newest_seq(&connection).map_err(at)?;
-        let readers = Readers::open(&path).map_err(at)?;
         let directory = Arc::new(directory);
         let writer = Writer::start(
             connection,

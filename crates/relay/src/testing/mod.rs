@@ -9,6 +9,46 @@
 //!
 //! let relay = TestRelay::start_blocking();
 //! assert!(relay.url().starts_with("http://127.0.0.1:"));
+//! // The keys are any text: the relay opens nothing.
+//! let api_key = relay.register("alice", "", "");
+//! assert!(api_key.starts_with("ct_"));
+//! ```
+//!
+//! What networks and relays do wrong it does as well, when it is told to:
+//!
+//! - [`TestRelay::fail`]: requests and answers are lost; messages are damaged, swallowed, repeated, held back
+//!   and mixed up, each at its own rate. What happens follows from a seed, so a test that failed fails again.
+//! - [`TestRelay::lie`]: the directory shows other keys or names, the inbox old messages or none.
+//! - [`TestRelay::inject`]: anything at all is delivered as it is.
+//! - [`TestRelay::stop`] and [`TestRelay::restart`]: all connections are cut, and address and data are kept.
+//! - [`TestRelay::fill_disk`]: nothing more can be stored.
+//! - [`Builder`]: rate limits and quotas, a clock of your own, the reference relay's paging, no streams.
+//!
+//! A sender that gives up at the first lost answer loses messages; one that sends again sends some twice:
+//!
+//! ```
+//! use ctalk_relay::testing::{Faults, TestRelay};
+//! use serde_json::json;
+//!
+//! # tokio::runtime::Runtime::new().unwrap().block_on(async {
+//! let relay = TestRelay::start().await;
+//! let alice = relay.register("alice", "", "");
+//! relay.register("bob", "", "");
+//! relay.fail(Faults { seed: 7, drop: 0.5, ..Faults::default() });
+//!
+//! let message = json!({ "to": "bob", "type": "request", "encrypted": false, "payload": "hello" });
+//! let http = reqwest::Client::new();
+//! let mut sent = 0;
+//! while sent < 10 {
+//!     let request = http.post(format!("{}/messages", relay.url())).bearer_auth(&alice);
+//!     // An error says that there was no answer, and not that nothing was stored.
+//!     sent += usize::from(request.json(&message).send().await.is_ok());
+//! }
+//! let counts = relay.fault_counts();
+//! assert!(counts.lost_requests > 0 && counts.lost_answers > 0);
+//! let stored = relay.stored().len();
+//! assert_eq!(stored, 10 + usize::try_from(counts.lost_answers).unwrap());
+//! # });
 //! ```
 #![expect(
     clippy::expect_used,
