@@ -2,84 +2,24 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use ctalk_relay::testing::TestRelay;
-use ctalk_relay::{AdminKey, Config, Error, RateLimit, Server};
+use ctalk_relay::{Error, Server};
 use serde_json::json;
 
+use crate::process::{ADMIN_KEY, RelayProcess, config};
 use crate::support::{Api, KEY, OTHER_KEY, message, register, text};
 
-/// Tells this test binary, started once more, to be a relay on the folder named by it.
-const SERVE: &str = "CTALK_RELAY_TEST_SERVE";
-const ADMIN_KEY: &str = "test-admin-key";
-const SENDS: usize = 1000;
+/// How many senders there are at once.
 const SENDERS: usize = 8;
-const CRASHES: usize = 10;
-
-fn config(folder: &Path) -> Config {
-    let any_port = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let mut config = Config::new(any_port, folder, AdminKey::new(ADMIN_KEY).unwrap());
-    config.rate_limit = RateLimit::OFF;
-    config
-}
-
-/// No test of its own: the relay process of the crash test below.
-#[test]
-fn relay_process() {
-    let Some(folder) = std::env::var_os(SERVE) else {
-        return;
-    };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let server = Server::bind(config(Path::new(&folder))).await.unwrap();
-        // On standard error, which the test harness leaves alone.
-        eprintln!("listening on {}", server.url());
-        server.run(std::future::pending()).await.unwrap();
-    });
-}
-
-/// A relay in a process of its own, killed when dropped.
-struct RelayProcess {
-    process: Child,
-    url: String,
-}
-
-impl RelayProcess {
-    fn start(folder: &Path) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "durability::relay_process", "--nocapture"])
-            .env(SERVE, folder)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let url = lines
-            .map(Result::unwrap)
-            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
-        match url {
-            Some(url) => Self { process, url },
-            None => panic!("the relay ended: {:?}", process.wait()),
-        }
-    }
-
-    /// Ends it at once, as `kill -9` does.
-    fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
-    }
-}
-
-impl Drop for RelayProcess {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
+/// How often the relay is killed, every other time on a full disk.
+const CRASHES: usize = 20;
+/// The most answers before a kill.
+const MAX_ANSWERS: u64 = 120;
+/// What the moments of the kills are drawn from.
+const SEED: u64 = 20;
 
 /// Every message id in the inbox, asserting that ts rises strictly.
 async fn read_all(api: &Api, key: &str) -> HashSet<String> {
@@ -100,31 +40,46 @@ async fn read_all(api: &Api, key: &str) -> HashSet<String> {
     }
 }
 
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_acknowledged_message_survives_kill_9_in_the_middle_of_1000_sends_ten_times() {
+async fn every_acknowledged_message_survives_20_kills_under_load_and_no_multicast_is_half() {
     let folder = tempfile::tempdir().unwrap();
-    let mut relay = RelayProcess::start(folder.path());
+    let mut relay = RelayProcess::start(folder.path(), None);
     let api = Api::new(&relay.url);
     let mut keys = Vec::new();
-    for name in ["alice", "bob"] {
+    for name in ["alice", "bob", "carol"] {
         let body = json!({"name": name, "owner": "o", "publicKey": KEY, "signingKey": OTHER_KEY});
         keys.push(text(
             &api.post("/agents", ADMIN_KEY, body).await.ok(201)["apiKey"],
         ));
     }
-    let [alice, bob] = keys.try_into().unwrap();
-    let mut acknowledged = HashSet::new();
+    let [alice, bob, carol] = keys.try_into().unwrap();
+    let mut random = Random(SEED);
+    let (mut acknowledged, mut refused) = (HashSet::new(), 0);
     for crash in 0..CRASHES {
-        // Each time at another point of the thousand, always with sends under way.
-        let kill_after = SENDS * (crash + 1) / (CRASHES + 1);
-        let ids = send_and_kill(&mut relay, &alice, kill_after).await;
-        assert!(ids.len() >= kill_after);
-        acknowledged.extend(ids);
-        relay = RelayProcess::start(folder.path());
-        let stored = read_all(&Api::new(&relay.url), &bob).await;
-        let lost: Vec<_> = acknowledged.difference(&stored).collect();
+        let room = (crash % 2 == 1).then(|| {
+            let log = folder.path().join("relay.db-wal");
+            fs::metadata(log).unwrap().len() + random.below(1 << 19)
+        });
+        relay.kill();
+        relay = RelayProcess::start(folder.path(), room);
+        let kill_after = 1 + random.below(MAX_ANSWERS);
+        let sent = send_and_kill(&mut relay, &alice, kill_after).await;
+        assert!(room.is_some() || sent.refused == 0);
+        acknowledged.extend(sent.acknowledged);
+        refused += sent.refused;
+        relay = RelayProcess::start(folder.path(), None);
+        let api = Api::new(&relay.url);
+        let (bobs, carols) = (read_all(&api, &bob).await, read_all(&api, &carol).await);
+        let lost: Vec<_> = acknowledged.difference(&bobs).collect();
         assert!(lost.is_empty(), "lost after crash {crash}: {lost:?}");
+        let half: Vec<_> = bobs.symmetric_difference(&carols).collect();
+        assert!(half.is_empty(), "half after crash {crash}: {half:?}");
     }
+    assert!(
+        refused > 0 && acknowledged.len() > CRASHES,
+        "the disk was full, and was not"
+    );
     relay.kill();
     let connection = rusqlite::Connection::open(folder.path().join("relay.db")).unwrap();
     let check: String = connection
@@ -139,36 +94,65 @@ async fn every_acknowledged_message_survives_kill_9_in_the_middle_of_1000_sends_
     assert_eq!(broken, Some(0));
 }
 
-/// Sends over 8 connections until the relay is gone, which is killed once `kill_after` messages
-/// are acknowledged. Returns the acknowledged ids.
-async fn send_and_kill(relay: &mut RelayProcess, key: &str, kill_after: usize) -> Vec<String> {
-    let (acknowledge, mut acknowledged) = tokio::sync::mpsc::unbounded_channel();
+/// Numbers that look random (Marsaglia's xorshift).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// What became of the messages that were answered.
+#[derive(Default)]
+struct Answered {
+    acknowledged: Vec<String>,
+    refused: u64,
+}
+
+/// Sends to two agents over 8 connections until the relay is gone, which is killed once `kill_after`
+/// messages are answered.
+async fn send_and_kill(relay: &mut RelayProcess, key: &str, kill_after: u64) -> Answered {
+    let (answer, mut answers) = tokio::sync::mpsc::unbounded_channel();
     for sender in 0..SENDERS {
         let api = Api::new(&relay.url);
         let header = format!("Bearer {key}");
-        let acknowledge = acknowledge.clone();
+        let answer = answer.clone();
         tokio::spawn(async move {
-            let body = message("bob", json!(sender)).to_string();
+            let mut body = message("", json!(sender));
+            body["to"] = json!(["bob", "carol"]);
+            let body = body.to_string();
             let send = async || {
                 let body = Some(body.clone());
                 api.try_call("POST", "/messages", Some(&header), body).await
             };
-            while let Ok(answer) = send().await {
-                acknowledge.send(text(&answer.ok(201)["id"])).unwrap();
+            while let Ok(answered) = send().await {
+                let id = match answered.status {
+                    500 => None,
+                    _ => Some(text(&answered.ok(201)["id"])),
+                };
+                answer.send(id).unwrap();
             }
         });
     }
     // The senders' own: when all of them have ended, so does the channel.
-    drop(acknowledge);
-    let mut ids = Vec::new();
-    while ids.len() < kill_after {
-        ids.push(acknowledged.recv().await.unwrap());
+    drop(answer);
+    let mut answered = Answered::default();
+    let mut count = 0;
+    while let Some(id) = answers.recv().await {
+        match id {
+            Some(id) => answered.acknowledged.push(id),
+            None => answered.refused += 1,
+        }
+        count += 1;
+        if count == kill_after {
+            relay.kill();
+        }
     }
-    relay.kill();
-    while let Some(id) = acknowledged.recv().await {
-        ids.push(id);
-    }
-    ids
+    answered
 }
 
 #[tokio::test]

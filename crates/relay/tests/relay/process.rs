@@ -1,0 +1,106 @@
+//! A relay in a process of its own, which can be killed and whose memory can be seen.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use ctalk_relay::{AdminKey, Config, RateLimit, Server};
+
+use crate::support::ANY_PORT;
+
+/// Tells this test binary, started once more, to be a relay on the folder named by it.
+const SERVE: &str = "CTALK_RELAY_TEST_SERVE";
+/// The bytes that a file of that relay may have.
+const ROOM: &str = "CTALK_RELAY_TEST_ROOM";
+pub(crate) const ADMIN_KEY: &str = "test-admin-key";
+
+pub(crate) fn config(folder: &Path) -> Config {
+    let mut config = Config::new(ANY_PORT, folder, AdminKey::new(ADMIN_KEY).unwrap());
+    config.rate_limit = RateLimit::OFF;
+    config
+}
+
+/// No test of its own: the relay process of other tests.
+#[test]
+fn relay_process() {
+    let Some(folder) = std::env::var_os(SERVE) else {
+        return;
+    };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        #[cfg(unix)]
+        let _full = std::env::var(ROOM).map(|room| limit_files(room.parse().unwrap()));
+        let server = Server::bind(config(Path::new(&folder))).await.unwrap();
+        // On standard error, which the test harness leaves alone.
+        eprintln!("listening on {}", server.url());
+        server.run(std::future::pending()).await.unwrap();
+    });
+}
+
+/// Has every write fail that would make a file larger than `bytes`, as on a full disk.
+#[cfg(unix)]
+fn limit_files(bytes: u64) -> tokio::signal::unix::Signal {
+    use rustix::process::{Resource, Rlimit, Signal, setrlimit};
+    use tokio::signal::unix::{SignalKind, signal};
+    // Else the signal that tells of such a write would end the process.
+    let told = signal(SignalKind::from_raw(Signal::XFSZ.as_raw())).unwrap();
+    let limit = Rlimit {
+        current: Some(bytes),
+        maximum: None,
+    };
+    setrlimit(Resource::Fsize, limit).unwrap();
+    told
+}
+
+/// A relay in a process of its own, killed when dropped.
+pub(crate) struct RelayProcess {
+    process: Child,
+    pub(crate) url: String,
+}
+
+impl RelayProcess {
+    /// Starts a relay on `folder`, whose files may have `room` bytes each.
+    pub(crate) fn start(folder: &Path, room: Option<u64>) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .args(["--exact", "process::relay_process", "--nocapture"])
+            .env(SERVE, folder)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        if let Some(room) = room {
+            command.env(ROOM, room.to_string());
+        }
+        let mut process = command.spawn().unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let url = lines
+            .map(Result::unwrap)
+            .find_map(|line| line.strip_prefix("listening on ").map(str::to_owned));
+        match url {
+            Some(url) => Self { process, url },
+            None => panic!("the relay ended: {:?}", process.wait()),
+        }
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// The bytes of memory that it has.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.unwrap().trim().trim_end_matches(" kB");
+        kib.parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for RelayProcess {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
