@@ -27,6 +27,7 @@ pub(crate) fn run() -> Result<()> {
     steps.run("Demo", command(&ctalk).arg("demo"))?;
     examples(&mut steps, &ctalk)?;
     interop(&mut steps, &ctalk)?;
+    openapi(&mut steps, &ctalk)?;
     println!("\n{}", steps.summary());
     Ok(())
 }
@@ -97,6 +98,32 @@ fn interop(steps: &mut Steps, ctalk: &Path) -> Result<()> {
             .arg(ctalk)
             .arg("--node")
             .arg(&node),
+    )
+}
+
+/// The relay's API against its own OpenAPI document.
+fn openapi(steps: &mut Steps, ctalk: &Path) -> Result<()> {
+    if let Some(why) = debian::lacking(&[&PYTHON]) {
+        return steps.skip("The relay's API against its document", &why);
+    }
+    // Apart from the other one, whose packages have needs of their own.
+    let venv = target()?.join("venv-openapi");
+    let python = venv.join("bin/python");
+    steps.run(
+        "Python environment of Schemathesis",
+        command("python3").args(["-m", "venv"]).arg(&venv),
+    )?;
+    steps.run(
+        "Schemathesis",
+        command(&python)
+            .args(["-m", "pip", "install", "--quiet", "--requirement"])
+            .arg("tests/openapi/requirements.txt"),
+    )?;
+    steps.run(
+        "The relay's API against its document",
+        command(&python)
+            .args(["tests/openapi/run.py", "--ctalk"])
+            .arg(ctalk),
     )
 }
 

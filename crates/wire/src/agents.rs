@@ -5,6 +5,7 @@ use serde_json::{Value, value::RawValue};
 
 /// An agent as the relay lists it in `GET /agents`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Agent {
     /// Registered name, in its registered spelling.
@@ -111,6 +112,7 @@ impl DirectoryEntry {
 
 /// Body of `POST /agents`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterAgent {
     /// The name to register.
@@ -131,6 +133,7 @@ pub struct RegisterAgent {
 
 /// Answer to `POST /agents` and `POST /register`: the only place where the key is ever shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Registered {
     /// The registered name.
@@ -156,6 +159,7 @@ pub struct PatchAgent {
 
 /// Answer to `GET /health`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Health {
     /// `ok`, or `degraded` when the relay's storage fails.
     pub status: String,

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 /// Which end of a message an entry is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum AuditDirection {
     /// It was sent.
@@ -26,6 +27,7 @@ impl AuditDirection {
 
 /// One entry of `GET /audit`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AuditEntry {
     /// The relay's id of the message.
@@ -43,6 +45,7 @@ pub struct AuditEntry {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub correlation_id: Option<String>,
     /// What the message said.
+    #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
     pub payload: Box<RawValue>,
     /// When it was sent or received, by the word of whoever logged it.
     pub ts: String,

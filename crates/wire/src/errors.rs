@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 /// Body of every answer with a status of 400 and above.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     /// Human text; never matched on.
     pub error: String,
     /// What went wrong, for programs.
+    #[cfg_attr(feature = "schema", schema(value_type = String, example = "BAD_REQUEST"))]
     pub code: ErrorCode,
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Body of `POST /invites`; every member is optional.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreateInvite {
     /// A note for the operator.
@@ -19,6 +20,7 @@ pub struct CreateInvite {
 
 /// Answer to `POST /invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CreatedInvite {
     /// The code: 16 random bytes, base64url without padding.
@@ -38,6 +40,7 @@ pub struct CreatedInvite {
 
 /// One item of `GET /invites`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Invite {
     /// The code.
@@ -63,6 +66,7 @@ pub struct Invite {
 ///
 /// The reference relay ignores the keys, so a client sets them with `PATCH /agents/:name` too.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterWithInvite {
     /// The invite's code.

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 /// What a message is for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum MessageType {
     /// Expects a response.
@@ -38,6 +39,7 @@ impl fmt::Display for MessageType {
 
 /// The `to` of a [`SendMessage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Recipients {
     /// One agent, or everybody but the sender when it reads `broadcast`.
@@ -48,6 +50,7 @@ pub enum Recipients {
 
 /// Body of `POST /messages`, as a client writes it.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SendMessage {
     /// Who gets it.
@@ -67,6 +70,7 @@ pub struct SendMessage {
     /// Whether `payload` is a NaCl box.
     pub encrypted: bool,
     /// Any JSON value; a base64 string when encrypted.
+    #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
     pub payload: Box<RawValue>,
     /// The box's 24-byte nonce, base64.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -81,6 +85,7 @@ pub struct SendMessage {
 
 /// Answer to `POST /messages`: the message is stored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Sent {
     /// The relay's id, one for all recipients: a lower-case UUID v4.
     pub id: String,
@@ -94,6 +99,7 @@ pub struct Sent {
 
 /// One recipient's copy of a message, as stored, listed and pushed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Envelope {
     /// The relay's id.
@@ -113,8 +119,10 @@ pub struct Envelope {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reply_to: Option<String>,
     /// Whether the sender says that `payload` is a NaCl box; usually a boolean.
+    #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
     pub encrypted: Box<RawValue>,
     /// What the sender submitted.
+    #[cfg_attr(feature = "schema", schema(value_type = serde_json::Value))]
     pub payload: Box<RawValue>,
     /// The box's nonce, base64.
     #[serde(skip_serializing_if = "Option::is_none", default)]

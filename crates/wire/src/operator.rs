@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// One item of `GET /admin/agents`: an agent as its operator sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// The registered name.
@@ -23,6 +24,7 @@ pub struct Account {
 
 /// What an inbox holds and may hold: answer to `GET` and `PATCH /agents/:name/quota`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Messages in the inbox.
@@ -40,12 +42,15 @@ pub struct Usage {
 /// Body of `PATCH /agents/:name/quota`. `None` leaves a limit as it is, `Some(None)` returns to the
 /// relay's own; 2^63 - 1 and more is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct PatchQuota {
     /// The most messages.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub max_messages: Option<Option<u64>>,
     /// The most bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<u64>))]
     pub max_bytes: Option<Option<u64>>,
 }

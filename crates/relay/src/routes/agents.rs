@@ -5,9 +5,11 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri};
-use ctalk_wire::{Agent, Registered};
+use ctalk_wire::{Agent, ErrorBody, RegisterAgent, RegisterWithInvite, Registered};
 use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::openapi::AgentChanges;
 use crate::address::Network;
 use crate::api_error::ApiError;
 use crate::auth::{AdminCaller, AgentCaller, Caller, KeyHash, new_api_key};
@@ -19,6 +21,15 @@ use crate::validate;
 /// Who answers for an agent that registered itself and named nobody.
 const DEFAULT_OWNER: &str = "invited";
 
+/// Register an agent.
+#[utoipa::path(
+    post,
+    path = "/agents",
+    tag = "operator",
+    request_body = RegisterAgent,
+    responses((status = 201, description = "The agent and its API key, which is shown only now", body = Registered), (status = 409, description = "The name is taken, in any letter case", body = ErrorBody)),
+    security(("admin" = [])),
+)]
 pub(super) async fn register(
     State(app): State<Arc<App>>,
     _: AdminCaller,
@@ -35,6 +46,14 @@ pub(super) async fn register(
     add(&app, name, owner, public_key, signing_key, &members, None).await
 }
 
+/// Register oneself with an invite.
+#[utoipa::path(
+    post,
+    path = "/register",
+    tag = "agents",
+    request_body = RegisterWithInvite,
+    responses((status = 201, description = "The agent and its API key, which is shown only now", body = Registered), (status = 403, description = "The invite is unknown, expired or used up", body = ErrorBody), (status = 409, description = "The name is taken or retired", body = ErrorBody), (status = 429, description = "`RATE_LIMITED`: too many attempts from one address", body = ErrorBody)),
+)]
 pub(super) async fn register_with_invite(
     State(app): State<Arc<App>>,
     network: Network,
@@ -95,6 +114,14 @@ async fn add(
     }
 }
 
+/// The directory of agents.
+#[utoipa::path(
+    get,
+    path = "/agents",
+    tag = "agents",
+    responses((status = 200, description = "In registration order, the caller included", body = Vec<Agent>)),
+    security(("agent" = [])),
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     _: AgentCaller,
@@ -102,6 +129,15 @@ pub(super) async fn list(
     Ok(Json(app.store.list_agents().await?))
 }
 
+/// One entry of the directory, found in any letter case.
+#[utoipa::path(
+    get,
+    path = "/agents/{name}",
+    tag = "agents",
+    params(("name" = String, Path, description = "An agent, as it is registered")),
+    responses((status = 200, description = "The entry", body = Agent), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    security(("agent" = []), ("admin" = [])),
+)]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     _: Caller,
@@ -137,12 +173,22 @@ pub(super) fn unknown() -> ApiError {
 }
 
 /// Answer to `PATCH /agents/:name`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Changed {
     name: String,
     updated: bool,
 }
 
+/// Change an entry of the directory: one's own, or any for the operator.
+#[utoipa::path(
+    patch,
+    path = "/agents/{name}",
+    tag = "agents",
+    params(("name" = String, Path, description = "An agent, as it is registered")),
+    request_body = AgentChanges,
+    responses((status = 200, description = "It was changed", body = Changed), (status = 403, description = "That is another agent's record", body = ErrorBody), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    security(("agent" = []), ("admin" = [])),
+)]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -161,12 +207,22 @@ pub(super) async fn change(
 }
 
 /// Answer to `DELETE /agents/:name`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedAgent)]
 pub(super) struct Deleted {
     name: String,
     deleted: bool,
 }
 
+/// Delete an agent with its inbox and retire its name.
+#[utoipa::path(
+    delete,
+    path = "/agents/{name}",
+    tag = "agents",
+    params(("name" = String, Path, description = "An agent, as it is registered")),
+    responses((status = 200, description = "It was deleted", body = Deleted), (status = 403, description = "That is another agent's record", body = ErrorBody), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    security(("agent" = []), ("admin" = [])),
+)]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -7,11 +7,13 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use ctalk_wire::{AuditDirection, AuditEntry};
+use ctalk_wire::{AuditDirection, AuditEntry, ErrorBody};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::messages::{DEFAULT_LIMIT, parameter, parse_limit};
+use super::openapi::{AuditLog, NewAuditEntry};
 use crate::api_error::ApiError;
 use crate::auth::{AdminCaller, AgentCaller};
 use crate::body::{Members, Text};
@@ -24,11 +26,20 @@ use crate::{Audit, validate};
 const MAX_LIMIT: u32 = 200;
 
 /// Answer to `POST /audit`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Logged {
     ok: bool,
 }
 
+/// Write an entry into the audit log.
+#[utoipa::path(
+    post,
+    path = "/audit",
+    tag = "audit",
+    request_body = NewAuditEntry,
+    responses((status = 201, description = "It was logged", body = Logged), (status = 403, description = "This relay keeps no audit log", body = ErrorBody)),
+    security(("agent" = [])),
+)]
 pub(super) async fn log(
     State(app): State<Arc<App>>,
     AgentCaller(agent): AgentCaller,
@@ -81,6 +92,15 @@ fn entry(members: &Members<'_>, logged_by: String) -> Result<AuditEntry, ApiErro
     })
 }
 
+/// Entries of the audit log in the order in which they were logged.
+#[utoipa::path(
+    get,
+    path = "/audit",
+    tag = "audit",
+    params(("after" = Option<String>, Query, description = "Only entries logged later: an ISO 8601 time"), ("since" = Option<String>, Query, description = "Only entries about later messages: an ISO 8601 time"), ("limit" = Option<String>, Query, description = "At most so many entries: 50, at most 200"), ("from" = Option<String>, Query, description = "Only entries about messages from this agent"), ("to" = Option<String>, Query, description = "Only entries about messages to this agent"), ("topic" = Option<String>, Query, description = "Only entries about this topic")),
+    responses((status = 200, description = "One page", body = AuditLog)),
+    security(("admin" = [])),
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     _: AdminCaller,
@@ -107,11 +127,21 @@ pub(super) async fn list(
 }
 
 /// Answer to `DELETE /audit`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ClearedAuditLog)]
 pub(super) struct Cleared {
     deleted: usize,
 }
 
+/// Delete entries of the audit log.
+#[utoipa::path(
+    delete,
+    path = "/audit",
+    tag = "audit",
+    params(("before" = String, Query, description = "Entries about messages from before this ISO 8601 time")),
+    responses((status = 200, description = "How many there were", body = Cleared)),
+    security(("admin" = [])),
+)]
 pub(super) async fn clear(
     State(app): State<Arc<App>>,
     _: AdminCaller,

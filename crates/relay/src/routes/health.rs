@@ -9,6 +9,13 @@ use ctalk_wire::Health;
 use crate::clock::iso;
 use crate::http::App;
 
+/// How the relay is.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "relay",
+    responses((status = 200, description = "It answers; `status` is `degraded` when its storage fails", body = Health)),
+)]
 pub(super) async fn show(State(app): State<Arc<App>>) -> Json<Health> {
     let counted = app.store.count_agents().await;
     Json(Health {

@@ -9,8 +9,9 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ctalk_wire::{CreatedInvite, Invite};
+use ctalk_wire::{CreateInvite, CreatedInvite, ErrorBody, Invite};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::auth::AdminCaller;
@@ -24,6 +25,15 @@ const HOUR_MS: f64 = 3_600_000.0;
 /// The longest life of an invite, so that its end stays a date: 100 years.
 const MAX_HOURS: f64 = 100.0 * 365.25 * 24.0;
 
+/// Make an invite.
+#[utoipa::path(
+    post,
+    path = "/invites",
+    tag = "operator",
+    request_body = Option<CreateInvite>,
+    responses((status = 201, description = "The invite", body = CreatedInvite)),
+    security(("admin" = [])),
+)]
 pub(super) async fn create(
     State(app): State<Arc<App>>,
     _: AdminCaller,
@@ -87,6 +97,14 @@ fn base_url(headers: &HeaderMap, app: &App) -> String {
         )
 }
 
+/// Every invite.
+#[utoipa::path(
+    get,
+    path = "/invites",
+    tag = "operator",
+    responses((status = 200, description = "Oldest first", body = Vec<Invite>)),
+    security(("admin" = [])),
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     _: AdminCaller,
@@ -108,12 +126,22 @@ fn shown(invite: InviteRow) -> Invite {
 }
 
 /// Answer to `DELETE /invites/:code`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedInvite)]
 pub(super) struct Deleted {
     deleted: bool,
     code: String,
 }
 
+/// Delete an invite.
+#[utoipa::path(
+    delete,
+    path = "/invites/{code}",
+    tag = "operator",
+    params(("code" = String, Path, description = "The code of an invite")),
+    responses((status = 200, description = "It was deleted", body = Deleted), (status = 404, description = "There is no such invite", body = ErrorBody)),
+    security(("admin" = [])),
+)]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     _: AdminCaller,

@@ -7,8 +7,10 @@ use axum::Json;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use ctalk_wire::ErrorBody;
 use serde::Serialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use crate::api_error::ApiError;
 use crate::auth::{AgentCaller, Caller, KeyHash};
@@ -19,6 +21,7 @@ use crate::http::{App, last_segment};
 use crate::listener::{Heard, Listener};
 use crate::store::{Filter, Inbox, StoredPage};
 
+use super::openapi::{MessageIds, Page};
 use super::page;
 
 /// Items in a page when the caller does not say.
@@ -30,6 +33,15 @@ const MAX_DELETED: usize = 1000;
 /// The longest that a request waits for a message: proxies commonly end one that is silent longer.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
+/// The caller's inbox, or every copy of all messages for the operator.
+#[utoipa::path(
+    get,
+    path = "/messages",
+    tag = "messages",
+    params(("sort" = Option<String>, Query, description = "`asc` for oldest first, else newest first"), ("after" = Option<String>, Query, description = "Only later messages: an ISO 8601 time; alias `since`"), ("limit" = Option<String>, Query, description = "At most so many messages: 50, at most 100"), ("topic" = Option<String>, Query, description = "Only messages of this topic; alias `channel`"), ("wait" = Option<String>, Query, description = "Wait so many seconds, at most 60, while there is none")),
+    responses((status = 200, description = "One page", body = Page), (status = 403, description = "This relay does not show messages to its operator", body = ErrorBody), (status = 429, description = "`RATE_LIMITED`: too many requests of this agent wait", body = ErrorBody)),
+    security(("agent" = []), ("admin" = [])),
+)]
 pub(super) async fn list(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -109,6 +121,15 @@ pub(super) fn parse_limit(text: &str, max: u32) -> u32 {
     }
 }
 
+/// Delete one message from the caller's inbox.
+#[utoipa::path(
+    delete,
+    path = "/messages/{id}",
+    tag = "messages",
+    params(("id" = String, Path, description = "The id of a message")),
+    responses((status = 204, description = "It was deleted"), (status = 404, description = "It is not in the inbox", body = ErrorBody)),
+    security(("agent" = [])),
+)]
 pub(super) async fn remove(
     State(app): State<Arc<App>>,
     AgentCaller(agent): AgentCaller,
@@ -124,13 +145,23 @@ pub(super) async fn remove(
 }
 
 /// Answer to `POST /messages/delete`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = DeletedMessages)]
 pub(super) struct Deleted {
     deleted: usize,
     /// The ids of which there was no live message in the inbox.
     missing: Vec<String>,
 }
 
+/// Delete many messages from the caller's inbox.
+#[utoipa::path(
+    post,
+    path = "/messages/delete",
+    tag = "messages",
+    request_body = MessageIds,
+    responses((status = 200, description = "What was deleted", body = Deleted)),
+    security(("agent" = [])),
+)]
 pub(super) async fn remove_many(
     State(app): State<Arc<App>>,
     AgentCaller(agent): AgentCaller,

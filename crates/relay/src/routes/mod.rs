@@ -9,6 +9,7 @@ mod invites;
 mod keys;
 mod messages;
 mod metrics;
+mod openapi;
 mod page;
 mod pages;
 mod quotas;
@@ -59,6 +60,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
         )
         .route("/invites", get(invites::list).post(invites::create))
         .route("/invites/{code}", delete(invites::remove))
+        .route("/openapi.json", get(openapi::show))
         .route("/register", post(agents::register_with_invite))
 }
 

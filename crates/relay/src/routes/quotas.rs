@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::Uri;
-use ctalk_wire::Usage;
+use ctalk_wire::{ErrorBody, PatchQuota, Usage};
 
 use super::agents::{changeable, unknown};
 use crate::api_error::ApiError;
@@ -14,6 +14,15 @@ use crate::body::{Members, Text};
 use crate::http::{App, decoded_parent_segment};
 use crate::store::QuotaPatch;
 
+/// What an agent's inbox holds and may hold.
+#[utoipa::path(
+    get,
+    path = "/agents/{name}/quota",
+    tag = "agents",
+    params(("name" = String, Path, description = "An agent, as it is registered")),
+    responses((status = 200, description = "Limits that are off are left out", body = Usage), (status = 403, description = "That is another agent's record", body = ErrorBody), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    security(("agent" = []), ("admin" = [])),
+)]
 pub(super) async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -24,6 +33,16 @@ pub(super) async fn show(
     Ok(Json(usage.shown()))
 }
 
+/// Change how much an agent's inbox may hold.
+#[utoipa::path(
+    patch,
+    path = "/agents/{name}/quota",
+    tag = "operator",
+    params(("name" = String, Path, description = "An agent, as it is registered")),
+    request_body = PatchQuota,
+    responses((status = 200, description = "What it holds and may hold now", body = Usage), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    security(("admin" = [])),
+)]
 pub(super) async fn change(
     State(app): State<Arc<App>>,
     _: AdminCaller,

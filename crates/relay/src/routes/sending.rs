@@ -7,10 +7,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use ctalk_wire::{ErrorBody, MessageType, Recipients, Sent};
+use ctalk_wire::{ErrorBody, MessageType, Recipients, SendMessage, Sent};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
+use super::openapi::Messages;
 use crate::api_error::ApiError;
 use crate::auth::AgentCaller;
 use crate::body::{BatchText, Members, Text, fits};
@@ -27,6 +29,15 @@ const MAX_TTL: f64 = 90.0 * 86_400.0;
 /// The most messages in a batch.
 const MAX_BATCH: usize = 100;
 
+/// Send a message.
+#[utoipa::path(
+    post,
+    path = "/messages",
+    tag = "messages",
+    request_body = SendMessage,
+    responses((status = 201, description = "The message is on disk", body = Sent), (status = 429, description = "`RATE_LIMITED`, or `QUOTA_EXCEEDED` where an inbox is full", body = ErrorBody)),
+    security(("agent" = [])),
+)]
 pub(super) async fn send(
     State(app): State<Arc<App>>,
     AgentCaller(sender): AgentCaller,
@@ -39,18 +50,27 @@ pub(super) async fn send(
 }
 
 /// Answer to `POST /messages/batch`: what became of each message, in their order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Batch {
     results: Vec<Outcome>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 enum Outcome {
     Sent(Sent),
     Refused(ErrorBody),
 }
 
+/// Send many messages at once.
+#[utoipa::path(
+    post,
+    path = "/messages/batch",
+    tag = "messages",
+    request_body = Messages,
+    responses((status = 200, description = "What became of each, in their order", body = Batch)),
+    security(("agent" = [])),
+)]
 pub(super) async fn send_batch(
     State(app): State<Arc<App>>,
     AgentCaller(sender): AgentCaller,
