@@ -17,6 +17,7 @@ mod dependencies;
 mod durability;
 mod faults;
 mod hostile;
+mod isolation;
 mod keys;
 mod listening;
 mod monitoring;
