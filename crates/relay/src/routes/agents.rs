@@ -27,7 +27,14 @@ const DEFAULT_OWNER: &str = "invited";
     path = "/agents",
     tag = "operator",
     request_body = RegisterAgent,
-    responses((status = 201, description = "The agent and its API key, which is shown only now", body = Registered), (status = 409, description = "The name is taken, in any letter case", body = ErrorBody)),
+    responses(
+        (
+            status = 201,
+            description = "The agent and its API key, which is shown only now",
+            body = Registered,
+        ),
+        (status = 409, description = "The name is taken, in any letter case", body = ErrorBody),
+    ),
     security(("admin" = [])),
 )]
 pub(super) async fn register(
@@ -52,7 +59,20 @@ pub(super) async fn register(
     path = "/register",
     tag = "agents",
     request_body = RegisterWithInvite,
-    responses((status = 201, description = "The agent and its API key, which is shown only now", body = Registered), (status = 403, description = "The invite is unknown, expired or used up", body = ErrorBody), (status = 409, description = "The name is taken or retired", body = ErrorBody), (status = 429, description = "`RATE_LIMITED`: too many attempts from one address", body = ErrorBody)),
+    responses(
+        (
+            status = 201,
+            description = "The agent and its API key, which is shown only now",
+            body = Registered,
+        ),
+        (status = 403, description = "The invite is unknown, expired or used up", body = ErrorBody),
+        (status = 409, description = "The name is taken or retired", body = ErrorBody),
+        (
+            status = 429,
+            description = "`RATE_LIMITED`: too many attempts from one address",
+            body = ErrorBody,
+        ),
+    ),
 )]
 pub(super) async fn register_with_invite(
     State(app): State<Arc<App>>,
@@ -119,7 +139,13 @@ async fn add(
     get,
     path = "/agents",
     tag = "agents",
-    responses((status = 200, description = "In registration order, the caller included", body = Vec<Agent>)),
+    responses(
+        (
+            status = 200,
+            description = "In registration order, the caller included",
+            body = Vec<Agent>,
+        ),
+    ),
     security(("agent" = [])),
 )]
 pub(super) async fn list(
@@ -135,7 +161,10 @@ pub(super) async fn list(
     path = "/agents/{name}",
     tag = "agents",
     params(("name" = String, Path, description = "An agent, as it is registered")),
-    responses((status = 200, description = "The entry", body = Agent), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    responses(
+        (status = 200, description = "The entry", body = Agent),
+        (status = 404, description = "There is no such agent", body = ErrorBody),
+    ),
     security(("agent" = []), ("admin" = [])),
 )]
 pub(super) async fn show(
@@ -186,7 +215,11 @@ pub(super) struct Changed {
     tag = "agents",
     params(("name" = String, Path, description = "An agent, as it is registered")),
     request_body = AgentChanges,
-    responses((status = 200, description = "It was changed", body = Changed), (status = 403, description = "That is another agent's record", body = ErrorBody), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    responses(
+        (status = 200, description = "It was changed", body = Changed),
+        (status = 403, description = "That is another agent's record", body = ErrorBody),
+        (status = 404, description = "There is no such agent", body = ErrorBody),
+    ),
     security(("agent" = []), ("admin" = [])),
 )]
 pub(super) async fn change(
@@ -220,7 +253,11 @@ pub(super) struct Deleted {
     path = "/agents/{name}",
     tag = "agents",
     params(("name" = String, Path, description = "An agent, as it is registered")),
-    responses((status = 200, description = "It was deleted", body = Deleted), (status = 403, description = "That is another agent's record", body = ErrorBody), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    responses(
+        (status = 200, description = "It was deleted", body = Deleted),
+        (status = 403, description = "That is another agent's record", body = ErrorBody),
+        (status = 404, description = "There is no such agent", body = ErrorBody),
+    ),
     security(("agent" = []), ("admin" = [])),
 )]
 pub(super) async fn remove(

@@ -37,7 +37,10 @@ pub(super) struct Logged {
     path = "/audit",
     tag = "audit",
     request_body = NewAuditEntry,
-    responses((status = 201, description = "It was logged", body = Logged), (status = 403, description = "This relay keeps no audit log", body = ErrorBody)),
+    responses(
+        (status = 201, description = "It was logged", body = Logged),
+        (status = 403, description = "This relay keeps no audit log", body = ErrorBody),
+    ),
     security(("agent" = [])),
 )]
 pub(super) async fn log(
@@ -97,7 +100,26 @@ fn entry(members: &Members<'_>, logged_by: String) -> Result<AuditEntry, ApiErro
     get,
     path = "/audit",
     tag = "audit",
-    params(("after" = Option<String>, Query, description = "Only entries logged later: an ISO 8601 time"), ("since" = Option<String>, Query, description = "Only entries about later messages: an ISO 8601 time"), ("limit" = Option<String>, Query, description = "At most so many entries: 50, at most 200"), ("from" = Option<String>, Query, description = "Only entries about messages from this agent"), ("to" = Option<String>, Query, description = "Only entries about messages to this agent"), ("topic" = Option<String>, Query, description = "Only entries about this topic")),
+    params(
+        (
+            "after" = Option<String>,
+            Query,
+            description = "Only entries logged later: an ISO 8601 time",
+        ),
+        (
+            "since" = Option<String>,
+            Query,
+            description = "Only entries about later messages: an ISO 8601 time",
+        ),
+        ("limit" = Option<String>, Query, description = "At most so many entries: 50, at most 200"),
+        (
+            "from" = Option<String>,
+            Query,
+            description = "Only entries about messages from this agent",
+        ),
+        ("to" = Option<String>, Query, description = "Only entries about messages to this agent"),
+        ("topic" = Option<String>, Query, description = "Only entries about this topic"),
+    ),
     responses((status = 200, description = "One page", body = AuditLog)),
     security(("admin" = [])),
 )]
@@ -138,7 +160,13 @@ pub(super) struct Cleared {
     delete,
     path = "/audit",
     tag = "audit",
-    params(("before" = String, Query, description = "Entries about messages from before this ISO 8601 time")),
+    params(
+        (
+            "before" = String,
+            Query,
+            description = "Entries about messages from before this ISO 8601 time",
+        ),
+    ),
     responses((status = 200, description = "How many there were", body = Cleared)),
     security(("admin" = [])),
 )]

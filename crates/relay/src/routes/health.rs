@@ -14,7 +14,13 @@ use crate::http::App;
     get,
     path = "/health",
     tag = "relay",
-    responses((status = 200, description = "It answers; `status` is `degraded` when its storage fails", body = Health)),
+    responses(
+        (
+            status = 200,
+            description = "It answers; `status` is `degraded` when its storage fails",
+            body = Health,
+        ),
+    ),
 )]
 pub(super) async fn show(State(app): State<Arc<App>>) -> Json<Health> {
     let counted = app.store.count_agents().await;

@@ -139,7 +139,10 @@ pub(super) struct Deleted {
     path = "/invites/{code}",
     tag = "operator",
     params(("code" = String, Path, description = "The code of an invite")),
-    responses((status = 200, description = "It was deleted", body = Deleted), (status = 404, description = "There is no such invite", body = ErrorBody)),
+    responses(
+        (status = 200, description = "It was deleted", body = Deleted),
+        (status = 404, description = "There is no such invite", body = ErrorBody),
+    ),
     security(("admin" = [])),
 )]
 pub(super) async fn remove(

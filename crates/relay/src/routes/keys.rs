@@ -20,7 +20,11 @@ use crate::http::{App, decoded_parent_segment};
     path = "/agents/{name}/key",
     tag = "agents",
     params(("name" = String, Path, description = "An agent, as it is registered")),
-    responses((status = 201, description = "The new key, which is shown only now", body = Registered), (status = 403, description = "That is another agent's record", body = ErrorBody), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    responses(
+        (status = 201, description = "The new key, which is shown only now", body = Registered),
+        (status = 403, description = "That is another agent's record", body = ErrorBody),
+        (status = 404, description = "There is no such agent", body = ErrorBody),
+    ),
     security(("agent" = []), ("admin" = [])),
 )]
 pub(super) async fn replace(
@@ -58,7 +62,10 @@ pub(super) struct Revoked {
     path = "/agents/{name}/key",
     tag = "operator",
     params(("name" = String, Path, description = "An agent, as it is registered")),
-    responses((status = 200, description = "It ended", body = Revoked), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    responses(
+        (status = 200, description = "It ended", body = Revoked),
+        (status = 404, description = "There is no such agent", body = ErrorBody),
+    ),
     security(("admin" = [])),
 )]
 pub(super) async fn revoke(

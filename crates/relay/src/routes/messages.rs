@@ -38,8 +38,42 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
     get,
     path = "/messages",
     tag = "messages",
-    params(("sort" = Option<String>, Query, description = "`asc` for oldest first, else newest first"), ("after" = Option<String>, Query, description = "Only later messages: an ISO 8601 time; alias `since`"), ("limit" = Option<String>, Query, description = "At most so many messages: 50, at most 100"), ("topic" = Option<String>, Query, description = "Only messages of this topic; alias `channel`"), ("wait" = Option<String>, Query, description = "Wait so many seconds, at most 60, while there is none")),
-    responses((status = 200, description = "One page", body = Page), (status = 403, description = "This relay does not show messages to its operator", body = ErrorBody), (status = 429, description = "`RATE_LIMITED`: too many requests of this agent wait", body = ErrorBody)),
+    params(
+        ("sort" = Option<String>, Query, description = "`asc` for oldest first, else newest first"),
+        (
+            "after" = Option<String>,
+            Query,
+            description = "Only later messages: an ISO 8601 time; alias `since`",
+        ),
+        (
+            "limit" = Option<String>,
+            Query,
+            description = "At most so many messages: 50, at most 100",
+        ),
+        (
+            "topic" = Option<String>,
+            Query,
+            description = "Only messages of this topic; alias `channel`",
+        ),
+        (
+            "wait" = Option<String>,
+            Query,
+            description = "Wait so many seconds, at most 60, while there is none",
+        ),
+    ),
+    responses(
+        (status = 200, description = "One page", body = Page),
+        (
+            status = 403,
+            description = "This relay does not show messages to its operator",
+            body = ErrorBody,
+        ),
+        (
+            status = 429,
+            description = "`RATE_LIMITED`: too many requests of this agent wait",
+            body = ErrorBody,
+        ),
+    ),
     security(("agent" = []), ("admin" = [])),
 )]
 pub(super) async fn list(
@@ -127,7 +161,10 @@ pub(super) fn parse_limit(text: &str, max: u32) -> u32 {
     path = "/messages/{id}",
     tag = "messages",
     params(("id" = String, Path, description = "The id of a message")),
-    responses((status = 204, description = "It was deleted"), (status = 404, description = "It is not in the inbox", body = ErrorBody)),
+    responses(
+        (status = 204, description = "It was deleted"),
+        (status = 404, description = "It is not in the inbox", body = ErrorBody),
+    ),
     security(("agent" = [])),
 )]
 pub(super) async fn remove(

@@ -20,7 +20,11 @@ use crate::store::QuotaPatch;
     path = "/agents/{name}/quota",
     tag = "agents",
     params(("name" = String, Path, description = "An agent, as it is registered")),
-    responses((status = 200, description = "Limits that are off are left out", body = Usage), (status = 403, description = "That is another agent's record", body = ErrorBody), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    responses(
+        (status = 200, description = "Limits that are off are left out", body = Usage),
+        (status = 403, description = "That is another agent's record", body = ErrorBody),
+        (status = 404, description = "There is no such agent", body = ErrorBody),
+    ),
     security(("agent" = []), ("admin" = [])),
 )]
 pub(super) async fn show(
@@ -40,7 +44,10 @@ pub(super) async fn show(
     tag = "operator",
     params(("name" = String, Path, description = "An agent, as it is registered")),
     request_body = PatchQuota,
-    responses((status = 200, description = "What it holds and may hold now", body = Usage), (status = 404, description = "There is no such agent", body = ErrorBody)),
+    responses(
+        (status = 200, description = "What it holds and may hold now", body = Usage),
+        (status = 404, description = "There is no such agent", body = ErrorBody),
+    ),
     security(("admin" = [])),
 )]
 pub(super) async fn change(

@@ -35,7 +35,14 @@ const MAX_BATCH: usize = 100;
     path = "/messages",
     tag = "messages",
     request_body = SendMessage,
-    responses((status = 201, description = "The message is on disk", body = Sent), (status = 429, description = "`RATE_LIMITED`, or `QUOTA_EXCEEDED` where an inbox is full", body = ErrorBody)),
+    responses(
+        (status = 201, description = "The message is on disk", body = Sent),
+        (
+            status = 429,
+            description = "`RATE_LIMITED`, or `QUOTA_EXCEEDED` where an inbox is full",
+            body = ErrorBody,
+        ),
+    ),
     security(("agent" = [])),
 )]
 pub(super) async fn send(

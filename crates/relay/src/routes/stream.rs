@@ -34,14 +34,37 @@ const MAX_READ: u32 = 32;
 /// An event of which clients take no notice.
 const COMMENT: &[u8] = b":\n\n";
 
-/// Answers an agent with every message in its inbox after the given one, and then with each as it
-/// arrives; the operator with each copy that is stored from now on.
+/// Messages as they arrive, as Server-Sent Events.
+///
+/// Brings an agent every message in its inbox after the given one, and then each as it arrives;
+/// the operator each copy that is stored from now on.
 #[utoipa::path(
     get,
     path = "/messages/stream",
     tag = "messages",
-    params(("after" = Option<String>, Query, description = "Only later messages: an ISO 8601 time"), ("topic" = Option<String>, Query, description = "Only messages of this topic"), ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that was seen; comes before `after`")),
-    responses((status = 200, description = "Events with the id TS and an envelope as data", body = String, content_type = "text/event-stream"), (status = 403, description = "`FORBIDDEN`: the operator's view is switched off", body = ErrorBody), (status = 429, description = "`RATE_LIMITED`: too many requests of this agent wait", body = ErrorBody)),
+    params(
+        ("after" = Option<String>, Query, description = "Only later messages: an ISO 8601 time"),
+        ("topic" = Option<String>, Query, description = "Only messages of this topic"),
+        (
+            "Last-Event-ID" = Option<String>,
+            Header,
+            description = "The id of the last event that was seen; comes before `after`",
+        ),
+    ),
+    responses(
+        (
+            status = 200,
+            description = "Events with the id TS and an envelope as data",
+            body = String,
+            content_type = "text/event-stream",
+        ),
+        (
+            status = 403,
+            description = "This relay does not show messages to its operator",
+            body = ErrorBody,
+        ),
+        (status = 429, description = "`RATE_LIMITED`: too many requests wait", body = ErrorBody),
+    ),
     security(("agent" = []), ("admin" = [])),
 )]
 pub(super) async fn open(
