@@ -29,14 +29,15 @@ impl Store {
     /// Stores a message for nobody, and deletes it. A crash in between leaves what has expired.
     pub(crate) async fn probe(&self) -> Result<(), StoreError> {
         let store = |changes: &mut Changes<'_>| {
+            let seq = changes.next_seq();
             changes
                 .connection
                 .prepare_cached(
-                    "INSERT INTO messages (id, sender, ts, expires, head)
-                     VALUES ('', 0, 0, 0, hex(zeroblob(?1)))",
+                    "INSERT INTO messages (seq, id, sender, ts, expires, head)
+                     VALUES (?1, '', 0, 0, 0, hex(zeroblob(?2)))",
                 )?
-                .execute(params![PROBE / 2])?;
-            Ok(changes.connection.last_insert_rowid())
+                .execute(params![seq, PROBE / 2])?;
+            Ok(seq)
         };
         let stored = self.writer.change(store).await?;
         let delete = move |changes: &mut Changes<'_>| {
@@ -62,4 +63,44 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
             database: row.get(3)?,
         })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::store::{NewAgent, NewMessage, Storing};
+    use crate::{Quota, SystemClock};
+
+    #[tokio::test]
+    async fn whether_there_is_room_is_found_out_while_messages_are_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path(), Arc::new(SystemClock), Quota::OFF).unwrap();
+        store
+            .register(NewAgent::named("alice"), None)
+            .await
+            .unwrap();
+        let alice = store.directory().by_name("alice").unwrap();
+        let sends = (0..50).map(|_| async {
+            let message = NewMessage {
+                id: "id".to_owned(),
+                sender: Arc::clone(&alice),
+                recipients: vec![Arc::clone(&alice)],
+                is_broadcast: false,
+                topic: None,
+                ttl_ms: 60_000,
+                audited: None,
+                members: "\"payload\":1".to_owned(),
+            };
+            let (probed, stored) = tokio::join!(store.probe(), store.send(vec![message]));
+            probed.unwrap();
+            assert!(matches!(stored.unwrap()[..], [Storing::Done(_)]));
+        });
+        join_all(sends).await;
+        let totals = store.totals().await.unwrap();
+        assert_eq!((totals.agents, totals.messages), (1, 50));
+    }
 }
