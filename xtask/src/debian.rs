@@ -80,6 +80,12 @@ pub(crate) const AGE: Tool = Tool {
     package: "age",
     probe: &["age", "--version"],
 };
+/// A yardstick of `bench relay`.
+pub(crate) const NATS: Tool = Tool {
+    name: "nats-server",
+    package: "nats-server",
+    probe: &["nats-server", "--version"],
+};
 /// Measures how much memory a program needs.
 pub(crate) const TIME: Tool = Tool {
     name: "GNU time",

@@ -1,4 +1,5 @@
-//! What a page of 50 costs from an inbox of 100 and from one of 1,000,000 messages.
+//! What a page of 50 costs from an inbox of 100 and from one of 1,000,000 messages, or of as many as
+//! `CTALK_BENCH_MESSAGES` says; and with `CTALK`, the program ctalk, how long a relay takes to start on them.
 //!
 //! `cargo bench -p ctalk-relay --bench inbox`
 #![allow(
@@ -12,13 +13,16 @@
 #[path = "support/mod.rs"]
 mod support;
 
+use std::fs::{self, File};
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::fs::{Advice, fadvise};
+use support::process::{Process, ctalk, size};
 use support::{Connection, Relay, asked_for, folder, quantile, request, sealed_message};
 
-const SMALL: i64 = 100;
-const LARGE: i64 = 1_000_000;
+const SMALL: usize = 100;
+const LARGE: usize = 1_000_000;
 const ROUNDS: usize = 2_000;
 
 fn main() {
@@ -44,12 +48,13 @@ fn main() {
         keys
     });
     drop(relay);
-    let middle = fill(folder.path());
+    let large = size("CTALK_BENCH_MESSAGES", LARGE);
+    let middle = fill(folder.path(), large);
 
     let relay = Relay::start(folder.path());
     println!(
         "{:<32} {:>8} {:>8} {:>6}",
-        "page of 50, p50 in ms", SMALL, LARGE, "ratio"
+        "page of 50, p50 in ms", SMALL, large, "ratio"
     );
     for (what, small, large) in [
         ("newest", "?".to_owned(), "?".to_owned()),
@@ -77,14 +82,34 @@ fn main() {
             large / small
         );
     }
+    drop(relay);
+    if let Some(ctalk) = ctalk() {
+        let (time, size) = cold_start(&ctalk, folder.path());
+        println!("cold start in ms with {size:.1} GB {time:>22.0}");
+    }
+}
+
+/// How long it takes until a relay answers whose files are in no cache, in ms, and their size in GB.
+fn cold_start(ctalk: &Path, folder: &Path) -> (f64, f64) {
+    let mut bytes = 0;
+    for file in fs::read_dir(folder).unwrap() {
+        let file = File::open(file.unwrap().path()).unwrap();
+        file.sync_all().unwrap();
+        fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+        bytes += file.metadata().unwrap().len();
+    }
+    let began = Instant::now();
+    drop(Process::relay(ctalk, folder));
+    let time = began.elapsed().as_secs_f64() * 1000.0;
+    (time, bytes as f64 / 1e9)
 }
 
 /// Multiplies the one message of each inbox, with new ids and later times. Returns the time in the
 /// middle of each.
-fn fill(folder: &Path) -> Vec<String> {
+fn fill(folder: &Path, large: usize) -> Vec<String> {
     let mut database = rusqlite::Connection::open(folder.join("relay.db")).unwrap();
     let transaction = database.transaction().unwrap();
-    for (name, count) in [("small", SMALL), ("large", LARGE)] {
+    for (name, count) in [("small", SMALL), ("large", large)] {
         transaction
             .execute_batch(&format!(
                 "CREATE TEMP TABLE sample AS

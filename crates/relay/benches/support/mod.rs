@@ -1,4 +1,8 @@
 //! A relay to measure, and the least HTTP client that can drive it.
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
+pub(crate) mod nats;
+pub(crate) mod process;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -12,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-const ADMIN_KEY: &str = "bench-admin-key";
+pub(crate) const ADMIN_KEY: &str = "bench-admin-key";
 
 /// Whether `cargo bench` runs this, and not a check that benches build.
 pub(crate) fn asked_for() -> bool {
@@ -58,15 +62,20 @@ impl Relay {
 
     /// Registers an agent and returns its key.
     pub(crate) async fn register(&self, name: &str) -> String {
-        let key = "A".repeat(43) + "=";
-        let body = json!({"name": name, "owner": "bench", "publicKey": key, "signingKey": key});
-        let request = request("POST", "/agents", ADMIN_KEY, &body.to_string());
-        let mut connection = Connection::open(self.address).await;
-        let (status, body) = connection.call(&request).await;
-        assert_eq!(status, 201, "{body}");
-        let body: Value = serde_json::from_str(body).unwrap();
-        body["apiKey"].as_str().unwrap().to_owned()
+        register(self.address, name).await
     }
+}
+
+/// Registers an agent at the relay on `address` and returns its key.
+pub(crate) async fn register(address: SocketAddr, name: &str) -> String {
+    let key = "A".repeat(43) + "=";
+    let body = json!({"name": name, "owner": "bench", "publicKey": key, "signingKey": key});
+    let request = request("POST", "/agents", ADMIN_KEY, &body.to_string());
+    let mut connection = Connection::open(address).await;
+    let (status, body) = connection.call(&request).await;
+    assert_eq!(status, 201, "{body}");
+    let body: Value = serde_json::from_str(body).unwrap();
+    body["apiKey"].as_str().unwrap().to_owned()
 }
 
 impl Drop for Relay {
@@ -92,6 +101,27 @@ impl Connection {
             stream,
             buffer: Vec::with_capacity(1 << 16),
         }
+    }
+
+    /// Sends a whole request and reads the head of its answer, and at least the beginning of its body.
+    pub(crate) async fn begin(&mut self, request: &[u8]) {
+        self.stream.write_all(request).await.unwrap();
+        self.buffer.clear();
+        while !self
+            .buffer
+            .windows(5)
+            .any(|end| end.starts_with(b"\r\n\r\n"))
+        {
+            assert_ne!(self.stream.read_buf(&mut self.buffer).await.unwrap(), 0);
+        }
+        assert!(self.buffer.starts_with(b"HTTP/1.1 200 "));
+    }
+
+    /// Takes what has come of an answer that was begun, and waits for more when there is nothing.
+    pub(crate) async fn more(&mut self) -> &[u8] {
+        self.buffer.clear();
+        assert_ne!(self.stream.read_buf(&mut self.buffer).await.unwrap(), 0);
+        &self.buffer
     }
 
     /// Sends a whole request and returns the status and body of its answer.
