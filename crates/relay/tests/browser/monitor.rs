@@ -4,7 +4,7 @@ use ctalk_relay::testing::TestRelay;
 use serde_json::json;
 
 use crate::browser::{Tab, browse};
-use crate::support::{register, send};
+use crate::support::{post, register, send};
 
 async fn connect(tab: &Tab, relay: &TestRelay, key: &str) {
     tab.open(&format!("{}/monitor", relay.url())).await;
@@ -65,8 +65,19 @@ async fn an_agent_sees_its_own_messages_and_the_feed_keeps_a_bounded_number() {
     send(&relay, &alice, "bob", "for-bob", "x").await;
     browse(async |tab| {
         connect(tab, &relay, &alice).await;
-        for number in 0..230 {
-            send(&relay, &bob, "alice", &format!("topic-{number}."), "x").await;
+        let topics: Vec<_> = (0..230).map(|number| format!("topic-{number}.")).collect();
+        for topics in topics.chunks(100) {
+            let messages: Vec<_> = topics
+                .iter()
+                .map(|topic| {
+                    json!({
+                        "to": "alice", "type": "request", "encrypted": true, "payload": "x",
+                        "topic": topic,
+                    })
+                })
+                .collect();
+            let batch = json!({"messages": messages});
+            post(&relay, "/messages/batch", &bob, batch).await;
         }
         tab.until_text("#feed tbody tr:first-child", "topic-229.")
             .await;
