@@ -6,7 +6,6 @@
 
 use std::sync::LazyLock;
 
-use axum::http::HeaderName;
 use axum::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
@@ -14,9 +13,6 @@ use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
-
-/// Keeps other windows from holding on to one that shows a key.
-const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 
 /// `/`.
 pub(crate) static LANDING: LazyLock<Page> = LazyLock::new(|| {
@@ -87,7 +83,6 @@ impl Page {
             (X_CONTENT_TYPE_OPTIONS, "nosniff"),
             // The address of `/signup` holds an invite.
             (REFERRER_POLICY, "no-referrer"),
-            (OPENER_POLICY, "same-origin"),
         ];
         (headers, self.html.as_str()).into_response()
     }

@@ -98,6 +98,22 @@ async fn an_agent_sees_its_own_messages_and_the_feed_keeps_a_bounded_number() {
 }
 
 #[tokio::test]
+async fn an_operator_who_may_not_see_messages_is_told_so_and_sees_who_is_there() {
+    let relay = TestRelay::builder().admin_view(false).start().await;
+    register(&relay, "alice");
+    browse(async |tab| {
+        tab.open(&format!("{}/monitor", relay.url())).await;
+        tab.click("#key").await;
+        tab.keys(format!("{}\u{e007}", relay.admin_key())).await;
+        tab.until_text("#connection", "does not show messages to its operator")
+            .await;
+        tab.until_text("#agents", "alice").await;
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_interrupted_feed_says_so_and_goes_on_with_what_came_meanwhile() {
     let mut relay = TestRelay::start().await;
     let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));

@@ -1,5 +1,7 @@
 const KEPT = "ctalk-monitor-key";
+// The tables are read again after this time, and after many times what reading them took.
 const REFRESH = 10_000;
+const REFRESH_FACTOR = 20;
 
 // What is watched with one key; null while there is none.
 let current = null;
@@ -66,6 +68,19 @@ async function begin(key) {
   await refreshHealth(session);
   drawChart();
   keepWatching(session);
+  keepRefreshing(session);
+}
+
+async function keepRefreshing(session) {
+  let took = 0;
+  while (!session.signal.aborted) {
+    await pauseFor(Math.max(REFRESH, REFRESH_FACTOR * took), session.signal);
+    if (!session.signal.aborted && !document.hidden) {
+      const began = performance.now();
+      await refreshTables(session);
+      took = performance.now() - began;
+    }
+  }
 }
 
 // Forgets the key and all that was seen with it.
@@ -120,11 +135,6 @@ setInterval(() => {
     drawChart();
   }
 }, 1000);
-setInterval(() => {
-  if (current !== null && !document.hidden) {
-    refreshTables(current);
-  }
-}, REFRESH);
 
 const kept = keptKey();
 if (kept !== null) {

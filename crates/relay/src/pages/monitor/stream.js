@@ -119,6 +119,7 @@ async function keepWatching(session) {
         return;
       }
       if (error instanceof Refused && error.status === 403) {
+        refreshTables(session);
         showConnection("Hidden: this relay does not show messages to its operator", "bad");
         return;
       }
