@@ -158,6 +158,67 @@ async fn relay_forgets(relay: &TestRelay, name: &str) {
 }
 
 #[tokio::test]
+async fn webhooks_are_shown_with_what_fails_and_said_to_be_missing_where_there_are_none() {
+    let relay = TestRelay::start().await;
+    let used = json!({
+        "agent": "alice", "target": "https://hooks.example.org", "queued": 0, "delivered": 1040,
+        "failed": 0, "skipped": 0, "lastDelivered": "2026-03-21T10:12:00.000Z",
+        "lastFailure": {"ts": "2026-03-21T10:11:00.000Z", "reason": "timeout"},
+    });
+    let mut failing = used.clone();
+    failing["agent"] = json!("<b>bob</b>");
+    failing["queued"] = json!(7);
+    failing["failed"] = json!(2);
+    failing["skipped"] = json!(3);
+    failing["lastFailure"] = json!({
+        "ts": "2026-03-21T10:13:00.000Z", "reason": "answer", "status": 503,
+    });
+    let unused = json!({
+        "agent": "carol", "target": "http://10.0.0.1", "queued": 0, "delivered": 0, "failed": 0,
+        "skipped": 0,
+    });
+    let answer = json!({"webhooks": [failing, used, unused], "total": 1200});
+    browse(async |tab| {
+        connect(tab, &relay, relay.admin_key()).await;
+        // The page itself has asked for them by now, and does not come in between.
+        tab.until("document.getElementById('webhooks-note').innerText !== ''")
+            .await;
+        let shown = "[Array.from(document.getElementById('webhooks').tBodies[0].rows)
+            .map(row => Array.from(row.cells, cell => cell.textContent)),
+            document.getElementById('webhooks').hidden,
+            document.getElementById('webhooks-note').textContent]";
+        let rows = json!([
+            [
+                "<b>bob</b>",
+                "https://hooks.example.org",
+                "failing: answer 503",
+                "7",
+                "1,040",
+                "5"
+            ],
+            [
+                "alice",
+                "https://hooks.example.org",
+                "works",
+                "0",
+                "1,040",
+                "0"
+            ],
+            ["carol", "http://10.0.0.1", "not used yet", "0", "0", "0"],
+        ]);
+        let now = tab
+            .value(&format!("(showWebhooks({answer}), {shown})"))
+            .await;
+        assert_eq!(now, json!([rows, false, "3 of 1,200 are shown."]));
+        let refresh = "refreshTable(current, 'webhooks', 'nowhere', showWebhooks)";
+        let now = tab.value(&format!("{refresh}.then(() => {shown})")).await;
+        assert_eq!(now, json!([rows, true, "Not offered by this relay."]));
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_key_is_kept_only_where_and_as_long_as_the_user_asks() {
     let relay = TestRelay::start().await;
     let key = relay.admin_key().to_owned();
