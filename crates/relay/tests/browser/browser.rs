@@ -6,16 +6,17 @@ use std::path::Path;
 use std::process::{Command as Probe, Stdio};
 use std::time::Duration;
 
+use fantoccini::actions::{InputSource, KeyAction, KeyActions};
+use fantoccini::wd::WebDriverCompatibleCommand;
+use fantoccini::{Client, ClientBuilder, Locator};
 use futures_util::FutureExt;
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::{Method, Url};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use thirtyfour::prelude::*;
-use thirtyfour::{BrowserLogEntry, ChromiumLikeCapabilities, LoggingPrefsLogLevel};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, timeout};
-
-use crate::support::http;
 
 /// Far longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,7 +34,7 @@ const FLAGS: [&str; 9] = [
 ];
 
 /// One tab.
-pub(crate) struct Tab(WebDriver);
+pub(crate) struct Tab(Client);
 
 /// Runs `test` in a new browser with an empty profile, then makes sure that nothing of it is left.
 pub(crate) async fn browse(test: impl AsyncFnOnce(&Tab)) {
@@ -74,25 +75,26 @@ fn start_driver(home: &TempDir) -> Child {
 
 async fn in_session(driver: &mut Child, home: &TempDir, test: impl AsyncFnOnce(&Tab)) {
     let port = timeout(PATIENCE, port_of(driver)).await.unwrap();
-    let mut wanted = DesiredCapabilities::chrome();
-    for flag in FLAGS {
-        wanted.add_arg(flag).unwrap();
-    }
-    let profile = home.path().join("profile");
-    wanted
-        .add_arg(&format!("--user-data-dir={}", profile.display()))
-        .unwrap();
-    wanted
-        .set_browser_log_level(LoggingPrefsLogLevel::All)
-        .unwrap();
-    let session = WebDriver::builder(format!("http://127.0.0.1:{port}"), wanted).client(http());
-    let tab = Tab(session.await.unwrap());
-    tab.0.set_script_timeout(PATIENCE).await.unwrap();
+    let mut flags = FLAGS.map(str::to_owned).to_vec();
+    flags.push(format!(
+        "--user-data-dir={}",
+        home.path().join("profile").display()
+    ));
+    let wanted = json!({
+        "goog:chromeOptions": {"args": flags},
+        "goog:loggingPrefs": {"browser": "ALL"},
+        "timeouts": {"script": PATIENCE.as_millis()},
+    });
+    let session = ClientBuilder::new(HttpConnector::new())
+        .capabilities(wanted.as_object().unwrap().clone())
+        .connect(&format!("http://127.0.0.1:{port}"))
+        .await;
+    let tab = Tab(session.unwrap());
     let outcome = AssertUnwindSafe(test(&tab)).catch_unwind().await;
     if outcome.is_err() {
-        eprintln!("the browser's log: {:#?}", tab.0.browser_log().await);
+        eprintln!("the browser's log: {:#}", tab.log().await);
     }
-    tab.0.quit().await.unwrap();
+    tab.0.close().await.unwrap();
     if let Err(panic) = outcome {
         resume_unwind(panic);
     }
@@ -156,13 +158,12 @@ impl Tab {
     /// The value of a JavaScript expression.
     pub(crate) async fn value(&self, expression: &str) -> Value {
         let script = format!("return ({expression});");
-        let value = self.0.execute(&script, Vec::new()).await.unwrap();
-        value.json().clone()
+        self.0.execute(&script, Vec::new()).await.unwrap()
     }
 
     /// The text of the first element of this kind.
     pub(crate) async fn text(&self, css: &str) -> String {
-        let element = self.0.find(By::Css(css)).await.unwrap();
+        let element = self.0.find(Locator::Css(css)).await.unwrap();
         element.text().await.unwrap()
     }
 
@@ -193,14 +194,18 @@ impl Tab {
     }
 
     pub(crate) async fn click(&self, css: &str) {
-        let element = self.0.find(By::Css(css)).await.unwrap();
+        let element = self.0.find(Locator::Css(css)).await.unwrap();
         element.click().await.unwrap();
     }
 
     /// Types into whatever has the focus.
     pub(crate) async fn keys(&self, keys: impl AsRef<str>) {
-        let typing = self.0.action_chain().send_keys(keys.as_ref());
-        typing.perform().await.unwrap();
+        let typing = keys
+            .as_ref()
+            .chars()
+            .flat_map(|value| [KeyAction::Down { value }, KeyAction::Up { value }]);
+        let typing = typing.fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
+        self.0.perform_actions(typing).await.unwrap();
     }
 
     /// Shows the page on a screen of this width, in CSS pixels, and scheme, `light` or `dark`.
@@ -214,30 +219,57 @@ impl Tab {
                 {"name": "prefers-reduced-motion", "value": "reduce"},
             ],
         });
-        let tools = self.0.cdp();
-        tools
-            .send_raw("Emulation.setScrollbarsHidden", json!({"hidden": true}))
-            .await
-            .unwrap();
-        tools
-            .send_raw("Emulation.setDeviceMetricsOverride", screen)
-            .await
-            .unwrap();
-        tools
-            .send_raw("Emulation.setEmulatedMedia", media)
-            .await
-            .unwrap();
+        for (command, parameters) in [
+            ("setScrollbarsHidden", json!({"hidden": true})),
+            ("setDeviceMetricsOverride", screen),
+            ("setEmulatedMedia", media),
+        ] {
+            let command = format!("Emulation.{command}");
+            let body = json!({"cmd": command, "params": parameters});
+            self.chromium("goog/cdp/execute", body).await;
+        }
     }
 
     pub(crate) async fn screenshot(&self, path: &Path) {
-        self.0.screenshot(path).await.unwrap();
+        fs::write(path, self.0.screenshot().await.unwrap()).unwrap();
     }
 
     /// What the browser complained about since the last look, but for requests that the relay refused:
     /// scripts that failed and everything that the policy kept from happening.
-    pub(crate) async fn complaints(&self) -> Vec<BrowserLogEntry> {
-        let mut log = self.0.browser_log().await.unwrap();
-        log.retain(|entry| entry.source.as_deref() != Some("network"));
+    pub(crate) async fn complaints(&self) -> Vec<Value> {
+        let mut log = self.log().await.as_array().unwrap().clone();
+        log.retain(|entry| entry["source"] != "network");
         log
+    }
+
+    /// What the browser wrote to its console since the last look.
+    async fn log(&self) -> Value {
+        self.chromium("se/log", json!({"type": "browser"})).await
+    }
+
+    /// A command that Chromium has beyond those of WebDriver.
+    async fn chromium(&self, path: &'static str, body: Value) -> Value {
+        self.0.issue_cmd(Chromium { path, body }).await.unwrap()
+    }
+}
+
+#[derive(Debug)]
+struct Chromium {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Chromium {
+    fn endpoint(
+        &self,
+        base_url: &Url,
+        session_id: Option<&str>,
+    ) -> Result<Url, <Url as std::str::FromStr>::Err> {
+        let session = session_id.unwrap_or_default();
+        base_url.join(&format!("session/{session}/{}", self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
     }
 }
