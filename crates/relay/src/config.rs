@@ -16,10 +16,12 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::testing::Defects;
-use crate::{AddressHeader, Audit, Clock, Quota, RateLimit, SystemClock, TlsFiles};
+use crate::{AddressHeader, Audit, Clock, Networks, Quota, RateLimit, SystemClock, TlsFiles};
 
 /// Proxies commonly end a connection that is silent for a minute; some do so after 30 seconds.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Fine enough for pauses of seconds and more.
+const WEBHOOK_TICK: Duration = Duration::from_secs(1);
 
 /// Settings of one relay. Make one with [`Config::new`] and change its fields.
 #[non_exhaustive]
@@ -57,7 +59,11 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Where time comes from; the system's clock unless changed.
     pub clock: Arc<dyn Clock>,
+    /// Where webhooks may lead besides the open internet; nowhere unless changed.
+    pub webhook_networks: Networks,
     pub(crate) paging: Paging,
+    /// How often the clock is looked at while a webhook waits to be tried again.
+    pub(crate) webhook_tick: Duration,
     /// How long a stream is silent at most.
     pub(crate) heartbeat: Duration,
     /// What a relay for tests gets wrong on purpose.
@@ -88,7 +94,9 @@ impl Config {
             max_connections_per_address: Self::MAX_CONNECTIONS_PER_ADDRESS,
             tls: None,
             clock: Arc::new(SystemClock),
+            webhook_networks: Networks::NONE,
             paging: Paging::Full,
+            webhook_tick: WEBHOOK_TICK,
             heartbeat: HEARTBEAT,
             defects: None,
         }

@@ -4,8 +4,8 @@
 //! directory of agents and their public keys. It has no key of its own and no code that could open
 //! a message. A `201` means that the message is committed and fsynced.
 //!
-//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`], [`AddressHeader`], [`TlsFiles`]: what a
-//!   relay is started with
+//! - [`Config`], [`AdminKey`], [`RateLimit`], [`Quota`], [`Audit`], [`AddressHeader`], [`TlsFiles`],
+//!   [`Networks`]: what a relay is started with
 //! - [`Server`]: binds an address and serves until told to stop
 //! - [`back_up`]: copies the database of a relay that may be running
 //! - [`Clock`], [`SystemClock`], [`ManualClock`]: where its time comes from
@@ -44,6 +44,7 @@ mod store;
 pub mod testing;
 mod tls;
 mod validate;
+mod webhooks;
 
 pub use address::{AddressHeader, InvalidAddressHeader};
 pub use audit::{Audit, InvalidAudit};
@@ -55,3 +56,4 @@ pub use rate_limit::{InvalidRateLimit, RateLimit};
 pub use server::Server;
 pub use store::{Backup, back_up};
 pub use tls::TlsFiles;
+pub use webhooks::{InvalidNetworks, Networks};

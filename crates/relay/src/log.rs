@@ -76,6 +76,7 @@ pub(crate) fn store_failed(error: &StoreError) {
 pub(crate) struct Tally {
     refused_keys: AtomicU64,
     slow_bodies: AtomicU64,
+    failed_webhooks: AtomicU64,
 }
 
 impl Tally {
@@ -86,6 +87,11 @@ impl Tally {
     /// Counts a request whose body did not arrive in time.
     pub(crate) fn slow_body(&self) {
         self.slow_bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts an attempt to post to a webhook that failed.
+    pub(crate) fn failed_webhook(&self) {
+        self.failed_webhooks.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Tells what was counted since the last time.
@@ -103,6 +109,10 @@ impl Tally {
                 requests = slow,
                 "requests ended because their bodies were slow"
             );
+        }
+        let failed = self.failed_webhooks.swap(0, Ordering::Relaxed);
+        if failed > 0 {
+            warn!(attempts = failed, "posting to webhooks failed");
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
 use crate::tls::Tls;
+use crate::webhooks::Webhooks;
 use crate::{Config, Error, connections};
 
 /// How long requests may take to end after shutdown was asked for.
@@ -37,6 +38,7 @@ pub struct Server {
     monitoring: Option<TcpListener>,
     max_connections: (usize, usize),
     app: Arc<App>,
+    webhooks: Webhooks,
     defects: Option<Defects>,
     stop: watch::Sender<bool>,
 }
@@ -84,12 +86,18 @@ impl Server {
             readiness: Readiness::default(),
             url: format!("{scheme}://{address}"),
         });
+        let webhooks = Webhooks::new(
+            Arc::clone(&app),
+            config.webhook_networks,
+            config.webhook_tick,
+        );
         Ok(Self {
             listener,
             address,
             monitoring,
             max_connections,
             app,
+            webhooks,
             defects: config.defects,
             stop,
         })
@@ -135,6 +143,7 @@ impl Server {
         info!(version, address = self.address.to_string(), "started");
         let housekeeping = tokio::spawn(keep_house(Arc::clone(&self.app)));
         let monitoring = tokio::spawn(serve_monitoring(self.monitoring, Arc::clone(&self.app)));
+        let webhooks = tokio::spawn(self.webhooks.run());
         let app = Arc::clone(&self.app);
         let service = TowerToHyperService::new(router(Arc::clone(&self.app), self.defects));
         let places = Places::new(self.max_connections.0, self.max_connections.1);
@@ -168,6 +177,8 @@ impl Server {
         housekeeping.abort();
         // It ends at its next pause; an error says that it was stopped there.
         let _ = housekeeping.await;
+        // It ends by itself when it is told to stop.
+        let _ = webhooks.await;
         app.tally.tell();
         Arc::clone(&store).close().await?;
         info!("stopped");

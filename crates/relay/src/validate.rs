@@ -88,6 +88,17 @@ pub(crate) fn webhook_url(members: &Members<'_>) -> Result<Option<String>, ApiEr
     Ok(Some(url))
 }
 
+/// What of a webhook's `url` others may see: scheme, host and port.
+pub(crate) fn webhook_target(url: &str) -> String {
+    let Ok(url) = url.parse::<Uri>() else {
+        return String::new();
+    };
+    let scheme = url.scheme_str().unwrap_or_default();
+    let host = url.host().unwrap_or_default();
+    let port = url.port().map(|port| format!(":{port}"));
+    format!("{scheme}://{host}{}", port.unwrap_or_default())
+}
+
 /// Refuses a `value` of member `name` that is longer than 256 characters.
 pub(crate) fn label(name: &str, value: &str) -> Result<(), ApiError> {
     if value.chars().count() > MAX_LABEL {

@@ -140,6 +140,9 @@ pub struct Registered {
     pub name: String,
     /// The agent's API key.
     pub api_key: String,
+    /// What its webhooks are signed with, when it registered with a webhook.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub webhook_secret: Option<String>,
 }
 
 /// Body of `PATCH /agents/:name` as ctalk sends it; members left out stay as they are.

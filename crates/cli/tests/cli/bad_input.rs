@@ -65,6 +65,7 @@ fn wrong_usage_is_exit_2_on_stderr() {
         &["relay"],
         &["relay", "--data", "d", "--rate-limit", "fast"],
         &["relay", "--data", "d", "--listen", "somewhere"],
+        &["relay", "--data", "d", "--webhook-networks", "localhost"],
         &["completions", "cmd"],
         &["no-such-command"],
     ] {

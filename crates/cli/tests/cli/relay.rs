@@ -219,6 +219,13 @@ fn the_command_line_comes_before_the_environment_and_that_before_the_file() {
         ("rate-limit", "1/1s", "2/2s", "off", Some("10/10s")),
         ("tls-certificate", "a.pem", "b.pem", "off", Some("off")),
         ("tls-key", "a.key", "b.key", "off", Some("off")),
+        (
+            "webhook-networks",
+            "10.1.0.0/16,::1/128",
+            "10.2.0.0/16",
+            "127.0.0.0/8",
+            Some("none"),
+        ),
     ];
     let lines = rows.map(|(key, in_file, ..)| format!("{key} = \"{in_file}\"\n"));
     std::fs::write(

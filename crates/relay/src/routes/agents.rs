@@ -10,12 +10,15 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::openapi::AgentChanges;
+use super::webhooks::new_secret;
 use crate::address::Network;
 use crate::api_error::ApiError;
 use crate::auth::{AdminCaller, AgentCaller, Caller, KeyHash, new_api_key};
 use crate::body::{Members, Text};
 use crate::http::{App, decoded_last_segment};
-use crate::store::{Agent as Registrant, AgentPatch, InviteRefusal, NewAgent, Registration};
+use crate::store::{
+    Agent as Registrant, AgentPatch, InviteRefusal, NewAgent, NewWebhook, Registration,
+};
 use crate::validate;
 
 /// Who answers for an agent that registered itself and named nobody.
@@ -109,17 +112,26 @@ async fn add(
 ) -> Result<(StatusCode, Json<Registered>), ApiError> {
     validate::label("owner", &owner)?;
     let api_key = new_api_key()?;
+    let webhook = new_webhook(members)?;
+    let webhook_secret = webhook.as_ref().map(|webhook| webhook.secret.reveal());
     let agent = NewAgent {
         name: name.clone(),
         owner,
         public_key,
         signing_key,
         capabilities: validate::capabilities(members)?,
-        webhook_url: validate::webhook_url(members)?,
+        webhook,
         key_hash: KeyHash::of(&api_key),
     };
     match app.store.register(agent, invite).await? {
-        Registration::Done => Ok((StatusCode::CREATED, Json(Registered { name, api_key }))),
+        Registration::Done => {
+            let registered = Registered {
+                name,
+                api_key,
+                webhook_secret,
+            };
+            Ok((StatusCode::CREATED, Json(registered)))
+        }
         Registration::NameRetired => Err(ApiError::conflict(
             "an agent of this name was deleted; only the operator gives the name away again",
         )),
@@ -203,9 +215,13 @@ pub(super) fn unknown() -> ApiError {
 
 /// Answer to `PATCH /agents/:name`.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Changed {
     name: String,
     updated: bool,
+    /// What webhooks are signed with, when the patch set one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    webhook_secret: Option<String>,
 }
 
 /// Change an entry of the directory: one's own, or any for the operator.
@@ -232,10 +248,13 @@ pub(super) async fn change(
     let agent = changeable(&app, caller, &name)?;
     let body = body?;
     let patch = read_patch(&body.members()?)?;
-    app.store.patch_agent(agent, patch).await?;
+    let webhook = patch.webhook.as_ref().and_then(Option::as_ref);
+    let secret = webhook.map(|webhook| webhook.secret.reveal());
+    let has_secret = app.store.patch_agent(agent, patch).await?;
     Ok(Json(Changed {
         name,
         updated: true,
+        webhook_secret: secret.filter(|_| has_secret),
     }))
 }
 
@@ -291,8 +310,17 @@ fn read_patch(members: &Members<'_>) -> Result<AgentPatch, ApiError> {
         capabilities: named("capabilities")
             .then(|| validate::capabilities(members))
             .transpose()?,
-        webhook_url: named("webhookUrl")
-            .then(|| validate::webhook_url(members))
+        webhook: named("webhookUrl")
+            .then(|| new_webhook(members))
             .transpose()?,
     })
+}
+
+/// The webhook that `webhookUrl` asks for, with a secret of its own.
+fn new_webhook(members: &Members<'_>) -> Result<Option<NewWebhook>, ApiError> {
+    let Some(url) = validate::webhook_url(members)? else {
+        return Ok(None);
+    };
+    let secret = new_secret()?;
+    Ok(Some(NewWebhook { url, secret }))
 }

@@ -45,7 +45,12 @@ pub(super) async fn replace(
     if !app.store.set_key(agent, key, held).await? {
         return Err(too_late());
     }
-    Ok((StatusCode::CREATED, Json(Registered { name, api_key })))
+    let registered = Registered {
+        name,
+        api_key,
+        webhook_secret: None,
+    };
+    Ok((StatusCode::CREATED, Json(registered)))
 }
 
 /// Answer to `DELETE /agents/:name/key`.

@@ -16,6 +16,7 @@ mod quotas;
 mod ready;
 mod sending;
 mod stream;
+mod webhooks;
 
 use std::sync::Arc;
 
@@ -48,6 +49,10 @@ pub(crate) fn all() -> Router<Arc<App>> {
             "/agents/{name}/quota",
             get(quotas::show).patch(quotas::change),
         )
+        .route(
+            "/agents/{name}/webhook-secret",
+            post(webhooks::replace_secret),
+        )
         .route("/messages", get(messages::list).post(sending::send))
         .route("/messages/batch", post(sending::send_batch))
         .route("/messages/delete", post(messages::remove_many))
@@ -61,6 +66,7 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/invites", get(invites::list).post(invites::create))
         .route("/invites/{code}", delete(invites::remove))
         .route("/openapi.json", get(openapi::show))
+        .route("/webhooks", get(webhooks::list))
         .route("/register", post(agents::register_with_invite))
 }
 

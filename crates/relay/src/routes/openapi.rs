@@ -14,7 +14,7 @@ use utoipa::{Modify, OpenApi, ToSchema};
 
 use super::{
     accounts, agents, audit, channels, health, invites, keys, messages, pages, quotas, ready,
-    sending, stream,
+    sending, stream, webhooks,
 };
 
 /// The document as it is sent.
@@ -58,6 +58,8 @@ pub(super) async fn show() -> Response {
         sending::send,
         sending::send_batch,
         stream::open,
+        webhooks::list,
+        webhooks::replace_secret,
         channels::list,
         audit::log,
         audit::list,

@@ -8,6 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::directory::{Agent, AgentId, Directory, fold};
 use super::invites::{self, InviteRefusal};
+use super::webhooks::{self, NewWebhook};
 use super::writer::Changes;
 use super::{Store, StoreError};
 use super::{quotas, removal};
@@ -24,7 +25,7 @@ pub(crate) struct NewAgent {
     pub(crate) public_key: String,
     pub(crate) signing_key: String,
     pub(crate) capabilities: Option<Vec<String>>,
-    pub(crate) webhook_url: Option<String>,
+    pub(crate) webhook: Option<NewWebhook>,
     pub(crate) key_hash: KeyHash,
 }
 
@@ -38,7 +39,7 @@ impl NewAgent {
             public_key: String::new(),
             signing_key: String::new(),
             capabilities: None,
-            webhook_url: None,
+            webhook: None,
             key_hash: KeyHash::of(name),
         }
     }
@@ -60,7 +61,7 @@ pub(crate) struct AgentPatch {
     pub(crate) public_key: Option<String>,
     pub(crate) signing_key: Option<String>,
     pub(crate) capabilities: Option<Option<Vec<String>>>,
-    pub(crate) webhook_url: Option<Option<String>>,
+    pub(crate) webhook: Option<Option<NewWebhook>>,
 }
 
 impl Store {
@@ -85,6 +86,9 @@ impl Store {
             };
             if let Some(code) = &invite {
                 invites::count_use(changes.connection, code)?;
+            }
+            if let Some(webhook) = &agent.webhook {
+                webhooks::set(changes, id, Some(webhook))?;
             }
             let now_ms = changes.now_ms;
             let key = agent.key_hash;
@@ -175,17 +179,17 @@ impl Store {
             .await
     }
 
-    /// Changes `agent` and notes that it was seen.
+    /// Changes `agent` and notes that it was seen. `true` when its webhook now has the patch's secret.
     pub(crate) async fn patch_agent(
         &self,
         agent: Arc<Agent>,
         patch: AgentPatch,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let apply = move |changes: &mut Changes<'_>| {
-            update(changes.connection, agent.id, &patch)?;
+            let has_secret = update(changes, agent.id, &patch)?;
             let now_ms = changes.now_ms;
             changes.when_committed(move |directory| directory.saw(&agent, now_ms));
-            Ok(())
+            Ok(has_secret)
         };
         self.writer.change(apply).await
     }
@@ -208,6 +212,10 @@ impl Store {
                 )?
                 .execute(params![agent.id, key, held])?;
             if replaced > 0 {
+                if key.is_none() {
+                    // Whoever had the key may have set it.
+                    webhooks::set(changes, agent.id, None)?;
+                }
                 changes.when_committed(move |directory| directory.set_key(&agent, key));
             }
             Ok(replaced > 0)
@@ -222,7 +230,7 @@ impl Store {
         patch: AgentPatch,
     ) -> Result<(), StoreError> {
         self.writer
-            .change(move |changes| update(changes.connection, agent, &patch))
+            .change(move |changes| update(changes, agent, &patch).map(drop))
             .await
     }
 
@@ -305,8 +313,8 @@ fn insert(
     let id = connection
         .prepare_cached(
             "INSERT INTO agents (name, folded, owner, public_key, signing_key, capabilities,
-                                 webhook_url, key_hash, created)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                                 key_hash, created)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
              ON CONFLICT (folded) DO NOTHING RETURNING id",
         )?
         .query_row(
@@ -317,7 +325,6 @@ fn insert(
                 agent.public_key,
                 agent.signing_key,
                 agent.capabilities.as_deref().map(to_json),
-                agent.webhook_url,
                 agent.key_hash,
                 now_ms,
             ],
@@ -334,15 +341,16 @@ fn insert(
     Ok(id)
 }
 
-fn update(connection: &Connection, agent: AgentId, patch: &AgentPatch) -> rusqlite::Result<()> {
-    // Each pair is "whether to set" and "to what".
-    connection
+/// `true` when the agent's webhook now has the patch's secret.
+fn update(changes: &mut Changes<'_>, agent: AgentId, patch: &AgentPatch) -> rusqlite::Result<bool> {
+    // A pair is "whether to set" and "to what".
+    let changed = changes
+        .connection
         .prepare_cached(
             "UPDATE agents SET
                 public_key = coalesce(?2, public_key),
                 signing_key = coalesce(?3, signing_key),
-                capabilities = iif(?4, ?5, capabilities),
-                webhook_url = iif(?6, ?7, webhook_url)
+                capabilities = iif(?4, ?5, capabilities)
              WHERE id = ?1 AND gone = 0",
         )?
         .execute(params![
@@ -355,10 +363,11 @@ fn update(connection: &Connection, agent: AgentId, patch: &AgentPatch) -> rusqli
                 .as_ref()
                 .and_then(Option::as_deref)
                 .map(to_json),
-            patch.webhook_url.is_some(),
-            patch.webhook_url.as_ref().and_then(Option::as_deref),
         ])?;
-    Ok(())
+    match &patch.webhook {
+        Some(webhook) if changed > 0 => webhooks::set(changes, agent, webhook.as_ref()),
+        _ => Ok(false),
+    }
 }
 
 fn to_json(capabilities: &[String]) -> String {

@@ -9,13 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::types::{ToSql, ToSqlOutput};
 use subtle::ConstantTimeEq;
+use tokio::sync::Notify;
 
 use super::news::News;
 use crate::auth::KeyHash;
 use crate::rate_limit::{RateLimit, Window};
 
 /// An agent's row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct AgentId(pub(crate) i64);
 
 impl ToSql for AgentId {
@@ -34,6 +35,7 @@ pub(crate) struct Agent {
     sends: Mutex<Window>,
     /// That a message for it is on disk, or that its key ended.
     news: Arc<News>,
+    prompt_webhook: AtomicBool,
 }
 
 impl Agent {
@@ -45,6 +47,7 @@ impl Agent {
             unsaved: AtomicBool::new(false),
             sends: Mutex::default(),
             news: Arc::default(),
+            prompt_webhook: AtomicBool::new(false),
         }
     }
 
@@ -63,6 +66,24 @@ impl Agent {
     pub(crate) fn news(&self) -> &Arc<News> {
         &self.news
     }
+
+    /// Whether the agent's webhook took the last message at once.
+    pub(crate) fn has_prompt_webhook(&self) -> bool {
+        self.prompt_webhook.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_prompt_webhook(&self, is_prompt: bool) {
+        self.prompt_webhook.store(is_prompt, Ordering::Relaxed);
+    }
+}
+
+/// What is told to whoever posts to webhooks, of one agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Call {
+    /// There is a message to post.
+    Message,
+    /// What was to be posted is no more.
+    Changed,
 }
 
 #[derive(Default)]
@@ -79,6 +100,8 @@ pub(crate) struct Directory {
     unsaved: Mutex<Vec<Arc<Agent>>>,
     /// That a message for anybody is on disk.
     news: Arc<News>,
+    calls: Mutex<HashMap<AgentId, Call>>,
+    called: Notify,
 }
 
 impl Directory {
@@ -126,6 +149,14 @@ impl Directory {
         index.by_name.get(&fold(name)).cloned()
     }
 
+    /// The agent of this row.
+    pub(crate) fn by_id(&self, id: AgentId) -> Option<Arc<Agent>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        // Rows are numbered in the order of registration.
+        let at = index.in_order.binary_search_by_key(&id, |agent| agent.id);
+        index.in_order.get(at.ok()?).cloned()
+    }
+
     /// Every agent, in registration order.
     pub(crate) fn all(&self) -> Vec<Arc<Agent>> {
         let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
@@ -162,6 +193,25 @@ impl Directory {
                 self.unsaved().push(agent);
             }
         }
+    }
+
+    /// Tells whoever posts to webhooks.
+    pub(super) fn call(&self, agent: AgentId, call: Call) {
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        let told = calls.entry(agent).or_insert(call);
+        *told = call.max(*told);
+        drop(calls);
+        self.called.notify_one();
+    }
+
+    /// What was told since the last call, the most important of each agent.
+    pub(crate) fn calls(&self) -> HashMap<AgentId, Call> {
+        core::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Waits until something is told. There may be nothing more by then.
+    pub(crate) async fn called(&self) {
+        self.called.notified().await;
     }
 
     fn unsaved(&self) -> MutexGuard<'_, Vec<Arc<Agent>>> {

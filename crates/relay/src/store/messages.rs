@@ -8,8 +8,9 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 use serde_json::value::RawValue;
 
 use super::audit;
-use super::directory::{Agent, AgentId};
+use super::directory::{Agent, AgentId, Call};
 use super::quotas::usage;
+use super::webhooks;
 use super::writer::Changes;
 use super::{Store, StoreError};
 use crate::Quota;
@@ -279,9 +280,13 @@ impl Store {
                 "",
                 len(&raw)
             ])?;
+            let is_posted = webhooks::enqueue(changes, inbox, ts)?;
             changes.when_committed(move |directory| {
                 agent.news().tell();
                 directory.news().tell();
+                if is_posted {
+                    directory.call(inbox, Call::Message);
+                }
             });
             Ok(())
         };
@@ -307,6 +312,7 @@ fn store(
     if !full.is_empty() {
         return Ok(Storing::Full(full));
     }
+    let mut posted = Vec::new();
     if !recipients.is_empty() {
         let ts = changes.next_ts(recipients.iter().map(|agent| agent.id));
         let (seq, size) = insert_message(changes, &message, ts)?;
@@ -317,6 +323,9 @@ fn store(
             insert.execute(params![recipient.id, ts, seq, message.topic, tail, size])?;
             if let Some(audited) = &message.audited {
                 audit::log(changes, audit_entry(&message, audited, recipient, ts))?;
+            }
+            if webhooks::enqueue(changes, recipient.id, ts)? {
+                posted.push(recipient.id);
             }
         }
         stored.ts = ts;
@@ -329,6 +338,9 @@ fn store(
         }
         if !recipients.is_empty() {
             directory.news().tell();
+        }
+        for recipient in posted {
+            directory.call(recipient, Call::Message);
         }
     });
     Ok(Storing::Done(stored))

@@ -16,6 +16,7 @@ mod removal;
 mod retention;
 mod schema;
 mod totals;
+mod webhooks;
 mod writer;
 
 use std::path::Path;
@@ -24,7 +25,7 @@ use std::sync::Arc;
 pub(crate) use agents::{AgentPatch, NewAgent, Registration};
 pub(crate) use audit::AuditFilter;
 pub use backup::{Backup, back_up};
-pub(crate) use directory::{Agent, Directory};
+pub(crate) use directory::{Agent, AgentId, Call, Directory};
 pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
 pub(crate) use messages::{
     Audited, CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,
@@ -32,6 +33,7 @@ pub(crate) use messages::{
 pub(crate) use news::News;
 pub(crate) use quotas::QuotaPatch;
 pub(crate) use totals::Totals;
+pub(crate) use webhooks::{Attempt, Delivery, Failure, NewWebhook};
 
 use crate::config::create_private_folder;
 use crate::metrics::StoreMetrics;
@@ -91,6 +93,9 @@ impl Store {
         let metrics = StoreMetrics::default();
         let readers = Readers::open(&path, metrics.clone()).map_err(at)?;
         let newest_seq = messages::newest_seq(&connection).map_err(at)?;
+        for agent in webhooks::load_waiting(&connection).map_err(at)? {
+            directory.call(agent, Call::Message);
+        }
         let directory = Arc::new(directory);
         let writer = Writer::start(
             connection,

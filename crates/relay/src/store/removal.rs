@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, params};
 
 use super::directory::{Agent, fold};
+use super::webhooks;
 use super::writer::Changes;
 use super::{Store, StoreError};
 
@@ -32,8 +33,7 @@ impl Store {
                 .connection
                 .prepare_cached(
                     "UPDATE agents SET gone = 1, folded = '!' || id, key_hash = randomblob(32),
-                        owner = '', public_key = '', signing_key = '', capabilities = NULL,
-                        webhook_url = NULL
+                        owner = '', public_key = '', signing_key = '', capabilities = NULL
                      WHERE id = ?1 AND gone = 0",
                 )?
                 .execute([agent.id])?;
@@ -44,6 +44,7 @@ impl Store {
                 .connection
                 .prepare_cached("INSERT OR IGNORE INTO retired_names (folded) VALUES (?1)")?
                 .execute([fold(&agent.name)])?;
+            webhooks::set(changes, agent.id, None)?;
             changes.when_committed(move |directory| directory.remove(&agent));
             Ok(true)
         };

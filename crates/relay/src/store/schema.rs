@@ -123,10 +123,44 @@ const MIGRATIONS: &[&str] = &[
     END;",
     // 5: finding invites that expired long ago.
     "CREATE INDEX invites_by_expiry ON invites (expires) WHERE expires IS NOT NULL;",
+    // 6: webhooks. Secrets that were made here are known to nobody; their agents ask for others.
+    "CREATE TABLE webhooks (
+        agent          INTEGER PRIMARY KEY REFERENCES agents(id) ON DELETE CASCADE,
+        url            TEXT NOT NULL,
+        secret         BLOB NOT NULL,              -- what HMAC takes
+        queued         INTEGER NOT NULL DEFAULT 0, -- counted by triggers
+        delivered      INTEGER NOT NULL DEFAULT 0,
+        failed         INTEGER NOT NULL DEFAULT 0, -- given up
+        skipped        INTEGER NOT NULL DEFAULT 0, -- not queued
+        last_delivered INTEGER,
+        last_failure   INTEGER,
+        failure        TEXT,                       -- the reason of the last one
+        status         INTEGER                     -- of the answer, when there was one
+    ) STRICT;
+    INSERT INTO webhooks (agent, url, secret)
+    SELECT id, webhook_url, randomblob(32) FROM agents WHERE webhook_url IS NOT NULL;
+    ALTER TABLE agents DROP COLUMN webhook_url;
+    -- Copies that are still to be posted.
+    CREATE TABLE deliveries (
+        agent    INTEGER NOT NULL REFERENCES webhooks(agent) ON DELETE CASCADE,
+        ts       INTEGER NOT NULL,
+        came     INTEGER NOT NULL,
+        due      INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (agent, ts),
+        FOREIGN KEY (agent, ts) REFERENCES copies (inbox, ts) ON DELETE CASCADE
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deliveries_by_due ON deliveries (agent, due, ts);
+    CREATE TRIGGER deliveries_come AFTER INSERT ON deliveries BEGIN
+        UPDATE webhooks SET queued = queued + 1 WHERE agent = new.agent;
+    END;
+    CREATE TRIGGER deliveries_go AFTER DELETE ON deliveries BEGIN
+        UPDATE webhooks SET queued = queued - 1 WHERE agent = old.agent;
+    END;",
 ];
 
 /// Statements one connection keeps compiled; more than this crate has.
-const STATEMENT_CACHE: usize = 64;
+const STATEMENT_CACHE: usize = 96;
 
 /// Opens `path` for writing, made with mode 0600 when missing, and brings its format up to date.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, Error> {
@@ -299,6 +333,42 @@ mod tests {
             .execute("DELETE FROM messages WHERE seq = 1", [])
             .unwrap();
         assert_eq!(usage(1), (1, 8));
+    }
+
+    #[test]
+    fn webhooks_of_an_older_format_stay_and_get_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("relay.db");
+        let old = Connection::open(&path).unwrap();
+        for step in &MIGRATIONS[..3] {
+            old.execute_batch(step).unwrap();
+        }
+        old.execute_batch(
+            "PRAGMA user_version = 3;
+             INSERT INTO agents (id, name, folded, owner, public_key, signing_key, webhook_url,
+                                 key_hash, created)
+             VALUES (1, 'a', 'a', '', '', '', 'http://a/', x'01', 0),
+                    (2, 'b', 'b', '', '', '', NULL, x'02', 0),
+                    (3, 'c', 'c', '', '', '', 'http://c/', x'03', 0);",
+        )
+        .unwrap();
+        drop(old);
+        let connection = open_writer(&path).unwrap();
+        let webhooks: Vec<(i64, String)> = connection
+            .prepare(
+                "SELECT agent, url FROM webhooks
+                 WHERE length(secret) = 32 AND secret != zeroblob(32) ORDER BY agent",
+            )
+            .unwrap()
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap()
+            .collect::<rusqlite::Result<_>>()
+            .unwrap();
+        let expected = [(1, "http://a/".to_owned()), (3, "http://c/".to_owned())];
+        assert_eq!(webhooks, expected);
+        let secrets = "SELECT count(DISTINCT secret) FROM webhooks";
+        let secrets: i64 = connection.query_row(secrets, [], |row| row.get(0)).unwrap();
+        assert_eq!(secrets, 2);
     }
 
     #[test]

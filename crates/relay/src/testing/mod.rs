@@ -77,7 +77,8 @@ use crate::config::Paging;
 use crate::http::App;
 use crate::store::{Agent, AgentPatch, Filter, Inbox, NewAgent, Registration, Store, StoreError};
 use crate::{
-    AddressHeader, AdminKey, Audit, Clock, Config, Error, Quota, RateLimit, Server, SystemClock,
+    AddressHeader, AdminKey, Audit, Clock, Config, Error, Networks, Quota, RateLimit, Server,
+    SystemClock,
 };
 
 use faults::Failing;
@@ -87,6 +88,8 @@ use lies::Lies;
 
 /// How long injected messages are kept: 30 days.
 const INJECTED_LIFE_MS: i64 = 30 * 86_400_000;
+/// Tests move their clock and do not want to wait for it to be looked at.
+const WEBHOOK_TICK: Duration = Duration::from_millis(10);
 
 /// Settings of a [`TestRelay`].
 pub struct Builder {
@@ -100,6 +103,7 @@ pub struct Builder {
     clock: Arc<dyn Clock>,
     paging: Paging,
     heartbeat: Option<Duration>,
+    webhook_networks: Networks,
     defects: Defects,
 }
 
@@ -209,6 +213,13 @@ impl Builder {
         self
     }
 
+    /// Where webhooks may lead besides the open internet; to this machine unless changed.
+    #[must_use]
+    pub fn webhook_networks(mut self, networks: Networks) -> Self {
+        self.webhook_networks = networks;
+        self
+    }
+
     /// Starts the relay.
     pub async fn start(self) -> TestRelay {
         tokio::task::spawn_blocking(|| self.start_blocking())
@@ -242,6 +253,8 @@ impl Builder {
         config.clock = Arc::clone(&self.clock);
         config.paging = self.paging;
         config.heartbeat = self.heartbeat.unwrap_or(config.heartbeat);
+        config.webhook_networks = self.webhook_networks.clone();
+        config.webhook_tick = WEBHOOK_TICK;
         config.defects = Some(self.defects.clone());
         config
     }
@@ -281,6 +294,7 @@ impl TestRelay {
             clock: Arc::new(SystemClock),
             paging: Paging::Full,
             heartbeat: None,
+            webhook_networks: Networks::loopback(),
             defects: Defects::default(),
         }
     }
@@ -330,7 +344,7 @@ impl TestRelay {
             public_key: public_key.to_owned(),
             signing_key: signing_key.to_owned(),
             capabilities: None,
-            webhook_url: None,
+            webhook: None,
             key_hash: KeyHash::of(&api_key),
         };
         let outcome = self.with_store(async |store| store.register(agent, None).await);

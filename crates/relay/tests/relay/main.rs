@@ -27,3 +27,5 @@ mod registrations;
 mod siege;
 mod streams;
 mod support;
+mod target;
+mod webhooks;

@@ -8,7 +8,7 @@ mod values;
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
-use ctalk_relay::{AddressHeader, AdminKey, Audit, Config, RateLimit, Server};
+use ctalk_relay::{AddressHeader, AdminKey, Audit, Config, Networks, RateLimit, Server};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
@@ -82,6 +82,9 @@ pub(crate) struct Args {
     /// clear [default: off]
     #[arg(long, value_name = "off|posted|automatic")]
     audit: Option<Audit>,
+    /// Where webhooks may lead besides the open internet, such as 10.1.0.0/16,::1/128 [default: none]
+    #[arg(long, value_name = "NETWORKS")]
+    webhook_networks: Option<Networks>,
     /// What goes into the log on stderr [default: info; error with -q, debug with -v]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<Level>,
@@ -132,6 +135,7 @@ pub(crate) fn run(args: Args, output: &Output) -> Result<ExitCode> {
     config.tls = settings.tls()?;
     (config.max_connections, config.max_connections_per_address) = settings.max_connections();
     allow_files();
+    config.webhook_networks = settings.webhook_networks();
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         // Before anybody can know that the relay runs, so that no signal finds it unprepared.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Result;
 use clap::ValueEnum;
 use ctalk::{Class, text::escaped};
-use ctalk_relay::{AddressHeader, Audit, Config, Quota, RateLimit, TlsFiles};
+use ctalk_relay::{AddressHeader, Audit, Config, Networks, Quota, RateLimit, TlsFiles};
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -25,7 +25,7 @@ use crate::{environment, exit::Complaint, input, output::Output, secrets::Secret
 /// The most bytes of a file of settings.
 const MAX_FILE: usize = 64 * 1024;
 /// Every key of a file.
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     ADDRESS_HEADER,
     ADMIN_KEY,
     ADMIN_VIEW,
@@ -43,6 +43,7 @@ const KEYS: [&str; 17] = [
     REGISTRATION_LIMIT,
     TLS_CERTIFICATE,
     TLS_KEY,
+    WEBHOOK_NETWORKS,
 ];
 const ADDRESS_HEADER: &str = "address-header";
 const ADMIN_KEY: &str = "admin-key";
@@ -63,6 +64,7 @@ const TLS_CERTIFICATE: &str = "tls-certificate";
 const TLS_KEY: &str = "tls-key";
 /// How a [`RateLimit`] is written.
 const RATE: &str = "N/SECONDSs, for example 10/10s, or off";
+const WEBHOOK_NETWORKS: &str = "webhook-networks";
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8787);
 
 /// Where a value comes from.
@@ -107,6 +109,7 @@ pub(super) struct Settings {
     monitoring: Setting<OrOff<SocketAddr>>,
     tls_certificate: Setting<OrOff<String>>,
     tls_key: Setting<OrOff<String>>,
+    webhook_networks: Setting<Networks>,
     log_level: Setting<Level>,
     log_format: Setting<Format>,
     admin_key: Option<Setting<AdminKeySource>>,
@@ -179,6 +182,12 @@ impl Settings {
         let tls_key = sources.setting(TLS_KEY, args.tls_key.clone(), file, |text| {
             text.parse().ok()
         })?;
+        let webhook_networks = sources.setting(
+            WEBHOOK_NETWORKS,
+            args.webhook_networks.clone(),
+            "ADDRESS/LENGTH, separated by commas, or none",
+            |text| text.parse().ok(),
+        )?;
         let log_level = sources.setting(
             LOG_LEVEL,
             args.log_level,
@@ -206,6 +215,7 @@ impl Settings {
             monitoring: monitoring.unwrap_or_else(|| by_default(OrOff(None))),
             tls_certificate: tls_certificate.unwrap_or_else(|| by_default(OrOff(None))),
             tls_key: tls_key.unwrap_or_else(|| by_default(OrOff(None))),
+            webhook_networks: webhook_networks.unwrap_or_else(|| by_default(Networks::NONE)),
             log_level: log_level.unwrap_or_else(|| by_default(Level::of(output))),
             log_format: log_format.unwrap_or_else(|| by_default(Format::Text)),
             admin_key: sources.admin_key(args.admin_key.clone())?,
@@ -274,6 +284,10 @@ impl Settings {
                 Err(Complaint::new(Class::Usage, text).hint(hint).into())
             }
         }
+    }
+
+    pub(super) fn webhook_networks(&self) -> Networks {
+        self.webhook_networks.value.clone()
     }
 
     pub(super) fn log(&self) -> (Level, Format) {
@@ -351,6 +365,11 @@ impl Settings {
                 self.tls_certificate.value.to_string(),
             ),
             shown(TLS_KEY, &self.tls_key, self.tls_key.value.to_string()),
+            shown(
+                WEBHOOK_NETWORKS,
+                &self.webhook_networks,
+                self.webhook_networks.value.to_string(),
+            ),
             shown(LOG_LEVEL, &self.log_level, word(self.log_level.value)),
             shown(LOG_FORMAT, &self.log_format, word(self.log_format.value)),
         ];

@@ -8,3 +8,4 @@ mod pages;
 mod reading;
 mod sending;
 mod transport;
+mod webhooks;
