@@ -19,8 +19,9 @@ use ctalk::{
 use crate::{
     commands::{
         ack, admin, agents, call, card, channels, completions, contact, demo, doctor, export,
-        flush, health, import, inbox, inspect, keygen, man, open, outbox, pair, passwd, recv,
-        register, relay, revoke, rotate, seal, send, service, succeed, verify, whoami,
+        flush, health, import, inbox, inspect, keygen, listen, man, open, outbox, pair, passwd,
+        recv, register, relay, revoke, rotate, seal, send, service, succeed, verify, webhook,
+        whoami,
     },
     exit,
     output::Output,
@@ -65,7 +66,7 @@ pub(crate) struct Global {
 }
 
 /// Which relay a command talks to.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(crate) struct RelayArg {
     /// The relay's address [default: the one the profile is registered at] [env: CLAWTALK_URL]
     #[arg(long = "relay", value_name = "URL")]
@@ -114,6 +115,9 @@ pub(crate) enum Command {
     Outbox(outbox::Command),
     Flush(flush::Args),
     Recv(recv::Args),
+    Listen(listen::Args),
+    #[command(subcommand)]
+    Webhook(webhook::Command),
     Service(service::Args),
     #[command(subcommand)]
     Inbox(inbox::Command),

@@ -150,7 +150,7 @@ impl<'a> Context<'a> {
     pub(crate) fn client_with(
         &self,
         profile: &Profile,
-        keystore: Keystore,
+        keystore: impl Into<Arc<Keystore>>,
         secrets: &Secrets,
         url: &str,
     ) -> Result<Client> {

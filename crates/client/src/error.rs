@@ -680,6 +680,14 @@ impl RelayError {
         }
     }
 
+    /// A relay that does not know a route has not what it is for.
+    pub(crate) fn or_unsupported(self, what: &'static str) -> Self {
+        match self {
+            Self::Refused { status: 404, .. } => Self::Unsupported { what },
+            other => other,
+        }
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

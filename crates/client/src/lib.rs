@@ -24,6 +24,8 @@
 //!   that run on messages
 //! - [`Call`], [`Response`], [`Client::send_and_wait`]: waiting for what becomes of a message
 //! - [`Policy`], [`Rules`]: what others may send
+//! - [`Listener`], [`Refusal`], [`set_webhook`], [`rotate_webhook_secret`], [`clear_webhook`],
+//!   [`webhook_secret`]: being told by the relay that something came
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapter for ClawTalk relays
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
@@ -53,6 +55,7 @@ mod endings;
 mod error;
 mod fault;
 mod http;
+mod listen;
 mod message;
 mod outbox;
 mod own_ending;
@@ -69,6 +72,7 @@ mod rotation;
 mod sanitize;
 mod send;
 mod verification;
+mod webhook;
 mod worker;
 
 pub use ctalk_core as core;
@@ -81,6 +85,7 @@ pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use endings::{Notice, check_not_ended, check_own_not_ended};
 pub use error::{Class, Error};
+pub use listen::{Listener, Refusal};
 pub use message::{Content, Draft, Format, Progress, Reason, Received, Sent, SetAside, Trust};
 pub use outbox::{Fate, Flushed};
 pub use own_ending::{Succeeded, revoke, succeed};
@@ -96,6 +101,7 @@ pub use require::{Require, UnknownRequirement};
 pub use rotation::{Retired, Rotated, own_card, rotate};
 pub use sanitize::{Hygiene, Sanitized, sanitize};
 pub use verification::{Comparison, confirm, verify_contact};
+pub use webhook::{clear_webhook, rotate_webhook_secret, set_webhook, webhook_secret};
 pub use worker::{Event, Until, Work, Worked};
 
 /// The operating system's randomness.

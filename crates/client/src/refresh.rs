@@ -16,7 +16,7 @@ use crate::{
 /// Where the client's keys come from.
 pub(crate) struct Home {
     pub(crate) profile: Profile,
-    pub(crate) keystore: Keystore,
+    pub(crate) keystore: Arc<Keystore>,
 }
 
 impl Client {

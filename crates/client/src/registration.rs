@@ -128,7 +128,7 @@ fn check_not_ended(profile: &Profile, identity: &Identity) -> Result<(), Error> 
 /// call that needs it.
 pub fn client(
     profile: &Profile,
-    keystore: Keystore,
+    keystore: impl Into<Arc<Keystore>>,
     secrets: &Secrets,
     url: &str,
     api_key: Option<BearerKey>,
@@ -150,7 +150,7 @@ pub fn client(
     client.use_keys(secrets)?;
     client.home = Some(Home {
         profile: profile.clone(),
-        keystore,
+        keystore: keystore.into(),
     });
     Ok(client)
 }

@@ -36,4 +36,4 @@ pub use operator::{Account, PatchQuota, Usage};
 pub use webhook::{
     InvalidWebhookSecret, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP, WebhookSecret,
 };
-pub use webhooks::{Webhook, WebhookFailure, WebhookSecretMade, Webhooks};
+pub use webhooks::{SetWebhook, Webhook, WebhookFailure, WebhookSecretMade, Webhooks};

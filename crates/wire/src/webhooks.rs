@@ -54,6 +54,14 @@ pub struct WebhookFailure {
     pub status: Option<u16>,
 }
 
+/// Body of `PATCH /agents/:name` that changes nothing but the webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SetWebhook<'u> {
+    /// Where to post new messages; `null` is nowhere.
+    pub webhook_url: Option<&'u str>,
+}
+
 /// Answer to `POST /agents/:name/webhook-secret`: the only place where the secret is ever shown.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

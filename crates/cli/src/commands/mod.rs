@@ -17,6 +17,7 @@ pub(crate) mod import;
 pub(crate) mod inbox;
 pub(crate) mod inspect;
 pub(crate) mod keygen;
+pub(crate) mod listen;
 pub(crate) mod man;
 pub(crate) mod open;
 pub(crate) mod outbox;
@@ -32,6 +33,7 @@ pub(crate) mod send;
 pub(crate) mod service;
 pub(crate) mod succeed;
 pub(crate) mod verify;
+pub(crate) mod webhook;
 pub(crate) mod whoami;
 
 use std::process::ExitCode;
@@ -72,6 +74,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Outbox(command) => outbox::run(command, &context),
         Command::Flush(args) => flush::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
+        Command::Listen(args) => listen::run(args, &context),
+        Command::Webhook(command) => webhook::run(command, &context),
         Command::Service(args) => service::run(&args, &context),
         Command::Inbox(command) => inbox::run(command, &context),
         Command::Seal(args) => seal::run(args, &context),

@@ -24,6 +24,7 @@ mod inbox;
 mod key_stores;
 mod keyring;
 mod large;
+mod listen;
 mod outbox;
 mod pairing;
 mod passwd;

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Variables of the caller that would change what the binary does.
-const VARIABLES: [&str; 22] = [
+const VARIABLES: [&str; 23] = [
     "ADMIN_KEY",
     "CLAWTALK_API_KEY",
     "CLAWTALK_INVITE",
@@ -40,6 +40,7 @@ const VARIABLES: [&str; 22] = [
     "CTALK_RELAY_MAX_MESSAGES",
     "CTALK_RELAY_RATE_LIMIT",
     "CTALK_RELAY_REGISTRATION_LIMIT",
+    "CTALK_RELAY_WEBHOOK_NETWORKS",
     "DBUS_SESSION_BUS_ADDRESS",
     "OPENCLAW_HOOKS_TOKEN",
     "XDG_DATA_HOME",
@@ -215,9 +216,11 @@ impl Sandbox {
             let identity = &store["identity"];
             let api_keys = store["apiKeys"].as_object().unwrap().values();
             let keys = [&identity["privateKey"], &identity["signingPrivateKey"]];
+            let webhooks = store["webhookSecrets"].as_object().into_iter();
             secrets.extend(
                 keys.into_iter()
                     .chain(api_keys)
+                    .chain(webhooks.flat_map(|secrets| secrets.values()))
                     .map(|key| key.as_str().unwrap().to_owned()),
             );
         }

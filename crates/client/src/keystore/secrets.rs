@@ -12,7 +12,8 @@ use super::KeystoreError;
 use super::folder::MAX_FILE_LEN;
 use super::former::FormerIdentity;
 
-/// What a key store keeps: the identity and the API keys of the relays it is registered with.
+/// What a key store keeps: the identity, and the API keys and webhook secrets of the relays it is
+/// registered with.
 ///
 /// Wiped when dropped; `Debug` shows nothing of it.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct Secrets {
     /// In the order in which they were replaced.
     pub(super) retired: Vec<RetiredKey>,
     pub(super) api_keys: BTreeMap<String, Zeroizing<String>>,
+    /// In their text form, by the base URL of the relay.
+    pub(super) webhook_secrets: BTreeMap<String, Zeroizing<String>>,
     /// In the order in which they handed over.
     pub(super) former: Vec<FormerIdentity>,
     /// As text, in their order. They are no secrets.
@@ -63,6 +66,8 @@ struct Document<'a> {
     #[serde(default, skip_serializing_if = "<[RetiredKey]>::is_empty")]
     retired: Cow<'a, [RetiredKey]>,
     api_keys: Cow<'a, BTreeMap<String, Zeroizing<String>>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    webhook_secrets: Cow<'a, BTreeMap<String, Zeroizing<String>>>,
     #[serde(default, skip_serializing_if = "<[FormerIdentity]>::is_empty")]
     former: Cow<'a, [FormerIdentity]>,
     #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
@@ -85,6 +90,7 @@ impl Secrets {
             xwing: None,
             retired: Vec::new(),
             api_keys: BTreeMap::new(),
+            webhook_secrets: BTreeMap::new(),
             former: Vec::new(),
             successions: Vec::new(),
             destroyed: 0,
@@ -184,6 +190,22 @@ impl Secrets {
         self.api_keys.insert(relay.to_owned(), key);
     }
 
+    /// What the relay with this base URL, compared as text, signs its webhooks with.
+    pub fn webhook_secret(&self, relay: &str) -> Option<&str> {
+        self.webhook_secrets
+            .get(relay)
+            .map(|secret| secret.as_str())
+    }
+
+    /// Sets the webhook secret of the relay with this base URL in place of an earlier one, or forgets
+    /// that.
+    pub fn set_webhook_secret(&mut self, relay: &str, secret: Option<Zeroizing<String>>) {
+        match secret {
+            Some(secret) => drop(self.webhook_secrets.insert(relay.to_owned(), secret)),
+            None => drop(self.webhook_secrets.remove(relay)),
+        }
+    }
+
     pub(crate) fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, KeystoreError> {
         let unusable = |what| KeystoreError::UnusableSecrets { what };
         let identity = serde_json::from_str::<&RawValue>(&self.identity)
@@ -193,13 +215,14 @@ impl Secrets {
         let keys: usize = self
             .api_keys
             .iter()
+            .chain(&self.webhook_secrets)
             .map(|(url, key)| 6 * (url.len() + key.len()) + 8)
             .sum();
         let xwing = self.card().map_or(0, |card| card.len() + 128);
         let retired = 128 * self.retired.len();
         let former: usize = self.former.iter().map(FormerIdentity::stored_len).sum();
         let successions: usize = self.successions.iter().map(|text| text.len() + 4).sum();
-        let capacity = self.identity.len() + keys + xwing + retired + former + successions + 192;
+        let capacity = self.identity.len() + keys + xwing + retired + former + successions + 224;
         let mut json = Zeroizing::new(Vec::with_capacity(capacity));
         let document = Document {
             version: VERSION,
@@ -207,6 +230,7 @@ impl Secrets {
             xwing: self.xwing.as_ref().map(Cow::Borrowed),
             retired: Cow::Borrowed(&self.retired),
             api_keys: Cow::Borrowed(&self.api_keys),
+            webhook_secrets: Cow::Borrowed(&self.webhook_secrets),
             former: Cow::Borrowed(&self.former),
             successions: Cow::Borrowed(&self.successions),
         };
@@ -239,6 +263,7 @@ impl Secrets {
             xwing: document.xwing.map(Cow::into_owned),
             retired: document.retired.into_owned(),
             api_keys: document.api_keys.into_owned(),
+            webhook_secrets: document.webhook_secrets.into_owned(),
             former: document.former.into_owned(),
             successions: document.successions.into_owned(),
             destroyed: 0,
@@ -253,6 +278,7 @@ impl fmt::Debug for Secrets {
             xwing: _,
             retired: _,
             api_keys: _,
+            webhook_secrets: _,
             former: _,
             successions: _,
             destroyed: _,

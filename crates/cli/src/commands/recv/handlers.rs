@@ -32,13 +32,13 @@ use crate::{
 pub(crate) struct HandlerArgs {
     /// Run this program on each message: payload on stdin, sender in CTALK_FROM. Its arguments are split
     /// without a shell, and nothing of a message becomes one
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["peek", "post", "preset", "save"])]
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["post", "preset", "save"])]
     exec: Option<String>,
     /// Have /bin/sh run the lines of --exec and --filter
     #[arg(long, requires = "handler")]
     shell: bool,
     /// Post each message to this URL
-    #[arg(long, value_name = "URL", conflicts_with_all = ["peek", "save"])]
+    #[arg(long, value_name = "URL", conflicts_with = "save")]
     post: Option<String>,
     /// A header to post with, `NAME: VALUE`; the value, or the word after its first, may be @FILE
     #[arg(
@@ -49,7 +49,7 @@ pub(crate) struct HandlerArgs {
     )]
     header: Vec<SecretArg>,
     /// Post what this program expects, to where it listens on this machine unless --post says otherwise
-    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["peek", "save"])]
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "save")]
     preset: Option<Preset>,
     /// Hand over the whole message as JSON, not only its payload
     #[arg(long, requires = "handler", conflicts_with = "preset")]
@@ -83,8 +83,7 @@ pub(crate) struct HandlerArgs {
         long,
         value_name = "SWITCH",
         num_args = 0..=1,
-        default_missing_value = "on",
-        conflicts_with = "peek"
+        default_missing_value = "on"
     )]
     sanitize: Option<Switch>,
 }

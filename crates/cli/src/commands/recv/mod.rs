@@ -3,12 +3,12 @@
 mod handlers;
 mod printer;
 
-use std::{cell::Cell, path::PathBuf, process::ExitCode, time::Duration};
+use std::{cell::Cell, convert::Infallible, path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
 use clap::value_parser;
 use ctalk::{
-    Class, Client, Contract, Event, Filter, SetAside, Until, Work, handler::Handler,
+    Class, Client, Contract, Event, Filter, Profile, SetAside, Until, Work, handler::Handler,
     store::EntryState, text::distinct,
 };
 
@@ -28,24 +28,9 @@ use crate::{
 /// Print what was received, oldest first, or have a program handle it
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Stop after this many messages
-    #[arg(long, visible_alias = "limit", value_name = "N", value_parser = value_parser!(u64).range(1..))]
-    count: Option<u64>,
-    /// Only messages of this topic; the others stay in the inbox
-    #[arg(long)]
-    topic: Option<String>,
-    /// Only messages after this time (RFC 3339, or milliseconds since 1970)
-    #[arg(long, value_name = "TIME", value_parser = since)]
-    since: Option<i64>,
     /// Look without taking: nothing is stored, and the relay keeps everything
-    #[arg(long, conflicts_with = "follow")]
+    #[arg(long, conflicts_with_all = ["exec", "follow", "keep", "post", "preset", "sanitize", "save"])]
     peek: bool,
-    /// Keep received files in this folder, which must exist; none is overwritten
-    #[arg(long, value_name = "DIR", conflicts_with = "peek")]
-    save: Option<PathBuf>,
-    /// Keep the bytes of handled messages, still sealed, for `ctalk inbox show`
-    #[arg(long, conflicts_with = "peek")]
-    keep: bool,
     /// Wait for more until Ctrl-C
     #[arg(long)]
     follow: bool,
@@ -56,73 +41,128 @@ pub(crate) struct Args {
     #[arg(long, value_name = duration::VALUE_NAME, requires = "follow", value_parser = duration::pause())]
     idle_exit: Option<Duration>,
     #[command(flatten)]
+    taking: Taking,
+}
+
+/// What is taken, and what is done with it.
+#[derive(clap::Args)]
+pub(super) struct Taking {
+    /// Stop after this many messages
+    #[arg(long, visible_alias = "limit", value_name = "N", value_parser = value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Only messages of this topic; the others stay in the inbox
+    #[arg(long)]
+    topic: Option<String>,
+    /// Only messages after this time (RFC 3339, or milliseconds since 1970)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<i64>,
+    /// Keep received files in this folder, which must exist; none is overwritten
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+    /// Keep the bytes of handled messages, still sealed, for `ctalk inbox show`
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
     handlers: HandlerArgs,
     #[command(flatten)]
     require: RequireArg,
     #[command(flatten)]
-    relay: RelayArg,
+    pub(super) relay: RelayArg,
 }
 
 /// Refuses handlers that cannot be run here.
 pub(crate) fn check(args: &Args, output: &Output) -> Result<()> {
-    args.handlers.handler(output).map(|_| ())
+    args.taking.handlers.handler(output).map(|_| ())
 }
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
-    let folder = args.save.map(Folder::open).transpose()?;
-    let aloud = args.handlers.handler(context.output)?.map(|handler| Aloud {
-        handler,
-        output: context.output,
-    });
-    let profile = context.profile()?;
-    let mut client = context.client(&profile, args.relay)?;
-    client.require(args.require.with(&profile));
-    let filter = Filter {
-        topic: args.topic,
-        since: args.since,
+    let (taking, output) = (args.taking, context.output);
+    let until = if args.follow {
+        Until::Stopped {
+            interval: args.interval,
+            idle: args.idle_exit,
+        }
+    } else {
+        Until::Empty
     };
-    let printer = Printer::new(context.output, folder);
+    let doing = Doing::of(&taking, output)?;
+    let profile = context.profile()?;
+    let mut client = context.client(&profile, taking.relay.clone())?;
     if args.peek {
-        let set_aside = runtime::run(peek(
-            &mut client,
-            filter,
-            &printer,
-            args.count,
-            context.output,
-        ))?;
+        let filter = taking.filter();
+        client.require(taking.require.with(&profile));
+        let printer = Printer::new(output, None);
+        let peek = peek(&mut client, filter, &printer, taking.count, output);
+        let set_aside = runtime::run(peek)?;
         return Ok(exit_code(set_aside));
     }
+    let meanwhile = std::future::pending();
+    take(taking, doing, until, &profile, client, meanwhile, output)
+}
+
+impl Taking {
+    fn filter(&self) -> Filter {
+        Filter {
+            topic: self.topic.clone(),
+            since: self.since,
+        }
+    }
+}
+
+/// What is done with messages, as far as it can be wrong from the start.
+pub(super) struct Doing<'a> {
+    folder: Option<Folder>,
+    aloud: Option<Aloud<'a>>,
+}
+
+impl<'a> Doing<'a> {
+    pub(super) fn of(taking: &Taking, output: &'a Output) -> Result<Self> {
+        let folder = taking.save.clone().map(Folder::open).transpose()?;
+        let handler = taking.handlers.handler(output)?;
+        let aloud = handler.map(|handler| Aloud { handler, output });
+        Ok(Self { folder, aloud })
+    }
+}
+
+/// Takes messages until the end, unless `meanwhile` ends before, which can only fail.
+pub(super) fn take(
+    taking: Taking,
+    Doing { folder, aloud }: Doing<'_>,
+    until: Until,
+    profile: &Profile,
+    mut client: Client,
+    meanwhile: impl Future<Output = Result<Infallible>>,
+    output: &Output,
+) -> Result<ExitCode> {
+    let filter = taking.filter();
+    client.require(taking.require.with(profile));
+    let handlers = taking.handlers;
+    let printer = Printer::new(output, folder);
     let work = Work {
         filter,
         contract: Contract {
-            keeps_done: args.keep,
-            ..args.handlers.contract()
+            keeps_done: taking.keep,
+            ..handlers.contract()
         },
-        handler: args.handlers.name(),
-        replies: args.handlers.reply,
-        concurrency: args.handlers.concurrency(),
-        most: args.count,
-        until: if args.follow {
-            Until::Stopped {
-                interval: args.interval,
-                idle: args.idle_exit,
-            }
-        } else {
-            Until::Empty
-        },
+        handler: handlers.name(),
+        replies: handlers.reply,
+        concurrency: handlers.concurrency(),
+        most: taking.count,
+        until,
     };
     let handler: &dyn Handler = match &aloud {
         // What it says goes to the sender.
-        Some(aloud) if args.handlers.reply => &*aloud.handler,
+        Some(aloud) if handlers.reply => &*aloud.handler,
         Some(aloud) => aloud,
         None => &printer,
     };
     let ended_by = Cell::new(None);
     let worked = runtime::run_through(async {
         let stop = async { ended_by.set(Some(runtime::signalled(1).await)) };
-        let observe = |event: Event<'_>| report(&event, context.output);
+        let observe = |event: Event<'_>| report(&event, output);
         tokio::select! {
             worked = client.work(&work, handler, stop, observe) => Ok(worked?),
+            failed = meanwhile => match failed? {},
             // Whoever asks twice does not want to wait for what runs.
             signal = runtime::signalled(2) => Err(signal.into()),
         }

@@ -176,6 +176,53 @@ impl ClawTalk {
         Ok(())
     }
 
+    /// Has the relay post to `url` what comes for the agent, or nowhere. The secret that it signs with
+    /// from now on, where it made one: it does not sign, or `url` was set before, otherwise.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub(crate) async fn set_webhook(
+        &self,
+        name: &str,
+        url: Option<&str>,
+    ) -> Result<Option<wire::WebhookSecret>, RelayError> {
+        let path = format!("/agents/{}", percent_encoded(name));
+        let body = wire::SetWebhook { webhook_url: url };
+        let answer: WebhookSet = self
+            .call(Method::PATCH, &path, Some(self.key()?), Some(&body))
+            .await?;
+        let secret = answer.webhook_secret.map(|secret| secret.parse());
+        secret.transpose().map_err(|error| self.bad_answer(error))
+    }
+
+    /// Has the relay sign with another secret.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub(crate) async fn replace_webhook_secret(
+        &self,
+        name: &str,
+    ) -> Result<wire::WebhookSecret, RelayError> {
+        let path = format!("/agents/{}/webhook-secret", percent_encoded(name));
+        let made =
+            self.call::<(), wire::WebhookSecretMade>(Method::POST, &path, Some(self.key()?), None);
+        let secret = made.await?.webhook_secret.parse();
+        secret.map_err(|error| self.bad_answer(error))
+    }
+
+    /// How the agent's webhook goes, if it has one.
+    ///
+    /// # Errors
+    /// Any [`RelayError`]; [`RelayError::Unsupported`] where the relay does not tell.
+    pub async fn webhook(&self) -> Result<Option<wire::Webhook>, RelayError> {
+        let shown =
+            self.call::<(), wire::Webhooks>(Method::GET, "/webhooks", Some(self.key()?), None);
+        let shown = shown
+            .await
+            .map_err(|error| error.or_unsupported("telling how webhooks go"))?;
+        Ok(shown.webhooks.into_iter().next())
+    }
+
     /// What the directory says that the agent can do, without what ctalk puts there itself.
     pub(crate) async fn other_capabilities(&self, name: &str) -> Result<Vec<String>, RelayError> {
         let own = [
@@ -461,6 +508,14 @@ impl Relay for ClawTalk {
         };
         self.patch(name, &patch).await
     }
+}
+
+/// Answer to a change of the webhook.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WebhookSet {
+    #[serde(default)]
+    webhook_secret: Option<Zeroizing<String>>,
 }
 
 /// Answer to a send. That it was accepted is in the status; the rest may be missing.
