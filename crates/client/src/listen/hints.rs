@@ -151,3 +151,102 @@ impl Relay for Hinted {
         self.relay.read(raw)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, atomic::AtomicUsize};
+
+    use super::*;
+
+    /// Stands still but for those who sleep.
+    #[derive(Default)]
+    struct Passing(AtomicI64);
+
+    #[async_trait]
+    impl Clock for Passing {
+        fn now(&self) -> i64 {
+            self.0.load(Ordering::SeqCst)
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            self.0.fetch_add(as_millis(duration), Ordering::SeqCst);
+        }
+    }
+
+    /// Answers with what it was given, in that order, and else that there is nothing.
+    #[derive(Default)]
+    struct Scripted {
+        asked: AtomicUsize,
+        answers: Mutex<Vec<Result<Vec<Delivery>, RelayError>>>,
+    }
+
+    #[async_trait]
+    impl Relay for Scripted {
+        fn url(&self) -> &str {
+            "scripted"
+        }
+
+        async fn send(&self, _: &Outgoing) -> Result<Accepted, RelayError> {
+            Err(RelayError::BadKey)
+        }
+
+        async fn fetch(&self, _: Duration) -> Result<Vec<Delivery>, RelayError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.answers.lock().unwrap().pop().unwrap_or(Ok(Vec::new()))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_relay_is_asked_at_the_start_after_a_hint_until_nothing_is_left_and_once_in_a_while()
+     {
+        const LOOK: Duration = Duration::from_secs(2);
+        let relay = Arc::new(Scripted::default());
+        let hints = Hints::default();
+        let clock = Arc::new(Passing::default());
+        let hinted = hints.before(relay.clone(), clock.clone(), Duration::from_secs(60));
+        let asked = || relay.asked.load(Ordering::SeqCst);
+        assert_eq!(hinted.fetch(LOOK).await.unwrap(), []);
+        assert_eq!((asked(), clock.now()), (1, 2000), "it waited all the time");
+        hinted.fetch(LOOK).await.unwrap();
+        hinted.fetch(Duration::ZERO).await.unwrap();
+        assert_eq!(asked(), 1);
+        hints.give();
+        let delivery = Delivery {
+            relay_id: None,
+            sent_at: None,
+            raw: Box::default(),
+        };
+        let page = || Ok(vec![delivery.clone()]);
+        *relay.answers.lock().unwrap() = vec![page(), Err(RelayError::BadKey), page()];
+        assert_eq!(hinted.fetch(LOOK).await.unwrap().len(), 1);
+        assert!(hinted.fetch(Duration::ZERO).await.is_err());
+        assert_eq!(hinted.fetch(Duration::ZERO).await.unwrap().len(), 1);
+        assert_eq!(hinted.fetch(Duration::ZERO).await.unwrap(), []);
+        assert_eq!(asked(), 5);
+        let quiet = clock.now();
+        while asked() == 5 {
+            hinted.fetch(LOOK).await.unwrap();
+        }
+        let passed = clock.now() - quiet;
+        assert!((60_000..=64_000).contains(&passed), "{passed}");
+    }
+
+    #[tokio::test]
+    async fn a_hint_ends_a_wait() {
+        let relay = Arc::new(Scripted::default());
+        let hints = Hints::default();
+        let day = Duration::from_secs(86_400);
+        let hinted = hints.before(relay.clone(), Arc::new(crate::clock::SystemClock), day);
+        hinted.fetch(Duration::ZERO).await.unwrap();
+        let delivery = Delivery {
+            relay_id: None,
+            sent_at: None,
+            raw: Box::default(),
+        };
+        let (page, ()) = tokio::join!(hinted.fetch(day), async {
+            *relay.answers.lock().unwrap() = vec![Ok(vec![delivery])];
+            hints.give();
+        });
+        assert_eq!(page.unwrap().len(), 1);
+    }
+}

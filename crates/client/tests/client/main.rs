@@ -34,4 +34,5 @@ mod rotation;
 mod scene;
 mod trust_model;
 mod verification;
+mod webhooks;
 mod worker;

@@ -399,6 +399,18 @@ async fn webhooks_are_shown_whole_to_their_agent_and_without_secrets_to_the_admi
     assert_eq!(first["lastFailure"]["reason"], "unreachable");
 }
 
+#[tokio::test]
+async fn a_target_that_does_not_answer_fails_after_ten_seconds() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
+    let target = Target::start(Reply::Nothing).await;
+    set_webhook(&api, "bob", &bob, &target.url).await;
+    api.send(&alice, "bob", json!(1)).await;
+    let shown = webhook_when(&api, &bob, |shown| !shown["lastFailure"].is_null()).await;
+    assert_eq!(shown["lastFailure"]["reason"], "timeout");
+}
+
 /// A server that reads a little and then says `answer`, again and again if it is to be endless.
 async fn raw(answer: &'static [u8], endless: bool) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -441,6 +453,12 @@ async fn answers_of_any_kind_end_an_attempt() {
             str::from_utf8(answer)
         );
     }
+    // TLS is tried, and what answers is none.
+    let url = raw(b"junk\r\n\r\n", false).await.replace("http:", "https:");
+    set_webhook(&api, "bob", &bob, &url).await;
+    api.send(&alice, "bob", json!(1)).await;
+    let shown = webhook_when(&api, &bob, |shown| !shown["lastFailure"].is_null()).await;
+    assert_eq!(shown["lastFailure"]["reason"], "unreachable");
     // The status is what counts; of an endless body next to nothing is read.
     let chunk = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".as_slice();
     let url = raw(chunk, false).await;
