@@ -25,8 +25,6 @@ use rand_core::UnwrapErr;
 use rustix::process::Signal;
 use tokio::runtime::Runtime;
 
-use ctalk_relay::testing::TestRelay;
-
 use crate::support::{PATIENCE, Running, Sandbox};
 
 const WORKERS: usize = 4;
@@ -44,8 +42,7 @@ done"#;
 
 #[test]
 fn four_workers_under_kill_9_commit_each_of_2000_messages_once_and_keep_each_senders_order() {
-    // Polled: with a stream, workers that were killed once stood still for two minutes, and why is not known.
-    let sandbox = Sandbox::around(TestRelay::builder().polled(true));
+    let sandbox = Sandbox::new();
     sandbox.add("bob");
     sandbox.file("handler.sh", HANDLER);
     let mut notes = Notes::new(&sandbox.path("notes"));
@@ -57,7 +54,29 @@ fn four_workers_under_kill_9_commit_each_of_2000_messages_once_and_keep_each_sen
     let mut random = Random(SEED);
     let (mut attempts, mut kills) = (Attempts::default(), 0);
     while attempts.messages() < SENDERS * MESSAGES {
-        if !attempts.note(&notes.next()) {
+        let Some(note) = notes.next() else {
+            let said = workers.into_iter().map(|worker| {
+                worker.signal(Signal::TERM);
+                worker.end()
+            });
+            let states = ["new", "running", "done", "dead", "held", "quarantined"];
+            let inbox = states.map(|state| {
+                let list = sandbox.json("bob", &["inbox", "list", "--state", state]);
+                (state, list.len(), list.into_iter().next())
+            });
+            let waiting = sandbox.relay.waiting("bob");
+            let (messages, said) = (attempts.messages(), said.collect::<Vec<_>>());
+            panic!(
+                "no handler's note after {messages} messages and {kills} kills; \
+                 at the relay: {waiting}; in the inbox: {inbox:#?}; workers: {said:#?}; \
+                 senders at an end: {:?}",
+                sending
+                    .iter()
+                    .map(JoinHandle::is_finished)
+                    .collect::<Vec<_>>(),
+            );
+        };
+        if !attempts.note(&note) {
             continue;
         }
         let odds = u64::try_from(SENDERS * MESSAGES * 3 / 4 / KILLS).unwrap();
@@ -202,14 +221,15 @@ impl Notes {
         Self { lines, pipe }
     }
 
-    fn next(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).expect("a handler's note")
+    /// The next one, unless none comes.
+    fn next(&self) -> Option<String> {
+        self.lines.recv_timeout(PATIENCE).ok()
     }
 
     /// What was noted until now.
     fn rest(&mut self) -> Vec<String> {
         self.pipe.write_all(b"now\n").unwrap();
-        let noted = std::iter::from_fn(|| Some(self.next()));
+        let noted = std::iter::from_fn(|| self.next());
         noted.take_while(|line| line != "now").collect()
     }
 }
