@@ -68,7 +68,7 @@ impl From<anyhow::Error> for Failure {
             Ok(error) => Self::from(error),
             Err(error) => Self {
                 class: of_the_relay(&error),
-                text: format!("{error:#}"),
+                text: with_causes(&error),
                 hint: None,
             },
         }
@@ -83,6 +83,18 @@ impl From<ctalk::Error> for Failure {
             hint: error.hint(),
         }
     }
+}
+
+/// The error and its causes, without those that are told of already.
+fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
 }
 
 /// The class of what a relay that runs here met.

@@ -496,3 +496,19 @@ fn clients_reach_a_relay_over_tls_when_they_trust_its_certificate() {
     running.signal(Signal::TERM);
     running.end();
 }
+
+#[test]
+fn why_a_relay_cannot_start_is_said_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let refused = ctalk()
+        .args(["relay", "--data"])
+        .arg(folder.path().join("data"))
+        .arg("--listen")
+        .arg(taken.local_addr().unwrap().to_string())
+        .output()
+        .unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    let told = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(told.matches("in use").count(), 1, "{told}");
+}
