@@ -239,12 +239,11 @@ pub(super) fn format(connection: &Connection, path: &Path) -> Result<i64, Error>
             path: path.to_owned(),
             source,
         })?;
-    let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if found > known {
+    if found > newest_format() {
         return Err(Error::NewerDatabase {
             path: path.to_owned(),
             found,
-            known,
+            known: newest_format(),
         });
     }
     Ok(found)
@@ -266,9 +265,15 @@ fn migrate(connection: &mut Connection, path: &Path) -> Result<(), Error> {
             .pragma_update(None, "user_version", version)
             .map_err(at)?;
         transaction.commit().map_err(at)?;
-        info!(format = version, "brought the database up to date");
+    }
+    if found < newest_format() {
+        info!(format = newest_format(), "brought the database up to date");
     }
     Ok(())
+}
+
+fn newest_format() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
