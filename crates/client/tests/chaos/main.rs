@@ -1,7 +1,7 @@
 //! Delivery over a relay that fails in every way it can: five agents, and each message handled once.
 //!
-//! What fails follows from a seed. Three of them always run, with 5,000 messages each;
-//! `cargo xtask chaos --seeds N` tries more, with 10,000.
+//! What fails follows from a seed. Three of them always run, with 10,000 messages each;
+//! `cargo xtask chaos --seeds N` tries more.
 
 // Tests may panic.
 #![allow(
@@ -31,10 +31,8 @@ use futures_util::future::join_all;
 use self::agent::{Agent, SetClock};
 
 const NAMES: [&str; 5] = ["alice", "bob", "carol", "dave", "erin"];
-/// How many messages each agent sends, unless [`MESSAGES`] says otherwise.
-const FEW: usize = 1000;
-/// Names how many messages each agent sends.
-const MESSAGES: &str = "CTALK_CHAOS_MESSAGES";
+/// How many messages each agent sends.
+const MESSAGES: usize = 2000;
 /// Names how many seeds are tried instead of the first three.
 const SEEDS: &str = "CTALK_CHAOS_SEEDS";
 /// How many seeds are tried at once.
@@ -89,7 +87,6 @@ fn each_message_is_handled_once() {
         Ok(more) => 4..4 + more.parse::<u64>().unwrap(),
         Err(_) => 1..4,
     };
-    let messages = env::var(MESSAGES).map_or(FEW, |messages| messages.parse().unwrap());
     let next = AtomicU64::new(seeds.start);
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
@@ -99,14 +96,14 @@ fn each_message_is_handled_once() {
                     if !seeds.contains(&seed) {
                         break;
                     }
-                    handled_once(seed, messages);
+                    handled_once(seed);
                 }
             });
         }
     });
 }
 
-fn handled_once(seed: u64, messages: usize) {
+fn handled_once(seed: u64) {
     let faults = Faults {
         seed,
         drop: 0.05,
@@ -116,8 +113,8 @@ fn handled_once(seed: u64, messages: usize) {
         delay: 0.1,
         reorder: 0.3,
     };
-    let (handled, counts, quarantined) = exchange(faults, messages);
-    handled.check_once(seed, messages);
+    let (handled, counts, quarantined) = exchange(faults, MESSAGES);
+    handled.check_once(seed, MESSAGES);
     assert_eq!(
         u64::try_from(quarantined).unwrap(),
         counts.corrupted,
