@@ -1,5 +1,6 @@
-//! What a page of 50 costs from an inbox of 100 and from one of 1,000,000 messages, or of as many as
-//! `CTALK_BENCH_MESSAGES` says; and with `CTALK`, the program ctalk, how long a relay takes to start on them.
+//! What a page of 50, a send and a deletion cost in an inbox of 100 and in one of 1,000,000 messages, or of
+//! as many as `CTALK_BENCH_MESSAGES` says; and with `CTALK`, the program ctalk, how long a relay takes to
+//! start on them.
 //!
 //! `cargo bench -p ctalk-relay --bench inbox`
 #![allow(
@@ -15,15 +16,18 @@ mod support;
 
 use std::fs::{self, File};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{Advice, fadvise};
+use serde_json::Value;
 use support::process::{Process, ctalk, size};
 use support::{Connection, Relay, asked_for, folder, quantile, request, sealed_message};
 
 const SMALL: usize = 100;
 const LARGE: usize = 1_000_000;
 const ROUNDS: usize = 2_000;
+/// Sends and deletions, which wait for the disk.
+const CHANGES: usize = 500;
 
 fn main() {
     if !asked_for() {
@@ -54,39 +58,45 @@ fn main() {
     let relay = Relay::start(folder.path());
     println!(
         "{:<32} {:>8} {:>8} {:>6}",
-        "page of 50, p50 in ms", SMALL, large, "ratio"
+        "p50 in ms, of stored messages", SMALL, large, "ratio"
     );
     for (what, small, large) in [
-        ("newest", "?".to_owned(), "?".to_owned()),
+        ("page: newest", "?".to_owned(), "?".to_owned()),
         (
-            "oldest first",
+            "page: oldest first",
             "?sort=asc".to_owned(),
             "?sort=asc".to_owned(),
         ),
         (
-            "from the middle on",
+            "page: from the middle on",
             format!("?sort=asc&after={}", middle[0]),
             format!("?sort=asc&after={}", middle[1]),
         ),
         (
-            "newest of a topic",
+            "page: newest of a topic",
             "?topic=bench".to_owned(),
             "?topic=bench".to_owned(),
         ),
     ] {
         let pages = [(&keys[0], small), (&keys[1], large)]
             .map(|(key, query)| request("GET", &format!("/messages{query}"), key, ""));
-        let [small, large] = runtime.block_on(measure(&relay, &pages));
-        println!(
-            "{what:<32} {small:>8.3} {large:>8.3} {:>6.2}",
-            large / small
-        );
+        print(what, runtime.block_on(measure(&relay, &pages)));
     }
+    let [send, delete] = runtime.block_on(measure_changes(&relay, &keys));
+    print("send", send);
+    print("delete", delete);
     drop(relay);
     if let Some(ctalk) = ctalk() {
         let (time, size) = cold_start(&ctalk, folder.path());
         println!("cold start in ms with {size:.1} GB {time:>22.0}");
     }
+}
+
+fn print(what: &str, [small, large]: [f64; 2]) {
+    println!(
+        "{what:<32} {small:>8.3} {large:>8.3} {:>6.2}",
+        large / small
+    );
 }
 
 /// How long it takes until a relay answers whose files are in no cache, in ms, and their size in GB.
@@ -157,4 +167,31 @@ async fn measure(relay: &Relay, pages: &[Vec<u8>; 2]) -> [f64; 2] {
         }
     }
     times.map(|mut times| quantile(&mut times, 0.5))
+}
+
+/// The median times of a send to the owner of each of these keys and of its deletion, in turns.
+async fn measure_changes(relay: &Relay, keys: &[String]) -> [[f64; 2]; 2] {
+    let mut times: [[Vec<Duration>; 2]; 2] = Default::default();
+    let mut connection = Connection::open(relay.address).await;
+    for round in 0..CHANGES {
+        for (at, name) in ["small", "large"].iter().enumerate() {
+            let send = request("POST", "/messages", &keys[at], &sealed_message(name));
+            let began = Instant::now();
+            let (status, body) = connection.call(&send).await;
+            let sent = began.elapsed();
+            assert_eq!(status, 201, "{body}");
+            let body: Value = serde_json::from_str(body).unwrap();
+            let path = format!("/messages/{}", body["id"].as_str().unwrap());
+            let delete = request("DELETE", &path, &keys[at], "");
+            let began = Instant::now();
+            let (status, body) = connection.call(&delete).await;
+            let deleted = began.elapsed();
+            assert_eq!(status, 200, "{body}");
+            if round >= CHANGES / 10 {
+                times[0][at].push(sent);
+                times[1][at].push(deleted);
+            }
+        }
+    }
+    times.map(|times| times.map(|mut times| quantile(&mut times, 0.5)))
 }
