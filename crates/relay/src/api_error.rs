@@ -60,6 +60,14 @@ impl ApiError {
         )
     }
 
+    /// The store is not there: not open yet, or closed.
+    pub(crate) fn unavailable() -> Self {
+        Self::new(
+            ErrorCode::Unavailable,
+            "the relay is starting or stopping; try again later",
+        )
+    }
+
     fn new(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
@@ -83,6 +91,7 @@ impl ApiError {
             ErrorCode::NotFound => StatusCode::NOT_FOUND,
             ErrorCode::Conflict => StatusCode::CONFLICT,
             ErrorCode::QuotaExceeded | ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -91,7 +100,10 @@ impl ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         log::store_failed(&error);
-        Self::internal()
+        match error {
+            StoreError::Closed => Self::unavailable(),
+            StoreError::RolledBack | StoreError::Sqlite(_) => Self::internal(),
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::Watcher;
 use hyper_util::service::TowerToHyperService;
+use prometheus_client::metrics::counter::Counter;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -21,7 +22,7 @@ use crate::Config;
 use crate::attended::Attended;
 use crate::http::{App, monitoring};
 use crate::listener::stopped;
-use crate::metrics::{Metrics, OneMore, Traffic};
+use crate::metrics::{OneMore, Traffic};
 use crate::patience::{Pace, Patient};
 use crate::places::{Place, Places};
 
@@ -77,11 +78,11 @@ fn max_files() -> usize {
     usize::MAX
 }
 
-/// The next connection, and its place. Those for which there is none are closed.
+/// The next connection, and its place. Those for which there is none are closed and counted as `refused`.
 pub(crate) async fn accept(
     listener: &TcpListener,
     places: &Arc<Places>,
-    metrics: &Metrics,
+    refused: &Counter,
 ) -> (TcpStream, Place) {
     let mut told = false;
     loop {
@@ -89,7 +90,7 @@ pub(crate) async fn accept(
             Ok((stream, address)) => match places.take(address.ip()) {
                 Some(place) => return (stream, place),
                 None => {
-                    metrics.refused_connections.inc();
+                    refused.inc();
                 }
             },
             Err(error) => {
@@ -148,13 +149,15 @@ async fn serve_requests(
     };
 }
 
-fn patient(stream: TcpStream, traffic: Traffic) -> Patient<TcpStream> {
+/// Gives up on a peer that hardly reads, and counts `traffic`.
+pub(crate) fn patient(stream: TcpStream, traffic: Traffic) -> Patient<TcpStream> {
     // Answers are small and whole: waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
     Patient::new(stream, PACE, traffic)
 }
 
-fn connection<S, V>(stream: S, service: V) -> http1::Connection<TokioIo<S>, V>
+/// Serves the requests of one connection.
+pub(crate) fn connection<S, V>(stream: S, service: V) -> http1::Connection<TokioIo<S>, V>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     V: HttpService<Incoming>,
@@ -178,7 +181,7 @@ pub(crate) async fn serve_monitoring(listener: Option<TcpListener>, app: Arc<App
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
-            (stream, place) = accept(&listener, &places, &app.metrics) => {
+            (stream, place) = accept(&listener, &places, &app.metrics.refused_connections) => {
                 let place = Arc::new(place);
                 let service = Attended {
                     service: service.clone(),

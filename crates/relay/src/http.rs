@@ -8,10 +8,10 @@ use axum::body::HttpBody;
 use axum::extract::Request;
 use axum::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    CACHE_CONTROL, PRAGMA,
+    CACHE_CONTROL, CONNECTION, PRAGMA, RETRY_AFTER,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
@@ -71,6 +71,22 @@ pub(crate) fn router(app: Arc<App>, defects: Option<Defects>) -> Router {
         .with_state(app)
 }
 
+/// What is served until the database is open.
+pub(crate) fn opening() -> Router {
+    routes::opening()
+        .fallback(unavailable)
+        .method_not_allowed_fallback(unavailable)
+        .layer(from_fn(finish))
+        // Its next request is for the relay that is open then.
+        .layer(map_response(async |response: Response| {
+            ([(CONNECTION, "close")], response)
+        }))
+}
+
+async fn unavailable() -> ApiError {
+    ApiError::unavailable()
+}
+
 /// What the listener for monitoring serves.
 pub(crate) fn monitoring(app: Arc<App>) -> Router {
     routes::monitoring()
@@ -95,8 +111,13 @@ async fn finish(request: Request, next: Next) -> Response {
     } else {
         answer(request, next).await
     };
+    let is_unavailable = response.status() == StatusCode::SERVICE_UNAVAILABLE;
     let headers = response.headers_mut();
     add_cors(headers);
+    if is_unavailable {
+        // In seconds.
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
     headers.insert(
         CACHE_CONTROL,
         HeaderValue::from_static("no-store, no-cache, must-revalidate"),

@@ -31,6 +31,7 @@ mod http;
 mod listener;
 mod log;
 mod metrics;
+mod opening;
 mod pages;
 mod patience;
 mod places;

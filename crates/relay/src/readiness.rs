@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Unready {
+    /// Its database is not open yet.
+    Starting,
     /// It was told to stop.
     Stopping,
     /// Its disk takes no messages.

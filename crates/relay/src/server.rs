@@ -17,6 +17,7 @@ use crate::connections::{serve, serve_monitoring};
 use crate::http::{App, router};
 use crate::log::Tally;
 use crate::metrics::Metrics;
+use crate::opening::meanwhile;
 use crate::places::Places;
 use crate::readiness::Readiness;
 use crate::registrations::Registrations;
@@ -44,7 +45,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens the data folder and listens, without answering anybody yet.
+    /// Listens and opens the data folder. Whoever comes until that is open gets 503, and then no
+    /// answer before [`Server::run`].
     ///
     /// # Errors
     /// [`Error::Bind`] when the address cannot be had; [`Error::DataFolder`], [`Error::InUse`],
@@ -58,13 +60,9 @@ impl Server {
         };
         let max_connections = connections::limits(&config);
         let clock = Arc::clone(&config.clock);
-        let open = move || -> Result<_, Error> {
-            let tls = config.tls.map(Tls::load).transpose()?;
-            Ok((tls, Store::open(&config.data, clock, config.quota)?))
-        };
-        let (tls, store) = spawn_blocking(open)
-            .await
-            .map_err(|error| Error::Thread(error.into()))??;
+        let tls = blocking(move || config.tls.map(Tls::load).transpose()).await?;
+        let opening = blocking(move || Store::open(&config.data, clock, config.quota));
+        let store = meanwhile(opening, &listener, tls.as_ref(), monitoring.as_ref()).await?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let metrics = Metrics::new(store.metrics());
         let (stop, stopping) = watch::channel(false);
@@ -149,6 +147,7 @@ impl Server {
         let places = Places::new(self.max_connections.0, self.max_connections.1);
         let graceful = GracefulShutdown::new();
         let mut connections = JoinSet::new();
+        let refused = &app.metrics.refused_connections;
         let store = Arc::clone(&self.app.store);
         let writer_ended = store.writer_ended();
         tokio::pin!(shutdown, writer_ended);
@@ -158,7 +157,7 @@ impl Server {
                 // Without it every send fails; ending lets whoever started this relay start another.
                 () = &mut writer_ended => break,
                 Some(_) = connections.join_next() => {}
-                (stream, place) = connections::accept(&self.listener, &places, &app.metrics) => {
+                (stream, place) = connections::accept(&self.listener, &places, refused) => {
                     let watcher = graceful.watcher();
                     connections.spawn(serve(stream, place, Arc::clone(&app), service.clone(), watcher));
                 }
@@ -184,6 +183,14 @@ impl Server {
         info!("stopped");
         Ok(())
     }
+}
+
+/// What `work` comes to, on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let done = spawn_blocking(work).await;
+    done.map_err(|error| Error::Thread(error.into()))?
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), Error> {
@@ -214,6 +221,8 @@ mod tests {
     use std::net::Ipv4Addr;
     use std::sync::atomic::Ordering;
 
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
     use tokio::sync::oneshot;
     use tokio::time::Instant;
 
@@ -264,6 +273,33 @@ mod tests {
         assert_eq!(page, "{\"messages\":[],\"count\":0}");
         running.await.unwrap().unwrap();
         assert!(began.elapsed() < SHUTDOWN_GRACE, "it was not cut");
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_when_the_relay_can_write_no_more_is_told_to_come_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Server::bind(config(&folder, 0)).await.unwrap();
+        let (app, address) = (server.app(), server.local_addr());
+        let registered = app.store.register(NewAgent::named("alice"), None);
+        registered.await.unwrap();
+        let running = tokio::spawn(server.run(std::future::pending()));
+        let mut sender = TcpStream::connect(address).await.unwrap();
+        let body = r#"{"to":"alice","type":"request","encrypted":false,"payload":1}"#;
+        let head = format!(
+            "POST /messages HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer alice\r\n\
+             Expect: 100-continue\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        sender.write_all(head.as_bytes()).await.unwrap();
+        let mut start = [0; 12];
+        sender.read_exact(&mut start).await.unwrap();
+        app.store.break_writer().await;
+        sender.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        sender.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("\r\nretry-after: 5\r\n"), "{answer}");
+        assert!(matches!(running.await.unwrap(), Err(Error::Writer)));
     }
 
     #[tokio::test]

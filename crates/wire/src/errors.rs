@@ -36,6 +36,8 @@ pub enum ErrorCode {
     QuotaExceeded,
     /// 500: the relay failed.
     InternalError,
+    /// 503: the relay is starting or stopping.
+    Unavailable,
     /// A code that this version does not know.
     #[serde(other)]
     Unknown,

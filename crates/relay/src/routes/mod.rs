@@ -70,6 +70,11 @@ pub(crate) fn all() -> Router<Arc<App>> {
         .route("/register", post(agents::register_with_invite))
 }
 
+/// What can be told before the database is open.
+pub(crate) fn opening() -> Router {
+    Router::new().route("/ready", get(ready::starting))
+}
+
 /// What monitoring reads: nothing here is for agents.
 pub(crate) fn monitoring() -> Router<Arc<App>> {
     Router::new()

@@ -126,6 +126,11 @@ impl Modify for Refusals {
                 }
                 refuse(operation, "404", "There is no such route");
                 refuse(operation, "500", "The relay failed and did nothing");
+                refuse(
+                    operation,
+                    "503",
+                    "The relay is starting or stopping; see `Retry-After`",
+                );
             }
         }
     }

@@ -37,6 +37,15 @@ pub(super) async fn show(State(app): State<Arc<App>>) -> (StatusCode, Json<Ready
     } else {
         app.readiness.check(&app.store).await.err()
     };
+    answer(unready)
+}
+
+/// That nobody should be sent here yet.
+pub(super) async fn starting() -> (StatusCode, Json<Ready>) {
+    answer(Some(Unready::Starting))
+}
+
+fn answer(unready: Option<Unready>) -> (StatusCode, Json<Ready>) {
     let status = match unready {
         None => StatusCode::OK,
         Some(_) => StatusCode::SERVICE_UNAVAILABLE,
