@@ -1,5 +1,6 @@
 //! A relay in a process of its own, which can be killed and whose memory can be seen.
 
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,6 +18,7 @@ pub(crate) const ADMIN_KEY: &str = "test-admin-key";
 pub(crate) fn config(folder: &Path) -> Config {
     let mut config = Config::new(ANY_PORT, folder, AdminKey::new(ADMIN_KEY).unwrap());
     config.rate_limit = RateLimit::OFF;
+    config.webhook_networks = "127.0.0.0/8".parse().unwrap();
     config
 }
 
@@ -28,6 +30,7 @@ fn relay_process() {
     };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
+        allow_files();
         #[cfg(unix)]
         let _full = std::env::var(ROOM).map(|room| limit_files(room.parse().unwrap()));
         let server = Server::bind(config(Path::new(&folder))).await.unwrap();
@@ -35,6 +38,17 @@ fn relay_process() {
         eprintln!("listening on {}", server.url());
         server.run(std::future::pending()).await.unwrap();
     });
+}
+
+/// Lets this process have as many files open as the system allows at all.
+pub(crate) fn allow_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit, setrlimit};
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = limit.maximum;
+        setrlimit(Resource::Nofile, limit).unwrap();
+    }
 }
 
 /// Has every write fail that would make a file larger than `bytes`, as on a full disk.
@@ -61,15 +75,22 @@ pub(crate) struct RelayProcess {
 impl RelayProcess {
     /// Starts a relay on `folder`, whose files may have `room` bytes each.
     pub(crate) fn start(folder: &Path, room: Option<u64>) -> Self {
+        let room = room.map(|room| (ROOM, room.to_string().into()));
+        Self::start_with(folder, room)
+    }
+
+    /// Starts a relay on `folder` with these variables in its environment.
+    pub(crate) fn start_with(
+        folder: &Path,
+        variables: impl IntoIterator<Item = (&'static str, OsString)>,
+    ) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command
             .args(["--exact", "process::relay_process", "--nocapture"])
             .env(SERVE, folder)
+            .envs(variables)
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
-        if let Some(room) = room {
-            command.env(ROOM, room.to_string());
-        }
         let mut process = command.spawn().unwrap();
         let lines = BufReader::new(process.stderr.take().unwrap()).lines();
         let url = lines

@@ -1,5 +1,8 @@
 //! What webhooks lead to in tests.
 
+use std::fmt::Debug;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -7,10 +10,13 @@ use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::support::{Api, SOON, text};
 
@@ -52,6 +58,20 @@ impl Target {
     pub(crate) async fn start(reply: Reply) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        Self::serve(listener, url, reply)
+    }
+
+    /// One that does TLS.
+    pub(crate) async fn start_tls(reply: Reply, tls: TlsAcceptor) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!(
+            "https://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
+        Self::serve(Encrypted { listener, tls }, url, reply)
+    }
+
+    fn serve<L: Listener<Addr: Debug>>(listener: L, url: String, reply: Reply) -> Self {
         let (posted, posts) = mpsc::unbounded_channel();
         let reply = Arc::new(Mutex::new(reply));
         let state = (posted, Arc::clone(&reply));
@@ -80,6 +100,30 @@ impl Target {
     pub(crate) fn assert_quiet(&mut self) {
         let post = self.posts.try_recv();
         assert!(post.is_err(), "{post:?}");
+    }
+}
+
+struct Encrypted {
+    listener: TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl Listener for Encrypted {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let (stream, address) = self.listener.accept().await.unwrap();
+            // Whoever does not like the certificate goes away.
+            if let Ok(stream) = self.tls.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }
 
