@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
+use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use base64::Engine;
@@ -67,7 +68,7 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let token = bearer(parts).ok_or_else(ApiError::unauthorized)?;
+        let token = bearer(&parts.headers).ok_or_else(ApiError::unauthorized)?;
         let hash = KeyHash::of(token);
         if app.admin_key.matches(&hash.0) {
             return Ok(Self::Admin);
@@ -101,19 +102,25 @@ impl FromRequestParts<Arc<App>> for AdminCaller {
     }
 }
 
+/// The agent whose key a request with these headers carries.
+pub(crate) fn agent(app: &App, headers: &HeaderMap) -> Option<Arc<Agent>> {
+    let key = KeyHash::of(bearer(headers)?);
+    app.store.directory().by_key(&key)
+}
+
 impl FromRequestParts<Arc<App>> for KeyHash {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, ApiError> {
-        bearer(parts)
+        bearer(&parts.headers)
             .map(Self::of)
             .ok_or_else(ApiError::unauthorized)
     }
 }
 
 /// The token of `Authorization: Bearer TOKEN`; the scheme's letter case and the one space count.
-fn bearer(parts: &Parts) -> Option<&str> {
-    let header = parts.headers.get(AUTHORIZATION)?.to_str().ok()?;
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let header = headers.get(AUTHORIZATION)?.to_str().ok()?;
     header
         .strip_prefix("Bearer ")
         .filter(|token| !token.is_empty())

@@ -14,7 +14,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::api_error::ApiError;
 use crate::config::Paging;
@@ -25,7 +25,7 @@ use crate::registrations::Registrations;
 use crate::store::Store;
 use crate::testing::Defects;
 use crate::tls::Tls;
-use crate::{AddressHeader, AdminKey, Audit, Clock, RateLimit, drain, routes};
+use crate::{AddressHeader, AdminKey, Audit, Clock, RateLimit, crowding, drain, routes};
 
 /// What the routes work with.
 pub(crate) struct App {
@@ -46,6 +46,8 @@ pub(crate) struct App {
     pub(crate) tally: Tally,
     pub(crate) metrics: Metrics,
     pub(crate) readiness: Readiness,
+    /// Of those who ask how the relay is, for which they need no key, one reads at a time.
+    pub(crate) health: Mutex<()>,
     /// Where this relay is reached, when a request does not say.
     pub(crate) url: String,
 }
@@ -66,6 +68,7 @@ pub(crate) fn router(app: Arc<App>, defects: Option<Defects>) -> Router {
     routes
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
+        .layer(from_fn_with_state(Arc::clone(&app), crowding::bounded))
         .layer(from_fn(finish))
         .layer(from_fn_with_state(Arc::clone(&app), log::requests))
         .with_state(app)

@@ -25,6 +25,7 @@ mod body;
 mod clock;
 mod config;
 mod connections;
+mod crowding;
 mod drain;
 mod error;
 mod http;

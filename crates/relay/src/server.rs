@@ -8,7 +8,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::{info, warn};
@@ -82,6 +82,7 @@ impl Server {
             tally: Tally::default(),
             metrics,
             readiness: Readiness::default(),
+            health: Mutex::default(),
             url: format!("{scheme}://{address}"),
         });
         let webhooks = Webhooks::new(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{StatusCode, Uri};
 use ctalk_wire::{Agent, ErrorBody, RegisterAgent, RegisterWithInvite, Registered};
 use serde::Serialize;
@@ -80,15 +80,16 @@ pub(super) async fn register(
 pub(super) async fn register_with_invite(
     State(app): State<Arc<App>>,
     network: Network,
-    body: Result<Text, ApiError>,
+    request: Request,
 ) -> Result<(StatusCode, Json<Registered>), ApiError> {
+    // Before its body takes memory.
     if !app.registrations.admit(network, app.clock.now_ms()) {
         return Err(ApiError::rate_limited(format!(
             "more than {} attempts to register from one address; wait for the next window",
             app.registrations.limit()
         )));
     }
-    let body = body?;
+    let body = Text::from_request(request, &app).await?;
     let members = body.members()?;
     let invite = members.required_text("invite")?;
     let name = members.required_text("name")?;

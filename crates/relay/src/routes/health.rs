@@ -23,7 +23,9 @@ use crate::http::App;
     ),
 )]
 pub(super) async fn show(State(app): State<Arc<App>>) -> Json<Health> {
+    let alone = app.health.lock().await;
     let counted = app.store.count_agents().await;
+    drop(alone);
     Json(Health {
         status: if counted.is_ok() { "ok" } else { "degraded" }.to_owned(),
         ts: iso(app.clock.now_ms()),

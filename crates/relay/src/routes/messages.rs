@@ -222,3 +222,26 @@ pub(super) async fn remove_many(
         missing,
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_longer_than_a_minute_and_who_does_not_say_so_in_seconds_not_at_all() {
+        for (query, seconds) in [
+            ("wait=1", 1),
+            ("wait=60", 60),
+            ("wait=61", 60),
+            ("wait=18446744073709551615", 60),
+            ("wait=18446744073709551616", 0),
+            ("wait=-1", 0),
+            ("wait=1.5", 0),
+            ("wait=", 0),
+            ("", 0),
+        ] {
+            assert_eq!(wait(query, Paging::Full).as_secs(), seconds, "{query}");
+        }
+        assert!(wait("wait=1", Paging::Reference).is_zero());
+    }
+}

@@ -120,6 +120,11 @@ impl Modify for Refusals {
                         "401",
                         "The key is missing, unknown or of the wrong kind",
                     );
+                    refuse(
+                        operation,
+                        "429",
+                        "`RATE_LIMITED`: too many requests of this agent are under way",
+                    );
                 }
                 if takes_input {
                     refuse(operation, "400", "`BAD_REQUEST`, or `PAYLOAD_TOO_LARGE`");

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use http_body_util::channel::{Channel, Sender};
+use futures_util::stream::try_unfold;
 
 use crate::clock::iso;
 use crate::config::Paging;
@@ -16,48 +16,49 @@ use crate::log;
 use crate::store::{CopyKey, Store, StoreError, StoredEnvelope, StoredPage};
 
 /// Answers with `page` and all that follows it.
-pub(super) fn respond(store: Arc<Store>, mut page: StoredPage, paging: Paging) -> Response {
+pub(super) fn respond(store: Arc<Store>, page: StoredPage, paging: Paging) -> Response {
     let mut json = PageJson::new(paging);
     let first = json.part(&page.envelopes);
-    let rest = core::mem::take(&mut page.rest);
-    let body = if rest.is_empty() {
+    let body = if page.rest.is_empty() {
         Body::from(first + &json.end())
     } else {
-        let (mut parts, body) = Channel::<Bytes, StoreError>::new(1);
-        tokio::spawn(async move {
-            if let Err(error) = write(&mut parts, &store, first, rest, json).await {
-                log::store_failed(&error);
-                // Cuts the answer short, which the peer notices.
-                parts.abort(error);
-            }
-        });
-        Body::new(body)
+        let parts = Parts {
+            store,
+            first: Some(first),
+            rest: page.rest,
+            json,
+        };
+        Body::from_stream(try_unfold(parts, Parts::next))
     };
     ([(CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-async fn write(
-    parts: &mut Sender<Bytes, StoreError>,
-    store: &Store,
-    first: String,
-    mut rest: Vec<CopyKey>,
-    mut json: PageJson,
-) -> Result<(), StoreError> {
-    let mut part = first;
-    loop {
-        if parts.send_data(part.into()).await.is_err() {
-            // The peer has gone.
-            return Ok(());
+/// What was not sent yet of a page.
+struct Parts {
+    store: Arc<Store>,
+    first: Option<String>,
+    rest: Vec<CopyKey>,
+    json: PageJson,
+}
+
+impl Parts {
+    /// The next part, or the end.
+    async fn next(mut self) -> Result<Option<(Bytes, Self)>, StoreError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some((first.into(), self)));
         }
-        if rest.is_empty() {
-            return Ok(());
+        if self.rest.is_empty() {
+            return Ok(None);
         }
-        let page = store.rest(rest).await?;
-        part = json.part(&page.envelopes);
-        rest = page.rest;
-        if rest.is_empty() {
-            part.push_str(&json.end());
+        let read = self.store.rest(core::mem::take(&mut self.rest)).await;
+        // An error cuts the answer short, which the peer notices.
+        let page = read.inspect_err(log::store_failed)?;
+        let mut part = self.json.part(&page.envelopes);
+        self.rest = page.rest;
+        if self.rest.is_empty() {
+            part.push_str(&self.json.end());
         }
+        Ok(Some((part.into(), self)))
     }
 }
 

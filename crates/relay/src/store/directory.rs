@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::types::{ToSql, ToSqlOutput};
 use subtle::ConstantTimeEq;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
 use super::news::News;
 use crate::auth::KeyHash;
@@ -25,6 +25,9 @@ impl ToSql for AgentId {
     }
 }
 
+/// Requests of one agent that may be under way at once.
+pub(crate) const MAX_REQUESTS: usize = 128;
+
 /// A registered agent.
 pub(crate) struct Agent {
     pub(crate) id: AgentId,
@@ -36,6 +39,7 @@ pub(crate) struct Agent {
     /// That a message for it is on disk, or that its key ended.
     news: Arc<News>,
     prompt_webhook: AtomicBool,
+    requests: Arc<Semaphore>,
 }
 
 impl Agent {
@@ -48,6 +52,7 @@ impl Agent {
             sends: Mutex::default(),
             news: Arc::default(),
             prompt_webhook: AtomicBool::new(false),
+            requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
         }
     }
 
@@ -65,6 +70,11 @@ impl Agent {
     /// For those who wait for the agent's messages.
     pub(crate) fn news(&self) -> &Arc<News> {
         &self.news
+    }
+
+    /// One permit for each request that may be under way.
+    pub(crate) fn requests(&self) -> &Arc<Semaphore> {
+        &self.requests
     }
 
     /// Whether the agent's webhook took the last message at once.

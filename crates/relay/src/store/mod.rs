@@ -25,7 +25,7 @@ use std::sync::Arc;
 pub(crate) use agents::{AgentPatch, NewAgent, Registration};
 pub(crate) use audit::AuditFilter;
 pub use backup::{Backup, back_up};
-pub(crate) use directory::{Agent, AgentId, Call, Directory};
+pub(crate) use directory::{Agent, AgentId, Call, Directory, MAX_REQUESTS};
 pub(crate) use invites::{InviteRefusal, InviteRow, NewInvite};
 pub(crate) use messages::{
     Audited, CopyKey, Filter, Inbox, NewMessage, StoredEnvelope, StoredPage, Storing,

@@ -46,11 +46,11 @@ async fn a_crowd_of_idle_connections_keeps_nobody_out_and_ends_no_stream() {
     let mut crowd = Vec::new();
     for number in 0..40 {
         let mut idle = TcpStream::connect(address).await.unwrap();
-        // Some have begun a request.
-        let beginning: &[u8] = if number % 2 == 0 {
-            b""
-        } else {
-            b"POST /messages HTTP/1.1\r\nX-"
+        // Some have begun a request, some even its body.
+        let beginning: &[u8] = match number % 3 {
+            0 => b"POST /messages HTTP/1.1\r\nX-",
+            1 => b"POST /register HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{",
+            _ => b"",
         };
         idle.write_all(beginning).await.unwrap();
         crowd.push(idle);

@@ -12,6 +12,7 @@ mod backups;
 mod batches;
 mod conformance;
 mod connections;
+mod crowding;
 mod departures;
 mod dependencies;
 mod durability;

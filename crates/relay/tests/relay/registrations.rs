@@ -5,6 +5,8 @@ use std::time::Duration;
 use ctalk_relay::ManualClock;
 use ctalk_relay::testing::{Builder, TestRelay};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::{Answer, Api, KEY, message, register};
 
@@ -42,6 +44,25 @@ async fn an_address_may_try_to_register_so_often_and_nothing_it_says_changes_tha
     sent.await.ok(201);
     clock.advance(Duration::from_secs(60));
     api.post("/register", "", good).await.ok(201);
+}
+
+#[tokio::test]
+async fn an_attempt_counts_before_its_body_takes_memory() {
+    let clock = ManualClock::new(0);
+    let relay = TestRelay::builder().clock(clock.clone());
+    let relay = relay.registration_limit("1/60s".parse().unwrap());
+    let relay = relay.start().await;
+    let address = relay.url().strip_prefix("http://").unwrap().to_owned();
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    let head = "POST /register HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\
+                Content-Length: 9\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    // The relay says so when it begins to read the body.
+    let mut start = [0; 12];
+    slow.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 100");
+    let refused = Api::of(&relay).post("/register", "", attempt()).await;
+    refused.error(429, "RATE_LIMITED");
 }
 
 #[tokio::test]

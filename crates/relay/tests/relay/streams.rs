@@ -188,9 +188,8 @@ async fn streams_take_places_and_free_them_when_their_reader_goes_away() {
     for _ in 0..16 {
         streams.push(Events::open(&api, "", &alice, None).await);
     }
-    api.get("/messages/stream", &alice)
-        .await
-        .error(429, "RATE_LIMITED");
+    let refused = api.stream("", &alice, None).await;
+    assert_eq!(refused.status(), 429);
     drop(streams);
     until_waiting(&relay, "alice", 0).await;
 }
