@@ -98,6 +98,26 @@ async fn an_agent_sees_its_own_messages_and_the_feed_keeps_a_bounded_number() {
 }
 
 #[tokio::test]
+async fn an_operators_key_that_looks_like_an_agents_shows_everybodys_traffic() {
+    let relay = TestRelay::builder().admin_key("ct_operator").start().await;
+    let alice = register(&relay, "alice");
+    browse(async |tab| {
+        for (key, title) in [
+            (relay.admin_key(), "Everybody's traffic"),
+            (&alice, "One agent's traffic"),
+        ] {
+            connect(tab, &relay, key).await;
+            assert_eq!(tab.text("#board-title").await, title);
+            send(&relay, &alice, "alice", "topic", "x").await;
+            tab.until_text("#feed tbody tr:first-child", "topic").await;
+            tab.click("#forget").await;
+        }
+        assert_quiet(tab).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_operator_who_may_not_see_messages_is_told_so_and_sees_who_is_there() {
     let relay = TestRelay::builder().admin_view(false).start().await;
     register(&relay, "alice");

@@ -40,19 +40,28 @@ function dropKept() {
   }
 }
 
-// Refuses a key that the relay does not know, and tells the operator's from an agent's.
-async function isOperators(session) {
-  // Agents' keys are made by relays; the operator's may be anything.
-  const path = session.key.startsWith("ct_") ? "agents" : "messages?limit=0";
+// Whether the relay answers there; it may refuse to with this status.
+async function isTaken(session, path, status) {
   try {
     await ask(session, path);
+    return true;
   } catch (error) {
-    // The operator may not be allowed to see messages.
-    if (!(error instanceof Refused && error.status === 403)) {
-      throw error;
+    if (error instanceof Refused && error.status === status) {
+      return false;
     }
+    throw error;
   }
-  return path !== "agents";
+}
+
+// Refuses a key that the relay does not know, and tells the operator's from an agent's.
+async function isOperators(session) {
+  // Every agent's key begins so, and the operator's may.
+  if (session.key.startsWith("ct_") && (await isTaken(session, "channels", 401))) {
+    return false;
+  }
+  // The operator may not be allowed to see messages.
+  await isTaken(session, "messages?limit=0", 403);
+  return true;
 }
 
 async function begin(key) {
