@@ -4,6 +4,7 @@ mod bench;
 mod chaos;
 mod debian;
 mod fuzz;
+mod header;
 mod man;
 mod screenshots;
 mod steps;
@@ -23,6 +24,7 @@ usage: cargo xtask COMMAND
   fuzz --seconds N [--keep] [TARGET...]
                   run each fuzz target for N seconds (all when none is named); with --keep, what
                   reached more goes into fuzz/corpus
+  header          write the header of the C library, crates/ffi/include/ctalk.h, anew
   screenshots     take the pictures of the relay's web pages in docs/images anew
   man             write the man pages to target/man";
 
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         ["bench", names @ ..] => bench::run(names),
         ["chaos", "--seeds", seeds] => chaos::run(seeds),
         ["fuzz", args @ ..] => fuzz::run(args),
+        ["header"] => header::run(),
         ["screenshots"] => screenshots::run(),
         ["man"] => man::run(),
         ["help" | "--help" | "-h"] => {

@@ -1,0 +1,28 @@
+//! Options: a JSON object, so that new ones need no new functions.
+
+use std::ffi::c_char;
+
+use serde::de::DeserializeOwned;
+
+use crate::{caller::Caller, code::Code, error::Fault};
+
+/// Longest text of options, in bytes.
+const MAX_LEN: usize = 64 * 1024;
+
+/// Reads options. None at all, as NULL or as an empty text, are the defaults. `T` refuses unknown names.
+pub(crate) fn read<T: DeserializeOwned + Default>(
+    caller: &Caller,
+    text: *const c_char,
+    len: usize,
+) -> Result<T, Fault> {
+    let text = caller.text(text, len)?;
+    if text.is_empty() {
+        return Ok(T::default());
+    }
+    if text.len() > MAX_LEN {
+        let text = format!("options have at most {MAX_LEN} bytes");
+        return Err(Fault::new(Code::CTALK_TOO_LONG, text));
+    }
+    serde_json::from_str(text)
+        .map_err(|error| Fault::new(Code::CTALK_BAD_OPTIONS, format!("the options: {error}")))
+}
