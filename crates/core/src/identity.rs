@@ -111,8 +111,9 @@ impl Identity {
         self.secrets.signing.as_bytes()
     }
 
-    /// The X-Wing keys, in the order they were added.
-    pub(crate) fn xwing_secrets(&self) -> &[XWingSecret] {
+    /// The X-Wing keys with their secrets, in the order they were added.
+    #[must_use]
+    pub fn xwing_secrets(&self) -> &[XWingSecret] {
         &self.secrets.xwing
     }
 

@@ -220,16 +220,37 @@ typedef uint32_t ctalk_code;
  * Bytes, or a text in UTF-8, that the library made. Owned by whoever got it; freed with
  * ctalk_bytes_free, which wipes what is secret.
  */
-typedef struct {
-    uint8_t _private[0];
-} ctalk_bytes;
+typedef struct ctalk_bytes ctalk_bytes;
+
+/**
+ * A key card whose signature was checked: what others need to seal to an identity and to know its
+ * envelopes. Owned by whoever got it; freed with ctalk_card_free. It never changes, and any number of
+ * threads may use it at the same time.
+ */
+typedef struct ctalk_card ctalk_card;
 
 /**
  * Why a call failed. Owned by whoever got it; freed with ctalk_error_free.
  */
-typedef struct {
-    uint8_t _private[0];
-} ctalk_error;
+typedef struct ctalk_error ctalk_error;
+
+/**
+ * An agent's secret keys. Owned by whoever got it; freed with ctalk_identity_free, which wipes them.
+ * Any number of threads may use one at the same time.
+ */
+typedef struct ctalk_identity ctalk_identity;
+
+/**
+ * An envelope that was verified and opened. Owned by whoever got it; freed with ctalk_opened_free, which
+ * wipes the payload. It never changes, and any number of threads may use it at the same time.
+ */
+typedef struct ctalk_opened ctalk_opened;
+
+/**
+ * The public keys of another agent that speaks ClawTalk's format. Owned by whoever got it; freed with
+ * ctalk_peer_free. It never changes, and any number of threads may use it at the same time.
+ */
+typedef struct ctalk_peer ctalk_peer;
 
 /**
  * A view of bytes, or of a text in UTF-8, that belongs to a handle and is valid as long as it. There is
@@ -237,7 +258,7 @@ typedef struct {
  */
 typedef struct {
     /**
-     * The first byte; NULL only if there is none.
+     * The first byte; NULL for what is absent, but not for what is there and empty.
      */
     const uint8_t *data;
     /**
@@ -247,12 +268,19 @@ typedef struct {
 } ctalk_slice;
 
 /**
- * An agent's secret keys. Owned by whoever got it; freed with ctalk_identity_free, which wipes them.
- * Any number of threads may use one at the same time.
+ * Reads the next bytes of a stream: at most `capacity` into `buffer`, and writes how many they were to
+ * `length`, 0 only at the end. Returns 0, or anything else to fail. Called on the thread of the call it
+ * was given to, and never after that returned. It must not throw, jump out of the call or use its
+ * handles up.
  */
-typedef struct {
-    uint8_t _private[0];
-} ctalk_identity;
+typedef uint32_t (*ctalk_read)(void *user, uint8_t *buffer, size_t capacity, size_t *length);
+
+/**
+ * Takes the next bytes of a stream, all of them. Returns 0, or anything else to fail. Called on the
+ * thread of the call it was given to, and never after that returned. It must not throw, jump out of the
+ * call or use its handles up.
+ */
+typedef uint32_t (*ctalk_write)(void *user, const uint8_t *data, size_t length);
 
 #ifdef __cplusplus
 extern "C" {
@@ -274,12 +302,256 @@ size_t ctalk_bytes_len(const ctalk_bytes *bytes);
 void ctalk_bytes_free(ctalk_bytes *bytes);
 
 /**
+ * Makes the card of an identity, for its newest X-Wing key. The options, which may be empty, are `name`
+ * (what the identity suggests to be called, 1 to 64 bytes; by default the first 16 digits of its
+ * fingerprint), `created` and `expires` (by default now, and 30 days later), `serial` (which grows with
+ * every card of an identity; by default `created`) and `addresses` (a list of texts). An identity that
+ * was loaded from a profile has its card already and takes no options. CTALK_BAD_KEYS for an identity
+ * without an X-Wing key, CTALK_MALFORMED for what no card can say.
+ */
+ctalk_code ctalk_identity_card(const ctalk_identity *identity,
+                               const char *options,
+                               size_t options_len,
+                               ctalk_card **out,
+                               ctalk_error **error);
+
+/**
+ * Reads a card from its bytes and checks its signature. CTALK_MALFORMED, CTALK_NEWER or
+ * CTALK_NOT_VERIFIED for what is none.
+ */
+ctalk_code ctalk_card_from_bytes(const uint8_t *data,
+                                 size_t len,
+                                 ctalk_card **out,
+                                 ctalk_error **error);
+
+/**
+ * Reads a card from its one-line text (`ctalk-card:` and base64url) with nothing around it, and checks
+ * its signature. The errors are those of ctalk_card_from_bytes.
+ */
+ctalk_code ctalk_card_from_text(const char *text,
+                                size_t len,
+                                ctalk_card **out,
+                                ctalk_error **error);
+
+/**
+ * Checks that others may seal to the card at `now` (milliseconds; 0 is now): CTALK_CARD_NOT_CURRENT if
+ * it has expired or comes from the future.
+ */
+ctalk_code ctalk_card_check_current(const ctalk_card *card,
+                                    uint64_t now,
+                                    ctalk_error **error);
+
+/**
+ * What the card says, as JSON: `card` (its one-line text), `name`, `fingerprint`, `serial`, `created`,
+ * `expires` and `addresses`.
+ */
+ctalk_code ctalk_card_json(const ctalk_card *card,
+                           ctalk_bytes **out,
+                           ctalk_error **error);
+
+/**
+ * The one-line text, which passes through everything that carries text. Valid as long as the card.
+ */
+ctalk_slice ctalk_card_text(const ctalk_card *card);
+
+/**
+ * The bytes as they were signed. Valid as long as the card.
+ */
+ctalk_slice ctalk_card_data(const ctalk_card *card);
+
+/**
+ * What the identity suggests to be called: not unique, and not to be believed. Valid as long as the
+ * card.
+ */
+ctalk_slice ctalk_card_name(const ctalk_card *card);
+
+/**
+ * The fingerprint, for people to compare: 64 lower-case hex digits, the same on all cards of an
+ * identity. Valid as long as the card.
+ */
+ctalk_slice ctalk_card_fingerprint(const ctalk_card *card);
+
+/**
+ * The Ed25519 public key that is the identity, 32 bytes. Valid as long as the card.
+ */
+ctalk_slice ctalk_card_signing_key(const ctalk_card *card);
+
+/**
+ * The X25519 public key of ClawTalk's format, 32 bytes. Valid as long as the card.
+ */
+ctalk_slice ctalk_card_encryption_key(const ctalk_card *card);
+
+/**
+ * The X-Wing public key that envelopes are sealed to, 1216 bytes. Valid as long as the card.
+ */
+ctalk_slice ctalk_card_xwing_key(const ctalk_card *card);
+
+/**
+ * Where to reach the identity, the preferred place being 0; NULL after the last one. Valid as long as
+ * the card.
+ */
+ctalk_slice ctalk_card_address(const ctalk_card *card,
+                               size_t index);
+
+/**
+ * What grows with every card of an identity; 0 for what is no card.
+ */
+uint64_t ctalk_card_serial(const ctalk_card *card);
+
+/**
+ * When the card was made, in milliseconds; 0 for what is no card.
+ */
+uint64_t ctalk_card_created(const ctalk_card *card);
+
+/**
+ * The last moment at which others may seal to it, in milliseconds; 0 for what is no card.
+ */
+uint64_t ctalk_card_expires(const ctalk_card *card);
+
+/**
+ * Frees a card. NULL is allowed, and freeing twice does nothing.
+ */
+void ctalk_card_free(ctalk_card *card);
+
+/**
+ * Reads the keys of another agent as a directory lists them, each in 44 characters of padded standard
+ * base64: `public_key` is X25519, `signing_key` Ed25519. CTALK_BAD_KEYS for keys that must not be used.
+ */
+ctalk_code ctalk_peer_new(const char *public_key,
+                          size_t public_key_len,
+                          const char *signing_key,
+                          size_t signing_key_len,
+                          ctalk_peer **out,
+                          ctalk_error **error);
+
+/**
+ * The keys of ClawTalk's format that are on a card.
+ */
+ctalk_code ctalk_peer_of_card(const ctalk_card *card, ctalk_peer **out, ctalk_error **error);
+
+/**
+ * The fingerprint of both keys together, which is not that of a key card: 64 lower-case hex digits.
+ * Valid as long as the handle.
+ */
+ctalk_slice ctalk_peer_fingerprint(const ctalk_peer *peer);
+
+/**
+ * Frees a peer. NULL is allowed, and freeing twice does nothing.
+ */
+void ctalk_peer_free(ctalk_peer *peer);
+
+/**
+ * Seals a payload, which is JSON of at most 49,136 bytes, for one agent in ClawTalk's format and signs
+ * it. The result is a JSON object with `payload`, `nonce` and `signature` in padded standard base64, as
+ * they go into a relay's request. Of the options, `to` (the recipient's name at the relay) is needed;
+ * `type` is `notification` unless given; `topic` and `correlationId` are left out unless given. All four
+ * are signed, so the request has to carry them unchanged. CTALK_MALFORMED for a payload that is no JSON,
+ * CTALK_TOO_LONG for a longer one.
+ */
+ctalk_code ctalk_classic_seal(const ctalk_identity *identity,
+                              const ctalk_peer *peer,
+                              const uint8_t *payload,
+                              size_t payload_len,
+                              const char *options,
+                              size_t options_len,
+                              ctalk_bytes **out,
+                              ctalk_error **error);
+
+/**
+ * Checks that `peer` signed a message in ClawTalk's format, given as JSON as a relay lists it, and opens
+ * it. The payload is JSON. `claims`, which may be NULL, is a JSON object with `id`, `from`, `to`, `type`,
+ * `topic`, `correlationId`, `replyTo` and `ts`, of which only `to`, `type`, `topic` and `correlationId`
+ * are signed. Nothing in the format tells a message from its repetition.
+ *
+ * CTALK_MALFORMED, CTALK_NOT_VERIFIED or CTALK_CANNOT_OPEN say why it does not open, CTALK_NOT_SIGNED
+ * that nobody signed it: then ctalk_classic_open_unsigned reads it.
+ */
+ctalk_code ctalk_classic_open(const ctalk_identity *identity,
+                              const ctalk_peer *peer,
+                              const uint8_t *message,
+                              size_t message_len,
+                              ctalk_bytes **payload,
+                              ctalk_bytes **claims,
+                              ctalk_error **error);
+
+/**
+ * Reads a message in ClawTalk's format that nobody signed, boxed or in plain text: anybody may have
+ * written it, and where it is in plain text anybody may have read it. `peer` is whom it claims to be
+ * from. Outputs and errors are those of ctalk_classic_open, but for CTALK_BAD_ARGUMENT where it is
+ * signed, so that no signature is left unchecked.
+ */
+ctalk_code ctalk_classic_open_unsigned(const ctalk_identity *identity,
+                                       const ctalk_peer *peer,
+                                       const uint8_t *message,
+                                       size_t message_len,
+                                       ctalk_bytes **payload,
+                                       ctalk_bytes **claims,
+                                       ctalk_error **error);
+
+/**
  * The class of a code: the exit code with which the command line ends for the same reason (1 unexpected,
  * 2 usage, 3 not verified, 4 cannot open, 5 not trusted, 6 relay unreachable, 7 relay refused, 8 key
  * store or local store, 9 some messages were set aside, 10 malformed, 11 remote handler failed, 12 timed
  * out, 13 refused by the peer or a policy, 130 interrupted); 0 for CTALK_OK and for what is no code.
  */
 uint32_t ctalk_code_class(uint32_t code);
+
+/**
+ * Seals a payload for the owners of the given cards, at most 1024, and signs it. The options, which may
+ * be empty, are `type` (`request`, `response` or `notification`, which is the default), `topic`,
+ * `correlationId`, `replyTo`, `contentType` (by default `application/octet-stream`), `name` (of a file),
+ * `receipt` (whether one is asked for), `card` (the sender's own, as text, to go along), `created` (by
+ * default now), `ttl` (for how many seconds it can be opened, by default 7 days, at most 30 days) and
+ * `armor` (whether the envelope is one line of text instead of bytes). CTALK_BAD_RECIPIENTS,
+ * CTALK_CARD_NOT_CURRENT or CTALK_BAD_LIFE where those are at fault, CTALK_MALFORMED for metadata over a
+ * limit.
+ */
+ctalk_code ctalk_envelope_seal(const ctalk_identity *identity,
+                               const ctalk_card *const *recipients,
+                               size_t recipients_count,
+                               const uint8_t *payload,
+                               size_t payload_len,
+                               const char *options,
+                               size_t options_len,
+                               ctalk_bytes **out,
+                               ctalk_error **error);
+
+/**
+ * Opens an envelope, given as bytes or as its one line of text, that is alive at `now` (milliseconds; 0
+ * is now). `from` is the card of the one sender it is taken from, or NULL for anybody: then look at
+ * ctalk_opened_fingerprint before using the payload. The signature is checked in either case. Whether it
+ * was opened before is for the caller to remember, by sender, id and digest.
+ *
+ * CTALK_MALFORMED, CTALK_NEWER, CTALK_NOT_VERIFIED, CTALK_EXPIRED, CTALK_NOT_FOR_ME or CTALK_CANNOT_OPEN
+ * say why it does not open, CTALK_NOT_TRUSTED that it is from somebody else than `from`.
+ */
+ctalk_code ctalk_envelope_open(const ctalk_identity *identity,
+                               const ctalk_card *from,
+                               const uint8_t *data,
+                               size_t len,
+                               uint64_t now,
+                               ctalk_opened **out,
+                               ctalk_error **error);
+
+/**
+ * Checks the signatures of a whole envelope, given as bytes or as its one line of text, without opening
+ * it, and says as JSON who signed it: `from` (null), `fingerprint`, `trust` (`unknown`), `id`, `created`,
+ * `expires` and `recipients`.
+ */
+ctalk_code ctalk_envelope_verify(const uint8_t *data,
+                                 size_t len,
+                                 ctalk_bytes **out,
+                                 ctalk_error **error);
+
+/**
+ * Says as JSON what everybody can see of an envelope, given as bytes or as its one line of text, none of
+ * it proven: `form`, `claimedSender`, `id`, `created`, `expires`, `recipients`, `segments` and
+ * `paddedBytes`.
+ */
+ctalk_code ctalk_envelope_inspect(const uint8_t *data,
+                                  size_t len,
+                                  ctalk_bytes **out,
+                                  ctalk_error **error);
 
 /**
  * The code that the call returned.
@@ -344,6 +616,188 @@ ctalk_slice ctalk_identity_fingerprint(const ctalk_identity *identity);
  * Frees an identity and wipes its keys. NULL is allowed, and freeing twice does nothing.
  */
 void ctalk_identity_free(ctalk_identity *identity);
+
+/**
+ * The payload, byte for byte. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_payload(const ctalk_opened *opened);
+
+/**
+ * The fingerprint of whoever signed the envelope: 64 lower-case hex digits. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_fingerprint(const ctalk_opened *opened);
+
+/**
+ * The Ed25519 public key of whoever signed the envelope, 32 bytes. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_sender(const ctalk_opened *opened);
+
+/**
+ * The envelope's id, 32 hex digits, which another sender may have used too. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_id(const ctalk_opened *opened);
+
+/**
+ * The SHA-256 of the header, 32 bytes. Valid as long as the handle. One sender and id with two digests
+ * are two envelopes, of which the second is to be refused.
+ */
+ctalk_slice ctalk_opened_digest(const ctalk_opened *opened);
+
+/**
+ * `request`, `response`, `notification`, `receipt`, `card`, `succession` or `pairing`. Valid as long as
+ * the handle.
+ */
+ctalk_slice ctalk_opened_type(const ctalk_opened *opened);
+
+/**
+ * What the message is about; NULL if it does not say. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_topic(const ctalk_opened *opened);
+
+/**
+ * What ties a request to its response; NULL if it does not say. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_correlation_id(const ctalk_opened *opened);
+
+/**
+ * Which message this one answers; NULL if it does not say. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_reply_to(const ctalk_opened *opened);
+
+/**
+ * The payload's media type. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_content_type(const ctalk_opened *opened);
+
+/**
+ * The name of the file that the payload is; NULL if it does not say. Any text: check it before using it
+ * as a path. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_name(const ctalk_opened *opened);
+
+/**
+ * 1 if the sender asks for a receipt, else 0.
+ */
+uint32_t ctalk_opened_wants_receipt(const ctalk_opened *opened);
+
+/**
+ * When the envelope was sealed, in milliseconds.
+ */
+uint64_t ctalk_opened_created(const ctalk_opened *opened);
+
+/**
+ * Until when it could be opened, and has to be remembered, in milliseconds.
+ */
+uint64_t ctalk_opened_expires(const ctalk_opened *opened);
+
+/**
+ * How many keys it was sealed to.
+ */
+uint32_t ctalk_opened_recipients(const ctalk_opened *opened);
+
+/**
+ * What the envelope says besides its payload, as JSON: `from` (null), `fingerprint`, `trust` (`named` if
+ * the caller named the sender, else `unknown`), `id`, `created`, `expires`, `recipients`, `type`,
+ * `topic`, `correlationId`, `replyTo`, `contentType`, `name` and `bytes`. Valid as long as the handle.
+ */
+ctalk_slice ctalk_opened_json(const ctalk_opened *opened);
+
+/**
+ * The sender's card that came along; NULL is written where none did.
+ */
+ctalk_code ctalk_opened_card(const ctalk_opened *opened, ctalk_card **out, ctalk_error **error);
+
+/**
+ * Frees what was opened and wipes the payload. NULL is allowed, and freeing twice does nothing.
+ */
+void ctalk_opened_free(ctalk_opened *opened);
+
+/**
+ * Makes a profile of an identity in a folder, as `ctalk keygen` does, from where ctalk_identity_load, a
+ * client and the command line take it. `name` is the agent's: 2 to 32 letters, digits, `_` or `-`.
+ * `key_store` is `keyring`, `file` (which needs the passphrase) or `plain` (unprotected); empty is the
+ * keyring if one answers, or a file. The passphrase may be NULL where none is needed. The folder is made
+ * where it is missing, open to its owner alone. CTALK_PROFILE_EXISTS and CTALK_KEY_STORE_EXISTS where
+ * there is one already, which is never overwritten.
+ *
+ * Blocks: on the disk, for about a second on the passphrase, and for up to a minute on a locked keyring.
+ */
+ctalk_code ctalk_identity_save(const ctalk_identity *identity,
+                               const char *folder,
+                               size_t folder_len,
+                               const char *name,
+                               size_t name_len,
+                               const char *key_store,
+                               size_t key_store_len,
+                               const char *passphrase,
+                               size_t passphrase_len,
+                               ctalk_error **error);
+
+/**
+ * Loads the identity of a profile with every key it has, and its card. Its X-Wing key is made where
+ * there is none yet, and replaced when it is older than 7 days; the new card is in the key store before
+ * this returns. The passphrase may be NULL where none is needed.
+ *
+ * Blocks as ctalk_identity_save does. CTALK_NO_PROFILE, CTALK_NO_KEY_STORE, CTALK_BAD_PASSPHRASE,
+ * CTALK_KEYRING_FAILED, CTALK_UNSAFE_PERMISSIONS or CTALK_KEY_STORE_FAILED say why not;
+ * CTALK_BAD_ARGUMENT that the identity has ended.
+ */
+ctalk_code ctalk_identity_load(const char *folder,
+                               size_t folder_len,
+                               const char *passphrase,
+                               size_t passphrase_len,
+                               ctalk_identity **out,
+                               ctalk_error **error);
+
+/**
+ * As ctalk_envelope_seal, from one callback to another in constant memory, on the calling thread. What
+ * was written before a failure is no envelope. The JSON, for which there need be no place, has `id`,
+ * `created`, `expires`, `recipients` and `bytes`. CTALK_READ_FAILED or CTALK_WRITE_FAILED where a
+ * callback failed.
+ */
+ctalk_code ctalk_envelope_seal_stream(const ctalk_identity *identity,
+                                      const ctalk_card *const *recipients,
+                                      size_t recipients_count,
+                                      const char *options,
+                                      size_t options_len,
+                                      ctalk_read read,
+                                      void *read_user,
+                                      ctalk_write write,
+                                      void *write_user,
+                                      ctalk_bytes **out,
+                                      ctalk_error **error);
+
+/**
+ * As ctalk_envelope_open, from one callback to another in constant memory, on the calling thread. Each
+ * part of the payload is written once its own signature and tag were checked; after a failure, what was
+ * written is the beginning of what the sender sealed and no more. The JSON, for which there need be no
+ * place, is that of ctalk_opened_json.
+ */
+ctalk_code ctalk_envelope_open_stream(const ctalk_identity *identity,
+                                      const ctalk_card *from,
+                                      uint64_t now,
+                                      ctalk_read read,
+                                      void *read_user,
+                                      ctalk_write write,
+                                      void *write_user,
+                                      ctalk_bytes **out,
+                                      ctalk_error **error);
+
+/**
+ * As ctalk_envelope_verify, from a callback in constant memory, on the calling thread.
+ */
+ctalk_code ctalk_envelope_verify_stream(ctalk_read read,
+                                        void *read_user,
+                                        ctalk_bytes **out,
+                                        ctalk_error **error);
+
+/**
+ * As ctalk_envelope_inspect, from a callback in constant memory, on the calling thread.
+ */
+ctalk_code ctalk_envelope_inspect_stream(ctalk_read read,
+                                         void *read_user,
+                                         ctalk_bytes **out,
+                                         ctalk_error **error);
 
 /**
  * CTALK_ABI_VERSION of the library that is linked, which a program compares with that of its header.

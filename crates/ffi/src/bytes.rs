@@ -33,10 +33,7 @@ pub(crate) enum Bytes {
 impl Bytes {
     /// A structured answer, in the shape that the command line prints with `--json`.
     pub(crate) fn json(value: &impl Serialize) -> Result<Self, Fault> {
-        match serde_json::to_vec(value) {
-            Ok(text) => Ok(Self::Plain(text)),
-            Err(error) => Err(Fault::new(Code::CTALK_UNEXPECTED, error.to_string())),
-        }
+        to_json(value).map(Self::Plain)
     }
 
     fn as_slice(&self) -> &[u8] {
@@ -71,19 +68,25 @@ impl From<Zeroizing<String>> for Bytes {
     }
 }
 
+/// The text of [`Bytes::json`].
+pub(crate) fn to_json(value: &impl Serialize) -> Result<Vec<u8>, Fault> {
+    serde_json::to_vec(value).map_err(|error| Fault::new(Code::CTALK_UNEXPECTED, error.to_string()))
+}
+
 /// A view of bytes, or of a text in UTF-8, that belongs to a handle and is valid as long as it. There is
 /// no zero byte at its end.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ctalk_slice {
-    /// The first byte; NULL only if there is none.
+    /// The first byte; NULL for what is absent, but not for what is there and empty.
     pub data: *const u8,
     /// How many bytes there are.
     pub len: usize,
 }
 
 impl ctalk_slice {
-    pub(crate) const EMPTY: Self = Self {
+    /// What is absent.
+    pub(crate) const NONE: Self = Self {
         data: ptr::null(),
         len: 0,
     };

@@ -179,7 +179,6 @@ impl Code {
             | Self::CTALK_READ_FAILED
             | Self::CTALK_BAD_RECIPIENTS
             | Self::CTALK_BAD_LIFE
-            | Self::CTALK_NO_PROFILE
             | Self::CTALK_PROFILE_EXISTS => Class::Usage,
             Self::CTALK_INTERRUPTED => Class::Interrupted,
             Self::CTALK_MALFORMED | Self::CTALK_NEWER | Self::CTALK_BAD_KEYS => Class::Malformed,
@@ -193,6 +192,7 @@ impl Code {
             | Self::CTALK_BAD_PASSPHRASE
             | Self::CTALK_KEYRING_FAILED
             | Self::CTALK_UNSAFE_PERMISSIONS
+            | Self::CTALK_NO_PROFILE
             | Self::CTALK_STORE_FAILED => Class::LocalStore,
             Self::CTALK_RELAY_UNREACHABLE => Class::RelayUnreachable,
             Self::CTALK_RELAY_REFUSED => Class::RelayRefused,

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use ctalk::{Class, ProfileError, core::CardError, keystore::KeystoreError, store::StoreError};
+use ctalk::{Class, ProfileError, keystore::KeystoreError, store::StoreError};
 
 use crate::{
     bytes::ctalk_slice,
@@ -78,12 +78,6 @@ impl From<ProfileError> for Fault {
     }
 }
 
-impl From<CardError> for Fault {
-    fn from(error: CardError) -> Self {
-        Self::new(Code::of_failure(error.failure()), error.to_string())
-    }
-}
-
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         ctalk::Error::from(error).into()
@@ -97,6 +91,7 @@ impl From<ctalk::Error> for Fault {
             ctalk::Error::Profile(error) => error.into(),
             ctalk::Error::Card(error) => error.into(),
             ctalk::Error::Keygen(error) => error.into(),
+            ctalk::Error::Envelope(error) => error.into(),
             other => Self::of(other.class(), &other),
         }
     }
@@ -117,7 +112,7 @@ pub extern "C" fn ctalk_error_class(error: *const ctalk_error) -> u32 {
 /// What went wrong, for people: UTF-8 in one line, without secrets. Valid as long as the error.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctalk_error_message(error: *const ctalk_error) -> ctalk_slice {
-    guard_value(ctalk_slice::EMPTY, || {
+    guard_value(ctalk_slice::NONE, || {
         Some(ctalk_slice::of(handle::find(error)?.message.as_bytes()))
     })
 }

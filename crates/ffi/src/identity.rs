@@ -3,12 +3,12 @@
 use std::{ffi::c_char, sync::Mutex};
 
 use ctalk::core::{
-    Fingerprint, Identity, KeygenError, XWING_SEED_LEN, XWingSecret, classic::BoxKeys,
+    Card, Fingerprint, Identity, KeygenError, XWING_SEED_LEN, XWingSecret, classic::BoxKeys,
 };
 use zeroize::Zeroizing;
 
 use crate::{
-    bytes::{Bytes, ctalk_bytes, ctalk_slice},
+    bytes::{ctalk_bytes, ctalk_slice},
     caller::Caller,
     code::{Code, ctalk_code},
     error::{Fault, ctalk_error},
@@ -33,24 +33,19 @@ impl Opaque for ctalk_identity {
 /// What is behind [`ctalk_identity`].
 pub(crate) struct Own {
     pub(crate) identity: Identity,
-    /// The seeds of the X-Wing keys, one after the other, the current one last.
-    pub(crate) seeds: Zeroizing<Vec<u8>>,
+    /// That of a profile. Others get theirs when they ask for one.
+    pub(crate) card: Option<Card>,
     /// In ClawTalk's format, the keys between this identity and others.
     pub(crate) box_keys: Mutex<BoxKeys>,
-    fingerprint: String,
+    pub(crate) fingerprint: String,
 }
 
 impl Own {
-    /// `seeds` are those of the X-Wing keys, the current one last.
-    pub(crate) fn new(mut identity: Identity, seeds: Zeroizing<Vec<u8>>) -> Self {
-        let (all, _) = seeds.as_chunks::<XWING_SEED_LEN>();
-        for seed in all {
-            identity = identity.with_xwing(XWingSecret::from_seed(seed));
-        }
+    pub(crate) fn new(identity: Identity, card: Option<Card>) -> Self {
         Self {
             fingerprint: Fingerprint::native(identity.public_keys().verifying()).to_hex(),
             identity,
-            seeds,
+            card,
             box_keys: Mutex::default(),
         }
     }
@@ -72,9 +67,8 @@ pub unsafe extern "C" fn ctalk_identity_generate(
     guard(unsafe { Caller::new(error) }, |caller| {
         let out = caller.out(out)?;
         let mut rng = crate::rng();
-        let xwing = XWingSecret::generate(&mut rng);
-        let seeds = Zeroizing::new(xwing.seed().to_vec());
-        out.put(Own::new(Identity::generate(&mut rng), seeds));
+        let identity = Identity::generate(&mut rng).with_xwing(XWingSecret::generate(&mut rng));
+        out.put(Own::new(identity, None));
         Ok(())
     })
 }
@@ -96,17 +90,18 @@ pub unsafe extern "C" fn ctalk_identity_import(
     // SAFETY: what the header asks of the caller is what `Caller` needs.
     guard(unsafe { Caller::new(error) }, |caller| {
         let out = caller.out(out)?;
-        let identity = Identity::from_keygen_json(caller.text(json, json_len)?)?;
-        let seeds = caller.bytes(xwing_seeds, xwing_seeds_len)?;
-        if !seeds.len().is_multiple_of(XWING_SEED_LEN)
-            || seeds.len() > MAX_XWING_KEYS * XWING_SEED_LEN
-        {
+        let mut identity = Identity::from_keygen_json(caller.text(json, json_len)?)?;
+        let (seeds, rest) = caller.bytes(xwing_seeds, xwing_seeds_len)?.as_chunks();
+        if !rest.is_empty() || seeds.len() > MAX_XWING_KEYS {
             let text = format!(
                 "X-Wing seeds have {XWING_SEED_LEN} bytes each and are at most {MAX_XWING_KEYS}"
             );
             return Err(Fault::new(Code::CTALK_BAD_KEYS, text));
         }
-        out.put(Own::new(identity, Zeroizing::new(seeds.to_vec())));
+        for seed in seeds {
+            identity = identity.with_xwing(XWingSecret::from_seed(seed));
+        }
+        out.put(Own::new(identity, None));
         Ok(())
     })
 }
@@ -126,9 +121,15 @@ pub unsafe extern "C" fn ctalk_identity_export(
         let own = handle::get(identity)?;
         let json = caller.out(json)?;
         let xwing_seeds = caller.out_or_none(xwing_seeds)?;
-        json.put(Bytes::from(own.identity.to_keygen_json()));
+        let secrets = own.identity.xwing_secrets();
+        // As large as it gets, so that growing leaves no copy behind.
+        let mut seeds = Zeroizing::new(Vec::with_capacity(secrets.len() * XWING_SEED_LEN));
+        for secret in secrets {
+            seeds.extend_from_slice(&*secret.seed());
+        }
+        json.put(own.identity.to_keygen_json().into());
         if let Some(xwing_seeds) = xwing_seeds {
-            xwing_seeds.put(Bytes::from(own.seeds.clone()));
+            xwing_seeds.put(seeds.into());
         }
         Ok(())
     })
@@ -137,7 +138,7 @@ pub unsafe extern "C" fn ctalk_identity_export(
 /// The fingerprint, for people to compare: 64 lower-case hex digits. Valid as long as the identity.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctalk_identity_fingerprint(identity: *const ctalk_identity) -> ctalk_slice {
-    guard_value(ctalk_slice::EMPTY, || {
+    guard_value(ctalk_slice::NONE, || {
         Some(ctalk_slice::of(
             handle::find(identity)?.fingerprint.as_bytes(),
         ))

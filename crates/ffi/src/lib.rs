@@ -17,13 +17,20 @@
 
 pub mod bytes;
 mod caller;
+pub mod card;
+pub mod classic;
 pub mod code;
+pub mod envelope;
 pub mod error;
 pub mod fault;
 mod guard;
 pub mod handle;
 pub mod identity;
+pub mod opened;
 mod options;
+pub mod profile;
+mod shown;
+pub mod stream;
 pub mod version;
 
 /// The operating system's randomness.

@@ -3,7 +3,8 @@
 //! [`seal()`] and [`open()`] work on two threads. The reader is used on a thread of its own, which
 //! ends with the call, or, where the call fails while that thread waits for the reader, as soon as
 //! the reader answers: a pipe that nobody writes to holds up no error. At most a handful of
-//! segments of 1 MiB are in memory at any time.
+//! segments of 1 MiB are in memory at any time. [`seal_alone`] and [`open_alone`] do the same on the
+//! calling thread.
 //!
 //! What reads an envelope takes either form of it, bytes or the one-line text, and tells them apart
 //! by how they begin. A text may end with one line end.
@@ -38,6 +39,7 @@
 //! # }
 //! ```
 
+mod alone;
 mod error;
 mod form;
 mod incoming;
@@ -45,6 +47,7 @@ mod open;
 mod outside;
 mod seal;
 
+pub use alone::{open_alone, seal_alone};
 pub use error::StreamError;
 pub use form::Form;
 pub use open::{Opened, open};

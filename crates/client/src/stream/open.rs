@@ -139,7 +139,10 @@ fn verify(
     }
 }
 
-fn next(segments: &mut Segments, mut buffer: Vec<u8>) -> Result<Segment<'static>, StreamError> {
+pub(super) fn next(
+    segments: &mut Segments,
+    mut buffer: Vec<u8>,
+) -> Result<Segment<'static>, StreamError> {
     let last = segments.read(&mut buffer)?;
     Ok(Segment::parse(mem::take(&mut buffer), last)?)
 }

@@ -36,14 +36,25 @@ pub fn seal(
     mut writer: impl Write,
     progress: impl FnMut(u64),
 ) -> Result<u64, StreamError> {
+    written_as(form, &mut writer, |writer| {
+        pump(sealing, reader, writer, progress)
+    })
+}
+
+/// Runs `seal` with a writer that brings its bytes into this form.
+pub(super) fn written_as(
+    form: Form,
+    writer: &mut impl Write,
+    seal: impl FnOnce(&mut dyn Write) -> Result<u64, StreamError>,
+) -> Result<u64, StreamError> {
     let length = match form {
-        Form::Binary => pump(sealing, reader, &mut writer, progress)?,
+        Form::Binary => seal(writer)?,
         Form::Text => {
             let write = StreamError::Write;
-            let mut line = BufWriter::with_capacity(1 << 16, &mut writer);
+            let mut line = BufWriter::with_capacity(1 << 16, &mut *writer);
             line.write_all(TEXT_PREFIX.as_bytes()).map_err(write)?;
             let mut encoder = EncoderWriter::new(line, &BASE64_URL);
-            let length = pump(sealing, reader, &mut encoder, progress)?;
+            let length = seal(&mut encoder)?;
             let mut line = encoder.finish().map_err(write)?;
             line.write_all(b"\n").map_err(write)?;
             line.flush().map_err(write)?;
@@ -57,7 +68,7 @@ pub fn seal(
 fn pump(
     sealing: Sealing<'_>,
     reader: impl Read + Send + 'static,
-    writer: &mut impl Write,
+    writer: &mut dyn Write,
     mut progress: impl FnMut(u64),
 ) -> Result<u64, StreamError> {
     let Sealing {
