@@ -28,23 +28,23 @@ impl Caller {
     }
 
     /// Input of `len` bytes, or none at all.
-    pub(crate) fn bytes<'c>(&'c self, data: *const u8, len: usize) -> Result<&'c [u8], Fault> {
+    pub(crate) fn bytes(&self, data: *const u8, len: usize) -> Result<&[u8], Fault> {
         self.elements(data, len)
     }
 
     /// Input of `len` bytes of UTF-8.
-    pub(crate) fn text<'c>(&'c self, text: *const c_char, len: usize) -> Result<&'c str, Fault> {
+    pub(crate) fn text(&self, text: *const c_char, len: usize) -> Result<&str, Fault> {
         let bytes = self.bytes(text.cast(), len)?;
         str::from_utf8(bytes)
             .map_err(|_| Fault::new(Code::CTALK_NOT_UTF8, "a text argument is not UTF-8"))
     }
 
     /// As [`Self::text`], and `None` for NULL.
-    pub(crate) fn text_or_none<'c>(
-        &'c self,
+    pub(crate) fn text_or_none(
+        &self,
         text: *const c_char,
         len: usize,
-    ) -> Result<Option<&'c str>, Fault> {
+    ) -> Result<Option<&str>, Fault> {
         let text = (!text.is_null() || len > 0)
             .then(|| self.text(text, len))
             .transpose()?;
@@ -91,7 +91,7 @@ impl Caller {
         }
     }
 
-    fn elements<'c, T>(&'c self, data: *const T, count: usize) -> Result<&'c [T], Fault> {
+    fn elements<T>(&self, data: *const T, count: usize) -> Result<&[T], Fault> {
         if count == 0 {
             return Ok(&[]);
         }
