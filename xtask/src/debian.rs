@@ -62,6 +62,36 @@ pub(crate) const NPM: Tool = Tool {
     package: "npm",
     probe: &["npm", "--version"],
 };
+/// A C compiler, with the tools that come with it.
+pub(crate) const GCC: Tool = Tool {
+    name: "gcc",
+    package: "gcc",
+    probe: &["gcc", "--version"],
+};
+/// Another C compiler.
+pub(crate) const CLANG: Tool = Tool {
+    name: "clang",
+    package: "clang",
+    probe: &["clang", "--version"],
+};
+/// Checks how a program uses memory.
+pub(crate) const VALGRIND: Tool = Tool {
+    name: "valgrind",
+    package: "valgrind",
+    probe: &["valgrind", "--version"],
+};
+/// Finds libraries for compilers.
+pub(crate) const PKG_CONFIG: Tool = Tool {
+    name: "pkg-config",
+    package: "pkg-config",
+    probe: &["pkg-config", "--version"],
+};
+/// Builds C programs from descriptions.
+pub(crate) const CMAKE: Tool = Tool {
+    name: "cmake",
+    package: "cmake",
+    probe: &["cmake", "--version"],
+};
 /// The yardstick of `bench send`.
 pub(crate) const CURL: Tool = Tool {
     name: "curl",

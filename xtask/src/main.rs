@@ -1,6 +1,7 @@
 //! Project chores that need more than one cargo command. `cargo xtask` lists them.
 
 mod bench;
+mod c_library;
 mod chaos;
 mod debian;
 mod fuzz;
@@ -17,6 +18,8 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test            run every test of every language; with CI=true nothing may be skipped
+  test c          of these, only those of the C library
+  abi             write the list of what the C library exports, crates/ffi/abi.txt, anew
   bench [NAME...] measure and print tables: classic, delivery, envelope, relay, send, startup, store
                   (all when none is named)
   chaos --seeds N deliver 10,000 messages over a failing relay, once with each of N seeds more than the
@@ -36,6 +39,8 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {
         ["test"] => test::run(),
+        ["test", "c"] => test::c_library_alone(),
+        ["abi"] => c_library::list_abi(),
         ["bench", names @ ..] => bench::run(names),
         ["chaos", "--seeds", seeds] => chaos::run(seeds),
         ["fuzz", args @ ..] => fuzz::run(args),

@@ -63,6 +63,20 @@ impl Steps {
         Ok(())
     }
 
+    /// Runs a check that is more than one command; what it prints is shown.
+    ///
+    /// # Errors
+    /// Those of `check`, with the title.
+    pub(crate) fn check(&mut self, title: &str, check: impl FnOnce() -> Result<()>) -> Result<()> {
+        println!("\n=== {title}");
+        let started = Instant::now();
+        check().with_context(|| format!("{title} failed"))?;
+        self.done += 1;
+        let seconds = started.elapsed().as_secs_f64();
+        println!("=== {title}: ok, {seconds:.1} s");
+        Ok(())
+    }
+
     /// Leaves `what` out because of `why`.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::c_library;
 use crate::debian::{self, CHROMEDRIVER, CHROMIUM, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
 use crate::steps::{Skips, Steps};
 use crate::workspace::{cargo, command, debug_binary, root, target};
@@ -21,13 +22,23 @@ pub(crate) fn run() -> Result<()> {
         &NODE,
         &NPM,
     ];
-    debian::install(&mut steps, &tools);
+    debian::install(&mut steps, &[&tools[..], &c_library::TOOLS].concat());
     rust(&mut steps)?;
     let ctalk = debug_binary(&mut steps)?;
     steps.run("Demo", command(&ctalk).arg("demo"))?;
     examples(&mut steps, &ctalk)?;
+    c_library::test(&mut steps)?;
     interop(&mut steps, &ctalk)?;
     openapi(&mut steps, &ctalk)?;
+    println!("\n{}", steps.summary());
+    Ok(())
+}
+
+/// Runs the tests of the C library alone.
+pub(crate) fn c_library_alone() -> Result<()> {
+    let mut steps = Steps::new(Skips::from_env());
+    debian::install(&mut steps, &c_library::TOOLS);
+    c_library::test(&mut steps)?;
     println!("\n{}", steps.summary());
     Ok(())
 }

@@ -23,6 +23,11 @@ pub(crate) fn read<T: DeserializeOwned + Default>(
         let text = format!("options have at most {MAX_LEN} bytes");
         return Err(Fault::new(Code::CTALK_TOO_LONG, text));
     }
+    // A list would be taken as the values without their names.
+    if !text.trim_start().starts_with('{') {
+        let text = "the options are not a JSON object";
+        return Err(Fault::new(Code::CTALK_BAD_OPTIONS, text));
+    }
     serde_json::from_str(text)
         .map_err(|error| Fault::new(Code::CTALK_BAD_OPTIONS, format!("the options: {error}")))
 }
