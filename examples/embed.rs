@@ -11,7 +11,7 @@ use ctalk::{
     Admission, Client, Content, Draft, Filter, Next, Profile,
     clock::SystemClock,
     core::Identity,
-    keystore::{Keystore, Kind, PassphraseSource, Secrets},
+    keystore::{Kind, PassphraseSource},
     relay::clawtalk::BearerKey,
 };
 use ctalk_relay::testing::TestRelay;
@@ -65,22 +65,21 @@ async fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<d
     let folder = TempDir::new()?;
     let (path, clock) = (folder.path().join(name), Arc::new(SystemClock));
     let identity = Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
-    let secrets = Secrets::new(identity.to_keygen_json());
-    let keystore = Keystore::create(&path, Kind::Plain, PassphraseSource::None, &secrets)?;
-    let mut profile = Profile::begin(&path, name, Kind::Plain)?;
+    let (mut profile, keystore) =
+        Profile::create(&path, name, Kind::Plain, PassphraseSource::None, &identity)?;
     let admission = Admission::AdminKey(BearerKey::new(relay.admin_key()));
     let url = relay.url();
     ctalk::register(
         &mut profile,
         &keystore,
-        &secrets,
+        &keystore.read()?,
         &url,
         admission,
         name,
         clock.clone(),
     )
     .await?;
-    let (keystore, secrets) = Keystore::open(&path, Kind::Plain, PassphraseSource::None)?;
+    let secrets = keystore.read()?;
     // A program that runs on calls `client.refresh()` every hour or so, which keeps the keys young.
     let client = ctalk::client(&profile, keystore, &secrets, &url, None, clock)?;
     Ok((client, folder))

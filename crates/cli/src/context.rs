@@ -50,13 +50,10 @@ impl<'a> Context<'a> {
     pub(crate) fn folder(&self) -> Result<PathBuf> {
         let home = match environment::value(environment::HOME) {
             Some(home) => PathBuf::from(home),
-            None => directories::BaseDirs::new()
-                .ok_or_else(|| {
-                    Complaint::new(Class::Usage, "there is no home folder to keep profiles in")
-                        .hint("set CTALK_HOME to a folder")
-                })?
-                .data_dir()
-                .join("ctalk"),
+            None => ctalk::profiles_folder().ok_or_else(|| {
+                Complaint::new(Class::Usage, "there is no home folder to keep profiles in")
+                    .hint("set CTALK_HOME to a folder")
+            })?,
         };
         let folder = home.join(&self.profile_name);
         self.output
@@ -87,11 +84,11 @@ impl<'a> Context<'a> {
     }
 
     /// Runs `work` with what opens or seals a key store of this kind.
-    pub(crate) fn with_passphrase<T>(
+    pub(crate) fn with_passphrase<T, E: From<KeystoreError>>(
         &self,
         kind: Kind,
-        work: impl FnOnce(PassphraseSource<'_>) -> Result<T, KeystoreError>,
-    ) -> Result<T, KeystoreError> {
+        work: impl FnOnce(PassphraseSource<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         work(self.passphrase(kind, &mut asking("key store"))?)
     }
 

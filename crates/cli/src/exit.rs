@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ctalk::{
-    Class, ProfileError, core::KeygenError, keystore::KeystoreError, relay::RelayError,
+    Class, ProfileError, core::KeygenError, keystore::KeystoreError, relay::RelayError, shown,
     store::StoreError, stream::StreamError,
 };
 use ctalk_relay::AdminKeyError;
@@ -39,6 +39,13 @@ pub(crate) struct Failure {
     pub(crate) class: Class,
     pub(crate) text: String,
     pub(crate) hint: Option<String>,
+}
+
+impl Failure {
+    /// The failure in JSON.
+    pub(crate) fn shown(&self) -> shown::Failure<'_> {
+        shown::Failure::new(self.class, &self.text, self.hint.as_deref())
+    }
 }
 
 impl From<anyhow::Error> for Failure {

@@ -210,7 +210,7 @@ impl Output {
     /// Says why the run failed in JSON; returns the exit code.
     pub(crate) fn json_failure(failure: &Failure) -> ExitCode {
         // Strings and a number always are JSON.
-        if let Ok(json) = serde_json::to_string(&ErrorLine::from(failure)) {
+        if let Ok(json) = serde_json::to_string(&failure.shown()) {
             talk::last_line(&safe_json(&json));
         }
         exit::code(failure.class)
@@ -228,26 +228,6 @@ impl Output {
             .and_then(|()| stdout.write_all(end))
             .and_then(|()| stdout.flush())
             .map_err(|error| anyhow::anyhow!("cannot write to stdout: {error}"))
-    }
-}
-
-/// A failure in JSON.
-#[derive(Serialize)]
-pub(crate) struct ErrorLine<'f> {
-    error: &'f str,
-    class: &'static str,
-    code: u8,
-    hint: Option<&'f str>,
-}
-
-impl<'f> From<&'f Failure> for ErrorLine<'f> {
-    fn from(failure: &'f Failure) -> Self {
-        Self {
-            error: &failure.text,
-            class: failure.class.as_str(),
-            code: failure.class.code(),
-            hint: failure.hint.as_deref(),
-        }
     }
 }
 

@@ -39,10 +39,10 @@ pub enum Notice {
         /// The contact.
         contact: String,
         /// Fingerprint of the former identity.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         former: Fingerprint,
         /// Fingerprint of the one that the contact has now.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         fingerprint: Fingerprint,
         /// What its keys count for now.
         #[serde(serialize_with = "word")]
@@ -53,28 +53,28 @@ pub enum Notice {
         /// The contact.
         contact: String,
         /// Its fingerprint.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         fingerprint: Fingerprint,
     },
     /// An identity was revoked after another one had taken its place.
     RevokedAfterSuccession {
         /// The identity that was revoked.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         former: Fingerprint,
         /// The one that took its place, which stays.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         fingerprint: Fingerprint,
     },
     /// An identity that was succeeded names somebody else now.
     SecondSuccessor {
         /// The identity.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         former: Fingerprint,
         /// The successor seen first, which stays.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         fingerprint: Fingerprint,
         /// The successor that is refused.
-        #[serde(serialize_with = "hex")]
+        #[serde(serialize_with = "crate::shown::hex")]
         refused: Fingerprint,
     },
     /// The relay refuses a message that was in the outbox, where it stays.
@@ -198,10 +198,6 @@ impl fmt::Display for Notice {
             ),
         }
     }
-}
-
-fn hex<S: Serializer>(fingerprint: &Fingerprint, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&fingerprint.to_hex())
 }
 
 fn word<S: Serializer>(standing: &Standing, serializer: S) -> Result<S::Ok, S::Error> {

@@ -33,6 +33,7 @@
 //! - [`doctor`]: what is not as it should be, and what to do about it
 //! - [`sanitize`](fn@sanitize), [`Hygiene`]: hidden characters taken out, links listed
 //! - [`stream`]: envelopes of any size, from a reader to a writer
+//! - [`shown`]: the JSON that programs are shown
 //! - [`clock`], [`text`]: time as an argument; foreign text fit to be shown
 //! - [`core`]: identities, fingerprints and the message formats, without I/O
 
@@ -42,6 +43,7 @@ pub mod doctor;
 pub mod handler;
 pub mod keystore;
 pub mod relay;
+pub mod shown;
 pub mod store;
 pub mod stream;
 pub mod text;
@@ -92,7 +94,7 @@ pub use own_ending::{Succeeded, revoke, succeed};
 pub use pairing::Pairing;
 pub use parts::Transfer;
 pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};
-pub use profile::{Profile, ProfileError, check_name};
+pub use profile::{Profile, ProfileError, check_name, profiles_folder};
 pub use receive::{
     Contract, Filter, Handover, Next, Peek, Receiving, Response, VerifiedSender, verify,
 };

@@ -9,7 +9,14 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use tempfile::NamedTempFile;
 
-use crate::{error::Class, keystore::Kind, require::Require, store::InboxLimits};
+use ctalk_core::Identity;
+
+use crate::{
+    error::{Class, Error},
+    keystore::{Keystore, Kind, PassphraseSource, Secrets},
+    require::Require,
+    store::InboxLimits,
+};
 
 const SETTINGS: &str = "profile.toml";
 const STORE: &str = "store.sqlite";
@@ -178,6 +185,24 @@ impl Profile {
         }
     }
 
+    /// Makes a profile in `folder` for an identity, whose keys go into a new key store of this kind.
+    ///
+    /// # Errors
+    /// Those of [`Profile::begin`], [`Keystore::create`] and [`Profile::save`].
+    pub fn create(
+        folder: &Path,
+        name: &str,
+        kind: Kind,
+        passphrase: PassphraseSource<'_>,
+        identity: &Identity,
+    ) -> Result<(Self, Keystore), Error> {
+        let profile = Self::begin(folder, name, kind)?;
+        let secrets = Secrets::new(identity.to_keygen_json());
+        let keystore = Keystore::create(folder, kind, passphrase, &secrets)?;
+        profile.save()?;
+        Ok((profile, keystore))
+    }
+
     /// Begins a profile in `folder` with settings of another one.
     ///
     /// # Errors
@@ -288,6 +313,14 @@ fn kind_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D:
     String::deserialize(deserializer)?
         .parse()
         .map_err(serde::de::Error::custom)
+}
+
+/// The folder in which a user's profiles are, each in a folder of its name, unless the user says
+/// otherwise; `None` for a user without a home folder.
+#[must_use]
+pub fn profiles_folder() -> Option<PathBuf> {
+    let folders = directories::BaseDirs::new()?;
+    Some(folders.data_dir().join("ctalk"))
 }
 
 /// Names are those that ClawTalk's self-registration takes; they are safe as file names too.

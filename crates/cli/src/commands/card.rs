@@ -24,7 +24,7 @@ pub(crate) struct Args {
 struct Shown<'a> {
     card: String,
     name: &'a str,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     fingerprint: Fingerprint,
     serial: u64,
     created: String,
@@ -54,8 +54,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             name: card.name(),
             fingerprint: card.fingerprint(),
             serial: card.serial(),
-            created: super::shown_time(card.created()),
-            expires: super::shown_time(card.expires()),
+            created: ctalk::shown::timestamp(card.created()),
+            expires: ctalk::shown::timestamp(card.expires()),
             addresses: card.addresses().collect(),
         })?;
     } else if args.qr {

@@ -8,7 +8,7 @@ use ctalk::{
     Admission, Client, Content, Draft, Filter, Next, Profile, Received, SetAside,
     clock::SystemClock,
     core::Identity,
-    keystore::{Keystore, Kind, PassphraseSource, Secrets},
+    keystore::{Kind, PassphraseSource},
     relay::{
         Body, Destination, Outgoing, Relay,
         clawtalk::{BearerKey, ClawTalk},
@@ -99,21 +99,25 @@ impl Agent {
         let folder = parent.join(name);
         let clock = Arc::new(SystemClock);
         let identity = Identity::generate(&mut rand_core::UnwrapErr(getrandom::SysRng));
-        let secrets = Secrets::new(identity.to_keygen_json());
-        let keystore = Keystore::create(&folder, Kind::Plain, PassphraseSource::None, &secrets)?;
-        let mut profile = Profile::begin(&folder, name, Kind::Plain)?;
+        let (mut profile, keystore) = Profile::create(
+            &folder,
+            name,
+            Kind::Plain,
+            PassphraseSource::None,
+            &identity,
+        )?;
         let admission = Admission::AdminKey(BearerKey::new(admin_key));
         ctalk::register(
             &mut profile,
             &keystore,
-            &secrets,
+            &keystore.read()?,
             url,
             admission,
             name,
             clock.clone(),
         )
         .await?;
-        let (keystore, secrets) = Keystore::open(&folder, Kind::Plain, PassphraseSource::None)?;
+        let secrets = keystore.read()?;
         let client = ctalk::client(&profile, keystore, &secrets, url, None, clock.clone())?;
         let relay = ClawTalk::connect(url, clock, |url| secrets.api_key(url).map(BearerKey::new))?;
         Ok(Self {

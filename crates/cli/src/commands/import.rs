@@ -29,7 +29,7 @@ pub(crate) struct Args {
 #[serde(rename_all = "camelCase")]
 struct Shown<'a> {
     name: &'a str,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     fingerprint: Fingerprint,
     key_store: String,
     profile: &'a str,

@@ -321,13 +321,13 @@ impl<'a> Shown<'a> {
             number: entry.number,
             relay_id: entry.relay_id.as_deref(),
             relay_from: claimed.map(|claimed| claimed.from),
-            ts: super::time(entry.sent_at),
+            ts: ctalk::shown::time(entry.sent_at),
             state: entry.state,
             reason: entry.reason,
             detail: entry.detail.as_deref(),
             attempts: entry.attempt,
-            due: entry.due.map(super::time),
-            stored: super::time(entry.stored_at),
+            due: entry.due.map(ctalk::shown::time),
+            stored: ctalk::shown::time(entry.stored_at),
             message: None,
         }
     }

@@ -6,11 +6,12 @@ use anyhow::Result;
 use ctalk::{
     Class, Profile,
     core::{Identity, MAX_KEYGEN_JSON_LEN},
-    keystore::{self, Keystore, Kind, Secrets},
+    keystore::{self, Kind},
+    shown::Myself,
 };
 use zeroize::Zeroizing;
 
-use crate::{commands::whoami::Me, context::Context, exit::Complaint, input};
+use crate::{commands::whoami, context::Context, exit::Complaint, input};
 
 /// Make or import the profile's identity
 #[derive(clap::Args)]
@@ -42,19 +43,19 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         None => generate(),
     };
     let kind = args.key_store.unwrap_or_else(keystore::default_kind);
-    let profile = Profile::begin(&folder, &name, kind)?;
-    let secrets = Secrets::new(identity.to_keygen_json());
-    context.with_passphrase(kind, |passphrase| {
-        Keystore::create(&folder, kind, passphrase, &secrets)
+    let (profile, _) = context.with_passphrase(kind, |passphrase| {
+        Profile::create(&folder, &name, kind, passphrase, &identity)
     })?;
-    profile.save()?;
     if kind == Kind::Plain {
         let folder = folder.display();
         context.output.note(&format!(
             "the keys lie unprotected in {folder}: whoever can read it is {name}"
         ));
     }
-    Me::new(&profile, &context.profile_name, identity.public_keys()).print(context.output)?;
+    whoami::show(
+        &Myself::new(&profile, identity.public_keys()),
+        context.output,
+    )?;
     Ok(ExitCode::SUCCESS)
 }
 

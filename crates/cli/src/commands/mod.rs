@@ -93,17 +93,6 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
     }
 }
 
-/// Milliseconds since the Unix epoch as people and relays write times.
-fn time(milliseconds: i64) -> String {
-    jiff::Timestamp::from_millisecond(milliseconds)
-        .map_or_else(|_| "-".to_owned(), |time| format!("{time:.3}"))
-}
-
-/// The time of an envelope or a card as people write it.
-fn shown_time(time: Timestamp) -> String {
-    i64::try_from(time.as_millis()).map_or_else(|_| "-".to_owned(), self::time)
-}
-
 /// What this machine's clock says.
 fn now() -> Timestamp {
     u64::try_from(SystemClock.now())

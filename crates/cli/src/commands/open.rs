@@ -41,7 +41,7 @@ pub(crate) struct Args {
 #[serde(rename_all = "camelCase")]
 struct Opened<'a> {
     from: Option<&'a str>,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     fingerprint: Fingerprint,
     trust: &'a str,
     id: String,
@@ -98,8 +98,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             fingerprint,
             trust: known.trust,
             id: header.id().to_string(),
-            created: super::shown_time(header.created()),
-            expires: super::shown_time(header.expires()),
+            created: ctalk::shown::timestamp(header.created()),
+            expires: ctalk::shown::timestamp(header.expires()),
             recipients: header.recipients(),
             kind: metadata.kind.as_str(),
             topic: metadata.topic.as_deref(),

@@ -144,7 +144,7 @@ fn changed(entry: &OutboxEntry, state: &'static str, output: &Output) -> Result<
 
 impl<'a> Shown<'a> {
     fn new(entry: &'a OutboxEntry) -> Self {
-        let time = super::time;
+        let time = ctalk::shown::time;
         Self {
             number: entry.number,
             id: entry.id.as_deref(),

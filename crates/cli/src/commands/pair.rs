@@ -55,7 +55,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             Some(code) => Pairing::join(&mut client, code, card, local, timeout).await?,
             None => {
                 let (pairing, code) = Pairing::invite(&mut client, card, local, timeout).await?;
-                let expires = super::time(pairing.deadline());
+                let expires = ctalk::shown::time(pairing.deadline());
                 if output.is_json() {
                     let code = &code;
                     output.object(&Invited { code, expires })?;

@@ -3,8 +3,7 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Result;
-use ctalk::{Admission, Class, clock::SystemClock, core::Fingerprint, relay::clawtalk::BearerKey};
-use serde::Serialize;
+use ctalk::{Admission, Class, clock::SystemClock, relay::clawtalk::BearerKey, shown::Registered};
 
 use crate::{
     args::RelayArg, context::Context, environment, exit::Complaint, output::Output, secrets,
@@ -24,15 +23,6 @@ pub(crate) struct Args {
     /// Who answers for the agent [default: the agent's name]
     #[arg(long)]
     owner: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Registered<'a> {
-    name: &'a str,
-    relay: Option<&'a str>,
-    #[serde(serialize_with = "super::whoami::hex")]
-    fingerprint: Fingerprint,
 }
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {

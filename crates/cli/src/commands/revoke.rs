@@ -21,7 +21,7 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Revoked<'a> {
     name: &'a str,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     fingerprint: Fingerprint,
     revocation: String,
 }

@@ -55,8 +55,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let card = rotated.card;
     let shown = Shown {
         serial: card.serial(),
-        created: super::shown_time(card.created()),
-        expires: super::shown_time(card.expires()),
+        created: ctalk::shown::timestamp(card.created()),
+        expires: ctalk::shown::timestamp(card.expires()),
         published,
         destroyed: rotated.destroyed,
     };

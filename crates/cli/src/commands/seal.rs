@@ -103,8 +103,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             let bytes = stream::seal(sealing, form, source, writer, |done| progress.show(done))?;
             Ok(Sealed {
                 id,
-                created: super::shown_time(created),
-                expires: super::shown_time(expires),
+                created: ctalk::shown::timestamp(created),
+                expires: ctalk::shown::timestamp(expires),
                 recipients,
                 bytes,
             })

@@ -12,10 +12,10 @@ use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueP
 use ctalk::{
     Class, Content, Draft, Error, MAX_PAYLOAD, Progress, Sent,
     core::envelope::MAX_LIFE,
+    shown::NotSent,
     text::{distinct, escaped},
     wire::MessageType,
 };
-use serde::Serialize;
 
 use crate::{
     args::{RelayArg, RequireArg},
@@ -23,7 +23,7 @@ use crate::{
     duration::{self, SECOND},
     exit::{Complaint, Failure},
     input,
-    output::{ErrorLine, Output},
+    output::Output,
     progress,
 };
 
@@ -98,14 +98,6 @@ pub(crate) struct Args {
     require: RequireArg,
     #[command(flatten)]
     relay: RelayArg,
-}
-
-/// What became of the message for a recipient who did not get it.
-#[derive(Serialize)]
-struct NotSent<'a> {
-    to: &'a str,
-    #[serde(flatten)]
-    error: ErrorLine<'a>,
 }
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
@@ -193,7 +185,7 @@ fn report(
                 if output.is_json() {
                     output.object(&NotSent {
                         to: &to,
-                        error: ErrorLine::from(&failure),
+                        failure: failure.shown(),
                     })?;
                 }
                 if !is_only_one {

@@ -22,9 +22,9 @@ pub(crate) struct Args {
 #[serde(rename_all = "camelCase")]
 struct Succeeded<'a> {
     name: &'a str,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     former: Fingerprint,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     fingerprint: Fingerprint,
     succession: String,
     /// The contacts that were told.

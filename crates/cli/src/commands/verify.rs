@@ -48,7 +48,7 @@ pub(crate) struct Args {
 struct Verified<'a> {
     from: &'a str,
     relay_from: &'a str,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     fingerprint: Fingerprint,
     trust: &'a str,
     to: &'a str,
@@ -62,7 +62,7 @@ struct Verified<'a> {
 #[serde(rename_all = "camelCase")]
 struct VerifiedEnvelope<'a> {
     from: Option<&'a str>,
-    #[serde(serialize_with = "super::whoami::hex")]
+    #[serde(serialize_with = "ctalk::shown::hex")]
     fingerprint: Fingerprint,
     trust: &'a str,
     id: String,
@@ -127,8 +127,8 @@ fn envelope(
         fingerprint: Fingerprint::native(header.sender()),
         trust: known.trust,
         id: header.id().to_string(),
-        created: super::shown_time(header.created()),
-        expires: super::shown_time(header.expires()),
+        created: ctalk::shown::timestamp(header.created()),
+        expires: ctalk::shown::timestamp(header.expires()),
         recipients: header.recipients(),
     };
     if output.is_json() {

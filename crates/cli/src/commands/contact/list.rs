@@ -5,7 +5,7 @@ use std::{io::BufReader, path::Path, process::ExitCode};
 use anyhow::Result;
 use ctalk::{
     Class, Error, ImportError, Imported, LineError, ListedContact, Profile, core::trust::Standing,
-    store::Store,
+    shown, store::Store,
 };
 use serde::Serialize;
 
@@ -15,7 +15,7 @@ use crate::{
     context::Context,
     exit::{self, Complaint, Failure},
     input,
-    output::{ErrorLine, Output},
+    output::Output,
 };
 
 /// A line that was refused, in JSON.
@@ -23,7 +23,7 @@ use crate::{
 struct Refused<'a> {
     line: u64,
     #[serde(flatten)]
-    error: ErrorLine<'a>,
+    error: shown::Failure<'a>,
 }
 
 /// Prints these contacts, or all that are not blocked.
@@ -104,7 +104,7 @@ fn refuse(line: u64, error: &LineError, output: &Output) {
         hint: error.hint(),
     };
     if output.is_json() {
-        let error = ErrorLine::from(&failure);
+        let error = failure.shown();
         // Strings and numbers always are JSON.
         let _ = output.report(&Refused { line, error });
     } else {

@@ -2,53 +2,12 @@
 
 use anyhow::Result;
 use ctalk::{
-    Format,
-    core::Fingerprint,
-    store::{Contact, HeldCard, Store},
+    shown::{Card, Contact as Shown},
+    store::{Contact, Store},
     text::{distinct, escaped},
 };
-use serde::Serialize;
 
-use crate::{commands, output::Output};
-
-/// A contact in JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown<'a> {
-    name: &'a str,
-    /// Its name at the relay.
-    address: Option<&'a str>,
-    standing: &'a str,
-    learned: &'a str,
-    since: String,
-    #[serde(serialize_with = "commands::whoami::hex")]
-    fingerprint: Fingerprint,
-    /// What those who know no key card of it see, and what changed keys are compared by.
-    #[serde(serialize_with = "commands::whoami::hex")]
-    classic_fingerprint: Fingerprint,
-    public_key: String,
-    signing_key: String,
-    /// The format that it is written to in.
-    format: Format,
-    /// Until when envelopes can be sealed to its card.
-    card_expires: Option<String>,
-    notes: &'a str,
-    /// The cards taken over from it, the newest first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cards: Option<Vec<ShownCard>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ShownCard {
-    serial: u64,
-    created: String,
-    expires: String,
-    received: String,
-    /// Of the identity that signed it, which may be a former one.
-    #[serde(serialize_with = "commands::whoami::hex")]
-    fingerprint: Fingerprint,
-}
+use crate::output::Output;
 
 /// Lists all contacts by name.
 pub(super) fn list(store: &Store, output: &Output) -> Result<()> {
@@ -56,7 +15,7 @@ pub(super) fn list(store: &Store, output: &Output) -> Result<()> {
         // One at a time: there may be more than fit into memory.
         let mut printed = Ok(());
         store.each_contact(|contact| {
-            printed = output.object(&Shown::new(&contact));
+            printed = output.object(&Shown::from(&contact));
             printed.is_ok()
         })?;
         return printed;
@@ -64,7 +23,7 @@ pub(super) fn list(store: &Store, output: &Output) -> Result<()> {
     let heading = ["NAME", "STANDING", "FORMAT", "SINCE", "FINGERPRINT"].map(str::to_owned);
     let mut rows = vec![heading];
     store.each_contact(|contact| {
-        let shown = Shown::new(&contact);
+        let shown = Shown::from(&contact);
         rows.push([
             distinct(shown.name).into_owned(),
             shown.standing.to_owned(),
@@ -79,7 +38,7 @@ pub(super) fn list(store: &Store, output: &Output) -> Result<()> {
 
 /// Shows one contact.
 pub(in crate::commands) fn contact(contact: &Contact, output: &Output) -> Result<()> {
-    let shown = Shown::new(contact);
+    let shown = Shown::from(contact);
     if output.is_json() {
         return output.object(&shown);
     }
@@ -109,11 +68,11 @@ pub(in crate::commands) fn contact(contact: &Contact, output: &Output) -> Result
 /// Shows one contact and the cards that it had.
 pub(super) fn whole(store: &Store, held: &Contact, output: &Output) -> Result<()> {
     let cards = store.card_history(held)?;
-    let cards: Vec<_> = cards.iter().map(ShownCard::new).collect();
+    let cards: Vec<_> = cards.iter().map(Card::from).collect();
     if output.is_json() {
         return output.object(&Shown {
             cards: Some(cards),
-            ..Shown::new(held)
+            ..Shown::from(held)
         });
     }
     contact(held, output)?;
@@ -132,42 +91,4 @@ pub(super) fn whole(store: &Store, held: &Contact, output: &Output) -> Result<()
     });
     let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
     output.table(&rows)
-}
-
-impl<'a> Shown<'a> {
-    fn new(contact: &'a Contact) -> Self {
-        Self {
-            name: &contact.name,
-            address: contact.address.as_deref(),
-            standing: contact.standing.as_str(),
-            learned: contact.learned.as_str(),
-            since: commands::time(contact.since),
-            fingerprint: contact.fingerprint(),
-            classic_fingerprint: contact.keys.fingerprint(),
-            public_key: contact.keys.encryption().to_base64(),
-            signing_key: contact.keys.verifying().to_base64(),
-            format: match contact.card {
-                Some(_) => Format::Native,
-                None => Format::Classic,
-            },
-            card_expires: contact
-                .card
-                .as_ref()
-                .map(|card| commands::shown_time(card.expires())),
-            notes: &contact.notes,
-            cards: None,
-        }
-    }
-}
-
-impl ShownCard {
-    fn new(held: &HeldCard) -> Self {
-        Self {
-            serial: held.card.serial(),
-            created: commands::shown_time(held.card.created()),
-            expires: commands::shown_time(held.card.expires()),
-            received: commands::time(held.received),
-            fingerprint: held.card.fingerprint(),
-        }
-    }
 }

@@ -6,34 +6,18 @@ use anyhow::Result;
 use ctalk::{
     Comparison, Error, Format, Profile,
     core::{Fingerprint, Identity, trust::Standing},
+    shown,
     store::Store,
     text::distinct,
 };
-use serde::Serialize;
 
 use super::{change, known};
-use crate::{commands::whoami::hex, context::Context, output::Output, qr};
+use crate::{context::Context, output::Output, qr};
 
 /// Longest answer that is read, in bytes.
 const MAX_ANSWER: u64 = 1024;
 const GROUPS_PER_LINE: usize = 5;
 const WORDS_PER_LINE: usize = 6;
-
-/// What both sides compare, in JSON.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Compared<'a> {
-    name: &'a str,
-    standing: &'a str,
-    /// Which fingerprints the number is of.
-    format: Format,
-    safety_number: String,
-    words: String,
-    #[serde(serialize_with = "hex")]
-    fingerprint: Fingerprint,
-    #[serde(serialize_with = "hex")]
-    own_fingerprint: Fingerprint,
-}
 
 /// Marks the contact as verified if this is its fingerprint.
 pub(super) fn by_fingerprint(
@@ -62,18 +46,10 @@ pub(super) fn compare(
     let me = Identity::from_keygen_json(secrets.identity())?;
     let compared = Comparison::new(me.public_keys(), &contact);
     let name = distinct(&contact.name).into_owned();
-    let words = compared.number.words();
     if output.is_json() {
-        return output.object(&Compared {
-            name: &contact.name,
-            standing: contact.standing.as_str(),
-            format: compared.format,
-            safety_number: compared.number.to_string(),
-            words: words.join(" "),
-            fingerprint: compared.theirs,
-            own_fingerprint: compared.own,
-        });
+        return output.object(&shown::Comparison::new(&contact, &compared));
     }
+    let words = compared.number.words();
     let digits = compared.number.to_string();
     let groups: Vec<_> = digits.split(' ').collect();
     output.line(&format!("safety number of {} and {name}", profile.name()))?;
