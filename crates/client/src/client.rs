@@ -14,6 +14,7 @@ use crate::{
     directory::Directory,
     endings::Notice,
     error::Error,
+    keeper::Keeper,
     message::{Draft, Sent},
     outbox::Manner,
     parts::Transfer,
@@ -61,6 +62,8 @@ pub struct Client {
     pub(crate) policy: Policy,
     /// What was handed over and not settled yet, and the keys that signed it.
     pub(crate) in_hand: HashMap<Fence, Option<[u8; 32]>>,
+    /// Keeps the leases of what is in hand, where that was asked for.
+    pub(crate) keeper: Option<Keeper>,
     /// How many messages were settled.
     pub(crate) settled: u64,
     /// Who is told how far a message in parts is.
@@ -109,6 +112,7 @@ impl Client {
             notices: Vec::new(),
             in_flight: None,
             in_hand: HashMap::new(),
+            keeper: None,
             settled: 0,
             on_transfer: None,
         })

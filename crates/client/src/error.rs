@@ -325,6 +325,9 @@ pub enum Error {
     /// The message is in somebody else's hands: the lease on it was over.
     #[error("the lease on this message was over, and another worker has it")]
     LeaseLost,
+    /// A response to what asks for none, or that nobody signed.
+    #[error("only a request that a contact signed is answered")]
+    NotAsked,
     /// A handler can go on no more.
     #[error("{why}")]
     Stopped {
@@ -465,6 +468,7 @@ impl Error {
             | Self::OwnEnvelope(_)
             | Self::IdentityReplaced => Class::Unexpected,
             Self::LifeTooLong
+            | Self::NotAsked
             | Self::PayloadTooLong { .. }
             | Self::OwnIdentityEnded { .. }
             | Self::IdempotencyMismatch

@@ -22,6 +22,8 @@
 //! - [`Filter`], [`Receiving`], [`Next`], [`Handover`], [`Peek`], [`verify`]: receiving
 //! - [`Client::work`], [`Work`], [`Until`], [`Contract`], [`Event`], [`Worked`], [`handler`]: programs
 //!   that run on messages
+//! - [`Client::follow`], [`Following`], [`Client::keep_leases`]: messages one by one as they come, for
+//!   programs that ask for the next one
 //! - [`Call`], [`Response`], [`Client::send_and_wait`]: waiting for what becomes of a message
 //! - [`Policy`], [`Rules`]: what others may send
 //! - [`Listener`], [`Refusal`], [`set_webhook`], [`rotate_webhook_secret`], [`clear_webhook`],
@@ -56,7 +58,9 @@ mod directory;
 mod endings;
 mod error;
 mod fault;
+mod follow;
 mod http;
+mod keeper;
 mod listen;
 mod message;
 mod outbox;
@@ -87,6 +91,7 @@ pub use contacts::{Added, add_contact};
 pub use directory::listed_keys;
 pub use endings::{Notice, check_not_ended, check_own_not_ended};
 pub use error::{Class, Error};
+pub use follow::Following;
 pub use listen::{Listener, Refusal};
 pub use message::{Content, Draft, Format, Progress, Reason, Received, Sent, SetAside, Trust};
 pub use outbox::{Fate, Flushed};
@@ -96,7 +101,7 @@ pub use parts::Transfer;
 pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};
 pub use profile::{Profile, ProfileError, check_name, profiles_folder};
 pub use receive::{
-    Contract, Filter, Handover, Next, Peek, Receiving, Response, VerifiedSender, verify,
+    Contract, Filter, Handover, Next, Peek, Receiving, Response, Ticket, VerifiedSender, verify,
 };
 pub use registration::{Admission, client, publish, register};
 pub use require::{Require, UnknownRequirement};

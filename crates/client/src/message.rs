@@ -34,6 +34,12 @@ impl Content {
         RawValue::from_string(text).map(Self::Json)
     }
 
+    /// Text where the bytes are UTF-8, and else bytes.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        String::from_utf8(bytes).map_or_else(|error| Self::Bytes(error.into_bytes()), Self::Text)
+    }
+
     /// `text/plain`, `application/json` or `application/octet-stream`.
     #[must_use]
     pub const fn content_type(&self) -> &'static str {

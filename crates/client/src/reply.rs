@@ -16,7 +16,7 @@ pub(crate) fn is_wanted(message: &Received) -> bool {
     message.from.is_some() && message.message_type == MessageType::Request.as_str()
 }
 
-/// Seals the response to a message for the contact that sent it: text where `output` is UTF-8, else bytes.
+/// Seals the response to a message for the contact that sent it.
 ///
 /// The pinned keys and card of the sender are all that counts, and the relay is not asked.
 ///
@@ -26,12 +26,8 @@ pub(crate) fn seal(
     client: &mut Client,
     contact: &Contact,
     message: &Received,
-    output: &[u8],
+    content: Content,
 ) -> Result<Vec<NewOutgoing>, Error> {
-    let content = match str::from_utf8(output) {
-        Ok(text) => Content::Text(text.to_owned()),
-        Err(_) => Content::Bytes(output.to_owned()),
-    };
     let mut draft = Draft::new(content);
     draft.message_type = MessageType::Response;
     draft.topic.clone_from(&message.topic);

@@ -4,7 +4,7 @@
 //! slow relay nor a slow handler keeps another message from being settled or a lease from being renewed.
 
 mod leases;
-mod pace;
+pub(crate) mod pace;
 
 use std::{pin::pin, time::Duration};
 
@@ -16,14 +16,14 @@ use crate::{
     endings::Notice,
     error::Error,
     handler::{Attempt, Handler, Outcome},
-    message::SetAside,
+    message::{Content, SetAside},
     receive::{Contract, Filter, Handover, Looked, Next, Receiving, Ticket, Unsettled},
     reply,
     store::{EntryState, Settlement},
 };
 
 /// How often a worker looks after the own keys.
-const REFRESH: Duration = Duration::from_secs(60 * 60);
+pub(crate) const REFRESH: Duration = Duration::from_secs(60 * 60);
 
 /// What a worker does, and until when.
 #[derive(Clone, Debug)]
@@ -489,7 +489,10 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         {
             let contact = self.client.signer(ticket.signer)?;
             let sealed = match &contact {
-                Some(contact) => reply::seal(self.client, contact, &attempt.message, output),
+                Some(contact) => {
+                    let content = Content::from_bytes(output.clone());
+                    reply::seal(self.client, contact, &attempt.message, content)
+                }
                 None => Err(Error::UnknownRecipient {
                     name: attempt.message.from.clone().unwrap_or_default(),
                 }),

@@ -260,9 +260,7 @@ fn from_json(data: String) -> Result<Content> {
 
 /// Text where it is UTF-8; other bytes can be sent in an envelope only.
 fn from_bytes(source: &Path) -> Result<Content> {
-    let bytes = read(source)?;
-    Ok(String::from_utf8(bytes)
-        .map_or_else(|error| Content::Bytes(error.into_bytes()), Content::Text))
+    Ok(Content::from_bytes(read(source)?))
 }
 
 fn read_text(source: &Path) -> Result<String> {

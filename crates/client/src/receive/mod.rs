@@ -105,9 +105,23 @@ pub struct Handover {
     pub(crate) ticket: Ticket,
 }
 
-/// What it takes to say what became of a message.
+impl Handover {
+    /// The message by itself, and what it takes to say what became of it.
+    #[must_use = "a message is handed over again unless `commit`, `retry` or `reject` was called for it"]
+    pub fn into_parts(self) -> (Received, Ticket) {
+        (self.message, self.ticket)
+    }
+}
+
+impl From<Handover> for Ticket {
+    fn from(handover: Handover) -> Self {
+        handover.ticket
+    }
+}
+
+/// What it takes to say what became of a message. It counts once.
 #[derive(Clone, Debug)]
-pub(crate) struct Ticket {
+pub struct Ticket {
     pub(crate) fence: Fence,
     pub(crate) relay_id: Option<String>,
     pub(crate) mark: Mark,
@@ -578,6 +592,9 @@ impl Client {
             },
         });
         self.in_hand.insert(fence, signer);
+        if let Some(keeper) = &self.keeper {
+            keeper.hold(fence);
+        }
         Ok(Some(if signer.is_some() {
             Next::Message(handover)
         } else {

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use super::{Handover, Receiving, Ticket, answer::Answer};
+use super::{Receiving, Ticket, answer::Answer};
 use crate::{
     client::{Client, as_millis},
     error::Error,
+    message::{Content, Received},
+    reply,
     store::{EntryState, Fence, Mark, NewOutgoing, Settlement, StoreError},
 };
 
@@ -25,9 +27,32 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::LeaseLost`]; [`Error::Store`], and then the message will be handed over again.
-    pub fn commit(&mut self, handover: Handover) -> Result<(), Error> {
-        let settlement = handover.ticket.done();
-        self.settle(&handover, settlement, EntryState::Done)
+    pub fn commit(&mut self, message: impl Into<Ticket>) -> Result<(), Error> {
+        let ticket = message.into();
+        self.settle(&ticket, ticket.done(), EntryState::Done, Vec::new(), &[])
+    }
+
+    /// Ends a request after it was handled, as [`Client::commit`] does, with `content` on its way to
+    /// whoever asked: both become durable together. The next flush sends it.
+    ///
+    /// The response is sealed to the keys that are pinned for the sender; the relay is not asked.
+    ///
+    /// # Errors
+    /// [`Error::NotAsked`], those of sealing, and those of [`Client::commit`]; then the message is still
+    /// in hand, unless its lease was lost.
+    pub fn respond(
+        &mut self,
+        message: &Received,
+        ticket: &Ticket,
+        content: Content,
+    ) -> Result<(), Error> {
+        let contact = self.signer(ticket.signer)?;
+        let Some(contact) = contact.filter(|_| reply::is_wanted(message)) else {
+            return Err(Error::NotAsked);
+        };
+        let said = content.as_bytes().to_vec();
+        let mail = reply::seal(self, &contact, message, content)?;
+        self.settle(ticket, ticket.done(), EntryState::Done, mail, &said)
     }
 
     /// Gives a message back, to be handed over again after the contract's pause; or, if that was its
@@ -35,9 +60,24 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::commit`].
-    pub fn retry(&mut self, handover: Handover, why: &str) -> Result<EntryState, Error> {
-        let (settlement, state) = handover.ticket.again(self.clock.now(), why, None);
-        self.settle(&handover, settlement, state)?;
+    pub fn retry(&mut self, message: impl Into<Ticket>, why: &str) -> Result<EntryState, Error> {
+        self.retry_after(message, why, Duration::ZERO)
+    }
+
+    /// As [`Client::retry`], and no sooner than after `pause`, which counts for no longer than the
+    /// contract's longest pause.
+    ///
+    /// # Errors
+    /// As [`Client::commit`].
+    pub fn retry_after(
+        &mut self,
+        message: impl Into<Ticket>,
+        why: &str,
+        pause: Duration,
+    ) -> Result<EntryState, Error> {
+        let ticket = message.into();
+        let (settlement, state) = ticket.again(self.clock.now(), why, Some(pause));
+        self.settle(&ticket, settlement, state, Vec::new(), &[])?;
         Ok(state)
     }
 
@@ -45,9 +85,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::commit`].
-    pub fn reject(&mut self, handover: Handover, why: &str) -> Result<(), Error> {
+    pub fn reject(&mut self, message: impl Into<Ticket>, why: &str) -> Result<(), Error> {
         let why = why.to_owned();
-        self.settle(&handover, Settlement::Dead { why }, EntryState::Dead)
+        let dead = Settlement::Dead { why };
+        self.settle(&message.into(), dead, EntryState::Dead, Vec::new(), &[])
     }
 
     /// Makes the leases of everything in hand begin anew. Call it well before they are over.
@@ -113,6 +154,9 @@ impl Client {
         }
         let now = self.clock.now();
         let held = std::mem::take(&mut self.in_hand);
+        if let Some(keeper) = &self.keeper {
+            keeper.let_all_go();
+        }
         self.store.batch("release", |store| {
             for fence in held.into_keys() {
                 let _is_mine = store.settle(fence, &Settlement::Released, now)?;
@@ -123,15 +167,19 @@ impl Client {
 
     fn settle(
         &mut self,
-        handover: &Handover,
+        ticket: &Ticket,
         settlement: Settlement,
         state: EntryState,
+        mail: Vec<NewOutgoing>,
+        said: &[u8],
     ) -> Result<(), Error> {
-        let ticket = &handover.ticket;
-        let answer = self.answer(ticket, state, &[])?;
+        let answer = self.answer(ticket, state, said)?;
         let is_mine = self.batch("settle-one", |client| {
             let now = client.clock.now();
             let is_mine = client.store.settle(ticket.fence, &settlement, now)?;
+            if is_mine && !mail.is_empty() {
+                let _enqueued = client.store.enqueue(&mail, None, now, None)?;
+            }
             if let (true, Some(answer)) = (is_mine, &answer) {
                 client.write_answer(&ticket.mark, answer)?;
             }
@@ -147,6 +195,9 @@ impl Client {
 
     fn let_go(&mut self, fence: Fence) {
         self.in_hand.remove(&fence);
+        if let Some(keeper) = &self.keeper {
+            keeper.let_go(fence);
+        }
         self.settled = self.settled.wrapping_add(1);
     }
 }

@@ -316,7 +316,7 @@ impl StoreError {
         }
     }
 
-    fn io(path: &Path, error: &io::Error) -> Self {
+    pub(crate) fn io(path: &Path, error: &io::Error) -> Self {
         Self::Failed {
             path: path.display().to_string(),
             why: error.to_string(),

@@ -12,7 +12,7 @@ const BUSY: Duration = Duration::from_millis(200);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
 
 /// All moments are those of the monotonic clock, in milliseconds.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     until: Until,
     /// How long the next look may take.
     pause: Duration,
@@ -27,7 +27,7 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(until: Until, now: i64) -> Self {
+    pub(crate) fn new(until: Until, now: i64) -> Self {
         Self {
             until,
             pause: shortest(until),
@@ -39,12 +39,12 @@ impl Pace {
     }
 
     /// Something came or ended.
-    pub(super) const fn stir(&mut self, now: i64) {
+    pub(crate) const fn stir(&mut self, now: i64) {
         self.busy_at = now;
     }
 
     /// How long to wait before the relay is asked, and how long the asking may take.
-    pub(super) fn look(&self, now: i64) -> (Duration, Duration) {
+    pub(crate) fn look(&self, now: i64) -> (Duration, Duration) {
         let left = self.next_look.saturating_sub(now);
         let before = Duration::from_millis(u64::try_from(left).unwrap_or(0));
         if let Some(backoff) = self.backoff {
@@ -55,12 +55,12 @@ impl Pace {
     }
 
     /// The asking begins. If it is broken off, a short while passes before the next one.
-    pub(super) fn begin_look(&mut self, now: i64) {
+    pub(crate) fn begin_look(&mut self, now: i64) {
         self.next_look = now.saturating_add(as_millis(shortest(self.until)));
     }
 
     /// The relay answered to a look that began then; true when it had not before.
-    pub(super) fn answered(&mut self, fresh: usize, began: i64, now: i64) -> bool {
+    pub(crate) fn answered(&mut self, fresh: usize, began: i64, now: i64) -> bool {
         self.was_asked = true;
         let longest = match self.until {
             Until::Empty => Duration::ZERO,
@@ -79,7 +79,7 @@ impl Pace {
     }
 
     /// The relay did not answer; true when it had before.
-    pub(super) fn failed(&mut self, now: i64) -> bool {
+    pub(crate) fn failed(&mut self, now: i64) -> bool {
         self.was_asked = true;
         let is_first = self.backoff.is_none();
         let next = match self.backoff {
@@ -93,12 +93,12 @@ impl Pace {
     }
 
     /// Whether nothing more is to be asked for.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.until == Until::Empty && self.was_asked
     }
 
     /// How long nothing may happen from now on until the work is over; `None` for ever.
-    pub(super) fn idle_left(&self, now: i64) -> Option<i64> {
+    pub(crate) fn idle_left(&self, now: i64) -> Option<i64> {
         match self.until {
             Until::Empty => self.was_asked.then_some(0),
             Until::Stopped { idle, .. } => {
