@@ -101,10 +101,16 @@ impl Call {
             if let Some(response) = self.advance(client).await? {
                 return Ok(response);
             }
-            client
-                .await_more(&mut self.attending, self.deadline)
-                .await?;
+            self.pause(client).await?;
         }
+    }
+
+    /// Waits until it is worth another look: half a second at most, or as long as the relay takes.
+    ///
+    /// # Errors
+    /// [`Error::Relay`] when the relay refuses, [`Error::Store`].
+    pub async fn pause(&mut self, client: &mut Client) -> Result<(), Error> {
+        client.await_more(&mut self.attending, self.deadline).await
     }
 
     /// Looks for the response in the inbox. After an error the call is over, and a response that comes

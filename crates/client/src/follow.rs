@@ -177,7 +177,7 @@ impl Following {
     }
 
     /// Has the inbox looked at from its beginning: something may have come to it, or be due.
-    fn look_again(&mut self) {
+    pub fn look_again(&mut self) {
         self.receiving.rewind();
         self.is_fresh = true;
     }

@@ -18,6 +18,7 @@ mod crash;
 mod delivery;
 mod edges;
 mod endings;
+mod following;
 mod hostile_inbox;
 mod hostile_relay;
 mod lying_relay;
