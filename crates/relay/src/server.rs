@@ -133,7 +133,11 @@ impl Server {
         Arc::clone(&self.app)
     }
 
-    pub(crate) async fn run_with_grace(
+    /// As [`Server::run`], but requests that run have only so long to end.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub async fn run_with_grace(
         self,
         shutdown: impl Future<Output = ()>,
         grace: Duration,
