@@ -32,6 +32,31 @@
 #include <stdint.h>
 
 /**
+ * As a timeout: wait until something comes or the call is stopped.
+ */
+#define CTALK_FOREVER UINT64_MAX
+
+/**
+ * What a handler says became of a message: it was handled, as ctalk_message_commit says.
+ */
+#define CTALK_COMMIT 0
+
+/**
+ * It could not be handled now, as ctalk_message_retry says.
+ */
+#define CTALK_RETRY 1
+
+/**
+ * It will never be handled, as ctalk_message_reject says.
+ */
+#define CTALK_REJECT 2
+
+/**
+ * Nothing can be handled any more: the message is to be tried again, and ctalk_client_run returns.
+ */
+#define CTALK_STOP 3
+
+/**
  * The version of this interface. It grows with every change that existing programs would notice; new
  * functions, codes, options and JSON members are none.
  */
@@ -99,6 +124,14 @@ enum ctalk_code
      * Stopped from another thread.
      */
     CTALK_INTERRUPTED = 111,
+    /**
+     * The handle belongs to the process that this one was forked from.
+     */
+    CTALK_FORKED = 112,
+    /**
+     * A callback answered with a number that means nothing.
+     */
+    CTALK_BAD_CALLBACK = 113,
     /**
      * Not the format, in its outer form or, after opening, in the inner one.
      */
@@ -180,6 +213,14 @@ enum ctalk_code
      */
     CTALK_NOT_TRUSTED = 400,
     /**
+     * A contact shows other keys than the pinned ones.
+     */
+    CTALK_KEY_CHANGED = 401,
+    /**
+     * There is no contact of this name.
+     */
+    CTALK_UNKNOWN_CONTACT = 402,
+    /**
      * No answer from the relay.
      */
     CTALK_RELAY_UNREACHABLE = 500,
@@ -187,6 +228,10 @@ enum ctalk_code
      * The relay answered no.
      */
     CTALK_RELAY_REFUSED = 501,
+    /**
+     * The relay does not have the message yet; it is in the outbox and will leave.
+     */
+    CTALK_QUEUED = 502,
     /**
      * It took too long.
      */
@@ -203,6 +248,18 @@ enum ctalk_code
      * Some messages were set aside; everything else went well.
      */
     CTALK_SET_ASIDE = 603,
+    /**
+     * It was said before what became of the message.
+     */
+    CTALK_ALREADY_SETTLED = 604,
+    /**
+     * Another process has the message by now, because this one stood still for too long.
+     */
+    CTALK_LEASE_LOST = 605,
+    /**
+     * The message asks for no response, or nobody signed it.
+     */
+    CTALK_NOT_ASKED = 606,
     /**
      * The local store failed.
      */
@@ -230,6 +287,19 @@ typedef struct ctalk_bytes ctalk_bytes;
 typedef struct ctalk_card ctalk_card;
 
 /**
+ * An open profile: an agent at its relay. Any number of threads may use one at the same time: calls take
+ * turns, and those that wait for messages let others go first. It has a thread from the first message
+ * that it hands over, which keeps messages in hand, and there are threads that look up host names.
+ *
+ * Several clients, in one process or many, may have the same profile open.
+ *
+ * Owned by whoever opened it; freed with ctalk_client_free. What it handed over and nobody settled is
+ * given back then. A child process of fork() must not use it (CTALK_FORKED); to free it there does
+ * nothing.
+ */
+typedef struct ctalk_client ctalk_client;
+
+/**
  * Why a call failed. Owned by whoever got it; freed with ctalk_error_free.
  */
 typedef struct ctalk_error ctalk_error;
@@ -239,6 +309,18 @@ typedef struct ctalk_error ctalk_error;
  * Any number of threads may use one at the same time.
  */
 typedef struct ctalk_identity ctalk_identity;
+
+/**
+ * A message that was received. Any number of threads may use one at the same time.
+ *
+ * Until ctalk_message_commit, _reply, _retry or _reject was called for it, it is in the hands of the
+ * program: nobody else gets it, in this process and in others, for as long as the client lives. The first
+ * of these calls counts. One that is freed without any of them is tried again, as after
+ * ctalk_message_retry; and when the client is freed, or its process ends, it is handed over again.
+ *
+ * Owned by whoever got it, unless a callback did; freed with ctalk_message_free.
+ */
+typedef struct ctalk_message ctalk_message;
 
 /**
  * An envelope that was verified and opened. Owned by whoever got it; freed with ctalk_opened_free, which
@@ -251,6 +333,18 @@ typedef struct ctalk_opened ctalk_opened;
  * ctalk_peer_free. It never changes, and any number of threads may use it at the same time.
  */
 typedef struct ctalk_peer ctalk_peer;
+
+/**
+ * A relay that runs on threads of this process, on 127.0.0.1, until it is freed with ctalk_relay_free.
+ * Any number of threads may use one at the same time.
+ */
+typedef struct ctalk_relay ctalk_relay;
+
+/**
+ * What ends blocking calls early: those that were given it and run, and all that are given it later.
+ * Owned by whoever made it; freed with ctalk_stopper_free, even while a call uses it.
+ */
+typedef struct ctalk_stopper ctalk_stopper;
 
 /**
  * A view of bytes, or of a text in UTF-8, that belongs to a handle and is valid as long as it. There is
@@ -266,6 +360,14 @@ typedef struct {
      */
     size_t len;
 } ctalk_slice;
+
+/**
+ * What a program does with a message; `user` is what it gave to ctalk_client_run. The message belongs to
+ * the library and is valid until the handler returns; the handler may settle it itself, and use the
+ * client. Returns CTALK_COMMIT, CTALK_RETRY, CTALK_REJECT or CTALK_STOP. It must return, and must
+ * neither throw nor jump out.
+ */
+typedef uint32_t (*ctalk_handler)(void *user, const ctalk_message *message);
 
 /**
  * Reads the next bytes of a stream: at most `capacity` into `buffer`, and writes how many they were to
@@ -489,12 +591,315 @@ ctalk_code ctalk_classic_open_unsigned(const ctalk_identity *identity,
                                        ctalk_error **error);
 
 /**
+ * The folder of the user's profile of this name, whether it is there or not: where `ctalk --profile NAME`
+ * has it. The one function that reads the environment: CTALK_HOME, and where the home folder is.
+ * `default` is the name that the command line takes where none is given.
+ */
+ctalk_code ctalk_profile_folder(const char *name,
+                                size_t name_len,
+                                ctalk_bytes **out,
+                                ctalk_error **error);
+
+/**
+ * Opens the profile in a folder. The relay is not asked.
+ *
+ * Options: `folder`, which is needed; `passphrase` or `passphraseFile`, where the key store needs one;
+ * `relay`, an address that counts instead of the profile's, and `apiKey` for it; `require`, a list of
+ * `verified` and `native`: what must hold of everybody who is written to or read, beside what the
+ * profile requires.
+ */
+ctalk_code ctalk_client_open(const char *options,
+                             size_t options_len,
+                             ctalk_client **out,
+                             ctalk_error **error);
+
+/**
+ * Frees a client. NULL is allowed, and freeing twice does nothing. Calls that use it end first.
+ */
+void ctalk_client_free(ctalk_client *client);
+
+/**
+ * The agent as `ctalk --json whoami` prints it.
+ */
+ctalk_code ctalk_client_whoami(const ctalk_client *client, ctalk_bytes **out, ctalk_error **error);
+
+/**
+ * The agent's current key card, for others to add. Makes one where there is none, or where the keys are due
+ * for rotation, as `ctalk card` does.
+ */
+ctalk_code ctalk_client_card(const ctalk_client *client,
+                             ctalk_card **out,
+                             ctalk_error **error);
+
+/**
+ * The agent's keys and card as they are now, to seal and open without the relay: as ctalk_identity_load,
+ * without asking for the passphrase again. A copy, which does not see later rotations.
+ */
+ctalk_code ctalk_client_identity(const ctalk_client *client,
+                                 ctalk_identity **out,
+                                 ctalk_error **error);
+
+/**
+ * Registers the agent at a relay: its name, its keys and its key card. The profile is at that relay from
+ * now on. Safe to repeat. `out` becomes what `ctalk --json register` prints; it may be NULL.
+ *
+ * Options: `adminKey` or `invite`, which the relay asks for; `relay`, by default the client's; `owner`, who
+ * answers for the agent, by default its name.
+ */
+ctalk_code ctalk_client_register(const ctalk_client *client,
+                                 const char *options,
+                                 size_t options_len,
+                                 const ctalk_stopper *stopper,
+                                 ctalk_bytes **out,
+                                 ctalk_error **error);
+
+/**
+ * Seals, signs and sends a message. Recipients are contacts' names, or names of the relay, which are
+ * pinned by this first use.
+ *
+ * Options: `to`, a name or a list of names, which is needed; `contentType`: `text/plain`,
+ * `application/json` or `application/octet-stream`, by default text where the data are UTF-8 and else
+ * bytes; `type`: `request` (the default), `response` or `notification`; `topic`, and `publicTopic` to show
+ * it to the relay; `correlationId`; `replyTo`; `ttl`, how many seconds it lives, by default 7 days and at
+ * most 30; `name`, that of the file that it is; `idempotencyKey`, under which it is delivered once however
+ * often this is called; `receipt`, to ask for one and send again until it came; `plaintext`, neither to
+ * encrypt nor to sign; `noWait`, only to put it into the outbox, which works without the relay and leaves
+ * with ctalk_client_flush or any later call that talks to the relay.
+ *
+ * `out` becomes a JSON list with what `ctalk --json send` prints for each recipient, in order; it may be
+ * NULL. To one recipient a failure is that of the call; CTALK_QUEUED then says that the message is in
+ * the outbox and will leave. To several, CTALK_OK may stand for some failures: their objects have `error`,
+ * `class`, `code` and `hint`. When the call is stopped the message may be in the outbox or have left.
+ */
+ctalk_code ctalk_client_send(const ctalk_client *client,
+                             const uint8_t *data,
+                             size_t data_len,
+                             const char *options,
+                             size_t options_len,
+                             const ctalk_stopper *stopper,
+                             ctalk_bytes **out,
+                             ctalk_error **error);
+
+/**
+ * Sends a request to one recipient, who needs a key card, and waits for its response, beside whoever
+ * receives. `out` becomes the response, which is settled already. CTALK_TIMED_OUT when none came;
+ * CTALK_REMOTE_FAILED and CTALK_REFUSED when the other side says that it did not handle the request.
+ *
+ * Options: `to`, which is needed; `timeoutMs`, by default 30,000; `contentType`, `topic`, `correlationId`
+ * and `name`, as for ctalk_client_send.
+ */
+ctalk_code ctalk_client_call(const ctalk_client *client,
+                             const uint8_t *data,
+                             size_t data_len,
+                             const char *options,
+                             size_t options_len,
+                             const ctalk_stopper *stopper,
+                             ctalk_message **out,
+                             ctalk_error **error);
+
+/**
+ * Sends what is in the outbox, and returns when the relay has it or cannot take it: a failure is that of the
+ * first message which stays there.
+ */
+ctalk_code ctalk_client_flush(const ctalk_client *client,
+                              const ctalk_stopper *stopper,
+                              ctalk_error **error);
+
+/**
+ * Says how messages are handed over from now on. What is in hand is given back. Without this call, it is
+ * with the defaults.
+ *
+ * Options: `topic`, only messages of this topic; `since`, only those with a relay's time after this;
+ * `handler`, the name by which the profile's policy knows the program; `intervalMs`, the longest pause
+ * between two looks at a relay that does not push, by default 2,000; `maxAttempts`, by default 8;
+ * `retryAfterMs`, the pause before the second attempt, by default 1,000; `unordered`, not to have later
+ * messages of a sender wait for earlier ones; `unsigned`, to hand over what nobody signed, which is
+ * otherwise held for the user (`ctalk inbox`); `keep`, to keep the bytes of handled messages, still
+ * sealed; `sanitize`, whether hidden and directional characters are taken out of texts, by default true.
+ */
+ctalk_code ctalk_client_follow(const ctalk_client *client,
+                               const char *options,
+                               size_t options_len,
+                               ctalk_error **error);
+
+/**
+ * Waits for the next message, for `timeout_ms` at most: 0 asks the relay once, CTALK_FOREVER waits for
+ * ever. `out` becomes the message, which is in hand until it is settled (see ctalk_message), or NULL when
+ * none came in time. Several may be in hand at a time; those of one sender come one after the other.
+ *
+ * What was set aside or held meanwhile, and a relay that does not answer for a while, is no failure: see
+ * ctalk_client_take_events.
+ */
+ctalk_code ctalk_client_next(const ctalk_client *client,
+                             uint64_t timeout_ms,
+                             const ctalk_stopper *stopper,
+                             ctalk_message **out,
+                             ctalk_error **error);
+
+/**
+ * Has a handler run for each message, one after the other, on this thread, and settles each message as the
+ * handler says. CTALK_INTERRUPTED once it is stopped, which breaks off no handler. CTALK_BAD_CALLBACK for
+ * an answer that is none; its message is tried again, and the run is over.
+ *
+ * Options: `count`, to return CTALK_OK after so many messages; `idleMs`, to do so when none came for so
+ * long; 0 is when nothing waits any more.
+ */
+ctalk_code ctalk_client_run(const ctalk_client *client,
+                            const char *options,
+                            size_t options_len,
+                            ctalk_handler handler,
+                            void *user,
+                            const ctalk_stopper *stopper,
+                            ctalk_error **error);
+
+/**
+ * What came up since this was last called, as a JSON list, oldest first, at most 1,000: objects whose
+ * `event` is `set-aside` (a message that is held, or was set aside with a reason), `notice` (something
+ * about a contact's identity, or about what was sent), `pinned` (keys that were pinned just now),
+ * `trouble` (something failed that may pass, and is tried again) or `recovered` (the relay answers again).
+ */
+ctalk_code ctalk_client_take_events(const ctalk_client *client,
+                                    ctalk_bytes **out,
+                                    ctalk_error **error);
+
+/**
  * The class of a code: the exit code with which the command line ends for the same reason (1 unexpected,
  * 2 usage, 3 not verified, 4 cannot open, 5 not trusted, 6 relay unreachable, 7 relay refused, 8 key
  * store or local store, 9 some messages were set aside, 10 malformed, 11 remote handler failed, 12 timed
  * out, 13 refused by the peer or a policy, 130 interrupted); 0 for CTALK_OK and for what is no code.
  */
 uint32_t ctalk_code_class(uint32_t code);
+
+/**
+ * All contacts by name: a JSON list of what `ctalk --json contact list` prints for each.
+ */
+ctalk_code ctalk_contacts_list(const ctalk_client *client, ctalk_bytes **out, ctalk_error **error);
+
+/**
+ * One contact with the key cards that it had, as `ctalk --json contact show` prints it. Like all that name
+ * a contact: CTALK_UNKNOWN_CONTACT where there is none of this name.
+ */
+ctalk_code ctalk_contacts_show(const ctalk_client *client,
+                               const char *name,
+                               size_t name_len,
+                               ctalk_bytes **out,
+                               ctalk_error **error);
+
+/**
+ * Adds somebody, by the text of a key card or by the relay's name for an agent, under the name `local`, or
+ * under the one on the card or of the relay where that is NULL. Like all that change a contact: `out`
+ * becomes the contact as `ctalk --json contact` prints it, and may be NULL.
+ */
+ctalk_code ctalk_contacts_add(const ctalk_client *client,
+                              const char *peer,
+                              size_t peer_len,
+                              const char *local,
+                              size_t local_len,
+                              const ctalk_stopper *stopper,
+                              ctalk_bytes **out,
+                              ctalk_error **error);
+
+/**
+ * Pins the keys that the relay shows for a name, if they have this fingerprint (64 hex digits in any
+ * grouping), even where that name has other keys so far.
+ */
+ctalk_code ctalk_contacts_accept_key(const ctalk_client *client,
+                                     const char *name,
+                                     size_t name_len,
+                                     const char *fingerprint,
+                                     size_t fingerprint_len,
+                                     const ctalk_stopper *stopper,
+                                     ctalk_bytes **out,
+                                     ctalk_error **error);
+
+/**
+ * What both sides compare to find out whose keys a contact's are, as `ctalk --json contact verify` prints
+ * it: `safetyNumber` and `words` are the same on both sides.
+ */
+ctalk_code ctalk_contacts_compare(const ctalk_client *client,
+                                  const char *name,
+                                  size_t name_len,
+                                  ctalk_bytes **out,
+                                  ctalk_error **error);
+
+/**
+ * Marks a contact as verified, provided that this is its fingerprint: 64 hex digits in any grouping, as
+ * their owner reads them out, or those of ctalk_contacts_compare once both sides saw the same number.
+ */
+ctalk_code ctalk_contacts_verify(const ctalk_client *client,
+                                 const char *name,
+                                 size_t name_len,
+                                 const char *fingerprint,
+                                 size_t fingerprint_len,
+                                 ctalk_bytes **out,
+                                 ctalk_error **error);
+
+/**
+ * Takes nothing from a contact any more and sends it nothing.
+ */
+ctalk_code ctalk_contacts_block(const ctalk_client *client,
+                                const char *name,
+                                size_t name_len,
+                                ctalk_bytes **out,
+                                ctalk_error **error);
+
+/**
+ * Ends the blocking of a contact, who is to be verified again.
+ */
+ctalk_code ctalk_contacts_unblock(const ctalk_client *client,
+                                  const char *name,
+                                  size_t name_len,
+                                  ctalk_bytes **out,
+                                  ctalk_error **error);
+
+/**
+ * Gives a contact another name: 2 to 32 letters, digits, `_` or `-`.
+ */
+ctalk_code ctalk_contacts_rename(const ctalk_client *client,
+                                 const char *name,
+                                 size_t name_len,
+                                 const char *new_name,
+                                 size_t new_name_len,
+                                 ctalk_bytes **out,
+                                 ctalk_error **error);
+
+/**
+ * Writes something down about a contact, at most 4,096 bytes, in place of what was written down before.
+ */
+ctalk_code ctalk_contacts_note(const ctalk_client *client,
+                               const char *name,
+                               size_t name_len,
+                               const char *note,
+                               size_t note_len,
+                               ctalk_bytes **out,
+                               ctalk_error **error);
+
+/**
+ * Forgets a contact and its keys.
+ */
+ctalk_code ctalk_contacts_remove(const ctalk_client *client,
+                                 const char *name,
+                                 size_t name_len,
+                                 ctalk_error **error);
+
+/**
+ * All contacts that are not blocked, for another profile to import: what `ctalk contact export` prints, one
+ * line of JSON each.
+ */
+ctalk_code ctalk_contacts_export(const ctalk_client *client,
+                                 ctalk_bytes **out,
+                                 ctalk_error **error);
+
+/**
+ * Pins everybody on such a list; none of them is verified by that. `out` becomes a JSON object with how
+ * many were `added`, `renewed`, `known` and `refused`, as `ctalk --json contact import` prints it, and
+ * `refusals`, a list of objects with `line`, `error`, `class`, `code` and `hint`.
+ */
+ctalk_code ctalk_contacts_import(const ctalk_client *client,
+                                 const char *lines,
+                                 size_t lines_len,
+                                 ctalk_bytes **out,
+                                 ctalk_error **error);
 
 /**
  * Seals a payload for the owners of the given cards, at most 1024, and signs it. The options, which may
@@ -616,6 +1021,120 @@ ctalk_slice ctalk_identity_fingerprint(const ctalk_identity *identity);
  * Frees an identity and wipes its keys. NULL is allowed, and freeing twice does nothing.
  */
 void ctalk_identity_free(ctalk_identity *identity);
+
+/**
+ * Says that the message was handled. When this returns CTALK_OK that is durable: it is never handed over
+ * again. CTALK_LEASE_LOST if another process has it by now, because this one stood still for long.
+ */
+ctalk_code ctalk_message_commit(const ctalk_message *message,
+                                ctalk_error **error);
+
+/**
+ * Says that a request was handled, and answers it: both become durable together, and the answer leaves
+ * with the next call that talks to the relay. CTALK_NOT_ASKED, and nothing happens, unless the message is
+ * a request that a contact signed. Options: `contentType`, as for ctalk_client_send.
+ */
+ctalk_code ctalk_message_reply(const ctalk_message *message,
+                               const uint8_t *data,
+                               size_t data_len,
+                               const char *options,
+                               size_t options_len,
+                               ctalk_error **error);
+
+/**
+ * Says that the message could not be handled now. It is handed over again after a pause that doubles from
+ * attempt to attempt (1 second to 5 minutes), and no sooner than after `after_ms`; after its last attempt
+ * (8, unless ctalk_client_follow says otherwise) it is a dead letter. `why` is kept beside it, for people.
+ */
+ctalk_code ctalk_message_retry(const ctalk_message *message,
+                               const char *why,
+                               size_t why_len,
+                               uint64_t after_ms,
+                               ctalk_error **error);
+
+/**
+ * Says that the message will never be handled: it is a dead letter, which stays in the inbox for people to
+ * look at (`ctalk inbox`). `why` is kept beside it.
+ */
+ctalk_code ctalk_message_reject(const ctalk_message *message,
+                                const char *why,
+                                size_t why_len,
+                                ctalk_error **error);
+
+/**
+ * What the message says: text, JSON or bytes, as ctalk_message_content_type tells. Valid as long as the
+ * message; so are all other views of it.
+ */
+ctalk_slice ctalk_message_payload(const ctalk_message *message);
+
+/**
+ * `text/plain`, `application/json`, or what the sender of an envelope says.
+ */
+ctalk_slice ctalk_message_content_type(const ctalk_message *message);
+
+/**
+ * The message as `ctalk --json recv` prints it, with `attempt`.
+ */
+ctalk_slice ctalk_message_json(const ctalk_message *message);
+
+/**
+ * The message's id: 32 hex digits for an envelope, else the relay's. NULL where there is none.
+ */
+ctalk_slice ctalk_message_id(const ctalk_message *message);
+
+/**
+ * The contact whose key signed it. NULL where nobody's did: then only ctalk_message_relay_from says
+ * something, which is not to be believed.
+ */
+ctalk_slice ctalk_message_from(const ctalk_message *message);
+
+/**
+ * Who sent it by the relay's word.
+ */
+ctalk_slice ctalk_message_relay_from(const ctalk_message *message);
+
+/**
+ * Fingerprint of the keys that signed it, 64 hex digits. NULL where nobody's did.
+ */
+ctalk_slice ctalk_message_fingerprint(const ctalk_message *message);
+
+/**
+ * What is known about the sender: `verified` or `pinned`; `unknown`, `unsigned` or `plaintext` only where
+ * ctalk_client_follow was told to hand over what nobody signed.
+ */
+ctalk_slice ctalk_message_trust(const ctalk_message *message);
+
+/**
+ * `request`, `response` or `notification`, or whatever a plaintext sender wrote.
+ */
+ctalk_slice ctalk_message_type(const ctalk_message *message);
+
+/**
+ * The topic. NULL where there is none.
+ */
+ctalk_slice ctalk_message_topic(const ctalk_message *message);
+
+/**
+ * What pairs a request with its response. NULL where there is nothing.
+ */
+ctalk_slice ctalk_message_correlation_id(const ctalk_message *message);
+
+/**
+ * The id of the message that this one answers. NULL where it answers none.
+ */
+ctalk_slice ctalk_message_reply_to(const ctalk_message *message);
+
+/**
+ * Which attempt at the message this is; the first is 1, and 0 stands for what is no message. Higher after
+ * a crash, too: what a program does before it commits may happen once more.
+ */
+uint32_t ctalk_message_attempt(const ctalk_message *message);
+
+/**
+ * Frees a message; see ctalk_message for one of which nobody said what became of it. NULL is allowed, and
+ * freeing twice does nothing.
+ */
+void ctalk_message_free(ctalk_message *message);
 
 /**
  * The payload, byte for byte. Valid as long as the handle.
@@ -748,6 +1267,56 @@ ctalk_code ctalk_identity_load(const char *folder,
                                size_t passphrase_len,
                                ctalk_identity **out,
                                ctalk_error **error);
+
+/**
+ * Starts a relay and returns when it listens. It asks nobody to go slowly. Options, all of them optional:
+ * `port`, by default a free one; `folder` for its data, which stay there, by default a temporary one that
+ * is removed with it; `adminKey`, by default a random one.
+ */
+ctalk_code ctalk_relay_start(const char *options,
+                             size_t options_len,
+                             ctalk_relay **out,
+                             ctalk_error **error);
+
+/**
+ * Its address, such as `http://127.0.0.1:40123`. Valid as long as the relay.
+ */
+ctalk_slice ctalk_relay_url(const ctalk_relay *relay);
+
+/**
+ * The key that lets agents register. Valid as long as the relay.
+ */
+ctalk_slice ctalk_relay_admin_key(const ctalk_relay *relay);
+
+/**
+ * Stops a relay, waits until its threads have ended, and frees it. NULL is allowed, and freeing twice
+ * does nothing.
+ */
+void ctalk_relay_free(ctalk_relay *relay);
+
+/**
+ * Makes a stopper.
+ */
+ctalk_code ctalk_stopper_new(ctalk_stopper **out, ctalk_error **error);
+
+/**
+ * Ends the calls that have this stopper, now and later, with CTALK_INTERRUPTED. From any thread; from a
+ * signal handler, write to ctalk_stopper_fd instead.
+ */
+ctalk_code ctalk_stopper_stop(const ctalk_stopper *stopper,
+                              ctalk_error **error);
+
+/**
+ * A file descriptor; to write any byte to it does what ctalk_stopper_stop does. It never blocks, so a
+ * signal handler may write to it, and Python's signal.set_wakeup_fd takes it. Valid as long as the
+ * stopper, which closes it; -1 for what is no stopper.
+ */
+int ctalk_stopper_fd(const ctalk_stopper *stopper);
+
+/**
+ * Frees a stopper. NULL is allowed, and freeing twice does nothing.
+ */
+void ctalk_stopper_free(ctalk_stopper *stopper);
 
 /**
  * As ctalk_envelope_seal, from one callback to another in constant memory, on the calling thread. What

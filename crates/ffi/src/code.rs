@@ -36,6 +36,10 @@ pub enum ctalk_code {
     CTALK_WRITE_FAILED = 110,
     /// Stopped from another thread.
     CTALK_INTERRUPTED = 111,
+    /// The handle belongs to the process that this one was forked from.
+    CTALK_FORKED = 112,
+    /// A callback answered with a number that means nothing.
+    CTALK_BAD_CALLBACK = 113,
 
     // Envelopes, key cards and messages.
     /// Not the format, in its outer form or, after opening, in the inner one.
@@ -82,12 +86,18 @@ pub enum ctalk_code {
     // Trust.
     /// A key changed, conflicts with another contact's, or is unknown.
     CTALK_NOT_TRUSTED = 400,
+    /// A contact shows other keys than the pinned ones.
+    CTALK_KEY_CHANGED = 401,
+    /// There is no contact of this name.
+    CTALK_UNKNOWN_CONTACT = 402,
 
     // The relay.
     /// No answer from the relay.
     CTALK_RELAY_UNREACHABLE = 500,
     /// The relay answered no.
     CTALK_RELAY_REFUSED = 501,
+    /// The relay does not have the message yet; it is in the outbox and will leave.
+    CTALK_QUEUED = 502,
 
     // What becomes of messages.
     /// It took too long.
@@ -98,6 +108,12 @@ pub enum ctalk_code {
     CTALK_REFUSED = 602,
     /// Some messages were set aside; everything else went well.
     CTALK_SET_ASIDE = 603,
+    /// It was said before what became of the message.
+    CTALK_ALREADY_SETTLED = 604,
+    /// Another process has the message by now, because this one stood still for too long.
+    CTALK_LEASE_LOST = 605,
+    /// The message asks for no response, or nobody signed it.
+    CTALK_NOT_ASKED = 606,
 
     // The local store.
     /// The local store failed.
@@ -122,6 +138,8 @@ impl Code {
         Self::CTALK_READ_FAILED,
         Self::CTALK_WRITE_FAILED,
         Self::CTALK_INTERRUPTED,
+        Self::CTALK_FORKED,
+        Self::CTALK_BAD_CALLBACK,
         Self::CTALK_MALFORMED,
         Self::CTALK_NEWER,
         Self::CTALK_NOT_VERIFIED,
@@ -142,12 +160,18 @@ impl Code {
         Self::CTALK_NO_PROFILE,
         Self::CTALK_PROFILE_EXISTS,
         Self::CTALK_NOT_TRUSTED,
+        Self::CTALK_KEY_CHANGED,
+        Self::CTALK_UNKNOWN_CONTACT,
         Self::CTALK_RELAY_UNREACHABLE,
         Self::CTALK_RELAY_REFUSED,
+        Self::CTALK_QUEUED,
         Self::CTALK_TIMED_OUT,
         Self::CTALK_REMOTE_FAILED,
         Self::CTALK_REFUSED,
         Self::CTALK_SET_ASIDE,
+        Self::CTALK_ALREADY_SETTLED,
+        Self::CTALK_LEASE_LOST,
+        Self::CTALK_NOT_ASKED,
         Self::CTALK_STORE_FAILED,
     ];
 
@@ -166,9 +190,10 @@ impl Code {
     pub(crate) const fn class(self) -> Option<Class> {
         Some(match self {
             Self::CTALK_OK => return None,
-            Self::CTALK_PANIC | Self::CTALK_UNEXPECTED | Self::CTALK_WRITE_FAILED => {
-                Class::Unexpected
-            }
+            Self::CTALK_PANIC
+            | Self::CTALK_UNEXPECTED
+            | Self::CTALK_WRITE_FAILED
+            | Self::CTALK_LEASE_LOST => Class::Unexpected,
             Self::CTALK_NULL_POINTER
             | Self::CTALK_WRONG_HANDLE
             | Self::CTALK_BUSY
@@ -179,13 +204,20 @@ impl Code {
             | Self::CTALK_READ_FAILED
             | Self::CTALK_BAD_RECIPIENTS
             | Self::CTALK_BAD_LIFE
-            | Self::CTALK_PROFILE_EXISTS => Class::Usage,
+            | Self::CTALK_PROFILE_EXISTS
+            | Self::CTALK_FORKED
+            | Self::CTALK_BAD_CALLBACK
+            | Self::CTALK_UNKNOWN_CONTACT
+            | Self::CTALK_ALREADY_SETTLED
+            | Self::CTALK_NOT_ASKED => Class::Usage,
             Self::CTALK_INTERRUPTED => Class::Interrupted,
             Self::CTALK_MALFORMED | Self::CTALK_NEWER | Self::CTALK_BAD_KEYS => Class::Malformed,
             Self::CTALK_NOT_VERIFIED | Self::CTALK_NOT_SIGNED => Class::NotVerified,
             Self::CTALK_EXPIRED | Self::CTALK_REFUSED => Class::Refused,
             Self::CTALK_NOT_FOR_ME | Self::CTALK_CANNOT_OPEN => Class::CannotOpen,
-            Self::CTALK_CARD_NOT_CURRENT | Self::CTALK_NOT_TRUSTED => Class::NotTrusted,
+            Self::CTALK_CARD_NOT_CURRENT | Self::CTALK_NOT_TRUSTED | Self::CTALK_KEY_CHANGED => {
+                Class::NotTrusted
+            }
             Self::CTALK_KEY_STORE_FAILED
             | Self::CTALK_NO_KEY_STORE
             | Self::CTALK_KEY_STORE_EXISTS
@@ -194,7 +226,7 @@ impl Code {
             | Self::CTALK_UNSAFE_PERMISSIONS
             | Self::CTALK_NO_PROFILE
             | Self::CTALK_STORE_FAILED => Class::LocalStore,
-            Self::CTALK_RELAY_UNREACHABLE => Class::RelayUnreachable,
+            Self::CTALK_RELAY_UNREACHABLE | Self::CTALK_QUEUED => Class::RelayUnreachable,
             Self::CTALK_RELAY_REFUSED => Class::RelayRefused,
             Self::CTALK_TIMED_OUT => Class::TimedOut,
             Self::CTALK_REMOTE_FAILED => Class::RemoteFailed,
@@ -220,6 +252,20 @@ impl Code {
             Class::Interrupted => Self::CTALK_INTERRUPTED,
             // Also what a later version of the client may add.
             _ => Self::CTALK_UNEXPECTED,
+        }
+    }
+
+    /// The code of what a client met, where that has one of its own.
+    pub(crate) const fn of_error(error: &ctalk::Error) -> Self {
+        use ctalk::Error;
+        match error {
+            Error::KeyChanged { .. } => Self::CTALK_KEY_CHANGED,
+            Error::UnknownContact { .. } => Self::CTALK_UNKNOWN_CONTACT,
+            Error::CardNotCurrent { .. } => Self::CTALK_CARD_NOT_CURRENT,
+            Error::Queued { .. } => Self::CTALK_QUEUED,
+            Error::LeaseLost => Self::CTALK_LEASE_LOST,
+            Error::NotAsked => Self::CTALK_NOT_ASKED,
+            other => Self::of(other.class()),
         }
     }
 

@@ -92,7 +92,7 @@ impl From<ctalk::Error> for Fault {
             ctalk::Error::Card(error) => error.into(),
             ctalk::Error::Keygen(error) => error.into(),
             ctalk::Error::Envelope(error) => error.into(),
-            other => Self::of(other.class(), &other),
+            other => Self::new(Code::of_error(&other), other.to_string()),
         }
     }
 }

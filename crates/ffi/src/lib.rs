@@ -15,21 +15,29 @@
     reason = "the rules for callers are the same everywhere, and stand at the top of ctalk.h"
 )]
 
+mod agent;
 pub mod bytes;
 mod caller;
 pub mod card;
 pub mod classic;
+pub mod client;
 pub mod code;
+pub mod contacts;
 pub mod envelope;
 pub mod error;
 pub mod fault;
 mod guard;
 pub mod handle;
 pub mod identity;
+pub mod message;
+#[cfg(test)]
+mod online_tests;
 pub mod opened;
 mod options;
 pub mod profile;
+pub mod relay;
 mod shown;
+pub mod stopper;
 pub mod stream;
 pub mod version;
 

@@ -31,3 +31,11 @@ pub(crate) fn read<T: DeserializeOwned + Default>(
     serde_json::from_str(text)
         .map_err(|error| Fault::new(Code::CTALK_BAD_OPTIONS, format!("the options: {error}")))
 }
+
+/// An option that must be there.
+pub(crate) fn required<T>(option: Option<T>, name: &str) -> Result<T, Fault> {
+    option.ok_or_else(|| {
+        let text = format!("the options need `{name}`");
+        Fault::new(Code::CTALK_BAD_OPTIONS, text)
+    })
+}

@@ -5,11 +5,11 @@
  * `calls names` prints the functions it calls, so that none is forgotten.
  */
 
-#include "check.h"
+#include "agents.h"
 
 /* One handle of every kind. */
 struct handles {
-    void *bytes, *card, *error, *identity, *opened, *peer;
+    void *bytes, *card, *error, *identity, *opened, *peer, *client, *message, *relay, *stopper;
 };
 
 static uint32_t read_nothing(void *user, uint8_t *buffer, size_t capacity, size_t *length) {
@@ -22,6 +22,14 @@ static uint32_t write_nowhere(void *user, const uint8_t *data, size_t length) {
     (void)user, (void)data, (void)length;
     return 0;
 }
+
+static uint32_t handle_nothing(void *user, const ctalk_message *message) {
+    (void)user, (void)message;
+    return CTALK_COMMIT;
+}
+
+/* 64 digits. */
+#define FINGERPRINT "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 /* What a function takes. */
 enum { HANDLE = 1, OUT = 2 };
@@ -58,7 +66,40 @@ enum { HANDLE = 1, OUT = 2 };
       (of->identity, NO_TEXT, TEXT("a name that is none"), NO_TEXT, NO_TEXT, error))               \
     X(ctalk_opened_card, HANDLE | OUT, (of->opened, out, error))                                   \
     X(ctalk_peer_new, OUT, (NO_TEXT, NO_TEXT, out, error))                                         \
-    X(ctalk_peer_of_card, HANDLE | OUT, (of->card, out, error))
+    X(ctalk_peer_of_card, HANDLE | OUT, (of->card, out, error))                                    \
+    X(ctalk_client_call, HANDLE | OUT, (of->client, NULL, 0, NO_TEXT, NULL, out, error))           \
+    X(ctalk_client_card, HANDLE | OUT, (of->client, out, error))                                   \
+    X(ctalk_client_flush, HANDLE, (of->client, NULL, error))                                       \
+    X(ctalk_client_follow, HANDLE, (of->client, NO_TEXT, error))                                   \
+    X(ctalk_client_identity, HANDLE | OUT, (of->client, out, error))                               \
+    X(ctalk_client_next, HANDLE | OUT, (of->client, 0, NULL, out, error))                          \
+    X(ctalk_client_open, OUT, (NO_TEXT, out, error))                                               \
+    X(ctalk_client_register, HANDLE, (of->client, NO_TEXT, NULL, out, error))                      \
+    X(ctalk_client_run, HANDLE, (of->client, NO_TEXT, handle_nothing, NULL, NULL, error))          \
+    X(ctalk_client_send, HANDLE, (of->client, NULL, 0, NO_TEXT, NULL, out, error))                 \
+    X(ctalk_client_take_events, HANDLE | OUT, (of->client, out, error))                            \
+    X(ctalk_client_whoami, HANDLE | OUT, (of->client, out, error))                                 \
+    X(ctalk_contacts_accept_key, HANDLE, (of->client, TEXT("bob"), TEXT(FINGERPRINT), NULL, out, error)) \
+    X(ctalk_contacts_add, HANDLE, (of->client, TEXT("bob"), NO_TEXT, NULL, out, error))            \
+    X(ctalk_contacts_block, HANDLE, (of->client, TEXT("bob"), out, error))                         \
+    X(ctalk_contacts_compare, HANDLE | OUT, (of->client, TEXT("bob"), out, error))                 \
+    X(ctalk_contacts_export, HANDLE | OUT, (of->client, out, error))                               \
+    X(ctalk_contacts_import, HANDLE | OUT, (of->client, NO_TEXT, out, error))                      \
+    X(ctalk_contacts_list, HANDLE | OUT, (of->client, out, error))                                 \
+    X(ctalk_contacts_note, HANDLE, (of->client, TEXT("bob"), NO_TEXT, out, error))                 \
+    X(ctalk_contacts_remove, HANDLE, (of->client, TEXT("bob"), error))                             \
+    X(ctalk_contacts_rename, HANDLE, (of->client, TEXT("bob"), TEXT("carol"), out, error))         \
+    X(ctalk_contacts_show, HANDLE | OUT, (of->client, TEXT("bob"), out, error))                    \
+    X(ctalk_contacts_unblock, HANDLE, (of->client, TEXT("bob"), out, error))                       \
+    X(ctalk_contacts_verify, HANDLE, (of->client, TEXT("bob"), TEXT(FINGERPRINT), out, error))     \
+    X(ctalk_message_commit, HANDLE, (of->message, error))                                          \
+    X(ctalk_message_reject, HANDLE, (of->message, NO_TEXT, error))                                 \
+    X(ctalk_message_reply, HANDLE, (of->message, NULL, 0, NO_TEXT, error))                         \
+    X(ctalk_message_retry, HANDLE, (of->message, NO_TEXT, 0, error))                               \
+    X(ctalk_profile_folder, OUT, (NO_TEXT, out, error))                                            \
+    X(ctalk_relay_start, OUT, (NO_TEXT, out, error))                                               \
+    X(ctalk_stopper_new, OUT, (out, error))                                                        \
+    X(ctalk_stopper_stop, HANDLE, (of->stopper, error))
 
 /* X(function, whether the answer is the one for what is no handle) */
 #define FUNCTIONS_WITH_VALUE(X)                                                                    \
@@ -95,7 +136,23 @@ enum { HANDLE = 1, OUT = 2 };
     X(ctalk_opened_topic, none(ctalk_opened_topic(of->opened)))                                    \
     X(ctalk_opened_type, none(ctalk_opened_type(of->opened)))                                      \
     X(ctalk_opened_wants_receipt, ctalk_opened_wants_receipt(of->opened) == 0)                     \
-    X(ctalk_peer_fingerprint, none(ctalk_peer_fingerprint(of->peer)))
+    X(ctalk_peer_fingerprint, none(ctalk_peer_fingerprint(of->peer)))                              \
+    X(ctalk_message_attempt, ctalk_message_attempt(of->message) == 0)                              \
+    X(ctalk_message_content_type, none(ctalk_message_content_type(of->message)))                   \
+    X(ctalk_message_correlation_id, none(ctalk_message_correlation_id(of->message)))               \
+    X(ctalk_message_fingerprint, none(ctalk_message_fingerprint(of->message)))                     \
+    X(ctalk_message_from, none(ctalk_message_from(of->message)))                                   \
+    X(ctalk_message_id, none(ctalk_message_id(of->message)))                                       \
+    X(ctalk_message_json, none(ctalk_message_json(of->message)))                                   \
+    X(ctalk_message_payload, none(ctalk_message_payload(of->message)))                             \
+    X(ctalk_message_relay_from, none(ctalk_message_relay_from(of->message)))                       \
+    X(ctalk_message_reply_to, none(ctalk_message_reply_to(of->message)))                           \
+    X(ctalk_message_topic, none(ctalk_message_topic(of->message)))                                 \
+    X(ctalk_message_trust, none(ctalk_message_trust(of->message)))                                 \
+    X(ctalk_message_type, none(ctalk_message_type(of->message)))                                   \
+    X(ctalk_relay_admin_key, none(ctalk_relay_admin_key(of->relay)))                               \
+    X(ctalk_relay_url, none(ctalk_relay_url(of->relay)))                                           \
+    X(ctalk_stopper_fd, ctalk_stopper_fd(of->stopper) == -1)
 
 /* X(function, the handle it frees) */
 #define FUNCTIONS_THAT_FREE(X)                                                                     \
@@ -104,7 +161,11 @@ enum { HANDLE = 1, OUT = 2 };
     X(ctalk_error_free, error)                                                                     \
     X(ctalk_identity_free, identity)                                                               \
     X(ctalk_opened_free, opened)                                                                   \
-    X(ctalk_peer_free, peer)
+    X(ctalk_peer_free, peer)                                                                       \
+    X(ctalk_message_free, message)                                                                 \
+    X(ctalk_client_free, client)                                                                   \
+    X(ctalk_relay_free, relay)                                                                     \
+    X(ctalk_stopper_free, stopper)
 
 /* Those that take nothing that could be wrong. */
 #define OTHER_FUNCTIONS(X)                                                                         \
@@ -164,6 +225,25 @@ static void fails(const struct function_with_code *function, const struct handle
     ctalk_error_free(error);
 }
 
+/* Two agents at a relay, and a message in the hand of one of them. */
+static void go_online(struct handles *all) {
+    char folder[] = "/tmp/ctalk-calls-XXXXXX";
+    ctalk_message *message = NULL;
+    ctalk_relay *relay = NULL;
+    ctalk_stopper *stopper = NULL;
+    CHECK(mkdtemp(folder) != NULL);
+    OK(ctalk_relay_start(NO_TEXT, &relay, &error));
+    ctalk_client *alice = register_agent(relay, folder, "alice");
+    ctalk_client *bob = register_agent(relay, folder, "bob");
+    say(alice, "bob", "hello");
+    ctalk_client_free(alice);
+    OK(ctalk_client_next(bob, CTALK_FOREVER, NULL, &message, &error));
+    OK(ctalk_stopper_new(&stopper, &error));
+    all->client = bob, all->message = message, all->relay = relay, all->stopper = stopper;
+    /* What is open stays there. */
+    remove_folder(folder);
+}
+
 static struct handles make(void) {
     struct handles all = {0};
     ctalk_card *card = NULL;
@@ -182,6 +262,7 @@ static struct handles make(void) {
     CHECK(ctalk_peer_of_card(NULL, &peer, &failure) == CTALK_NULL_POINTER);
     all.bytes = bytes, all.card = card, all.error = failure;
     all.identity = identity, all.opened = opened, all.peer = peer;
+    go_online(&all);
     return all;
 }
 
@@ -252,10 +333,12 @@ int main(int argc, char **argv) {
 
     struct handles null = {0};
     wrong_handles(&null, CTALK_NULL_POINTER, "NULL");
-    struct handles other = {good.card, good.bytes, good.peer, good.opened, good.identity, good.error};
+    struct handles other = {good.card,     good.bytes,   good.peer,   good.opened, good.identity,
+                            good.error,    good.message, good.client, good.stopper, good.relay};
     wrong_handles(&other, CTALK_WRONG_HANDLE, "a handle of another kind");
     void *nowhere = (void *)(uintptr_t)0xdead0000;
-    struct handles garbage = {nowhere, nowhere, nowhere, nowhere, nowhere, nowhere};
+    struct handles garbage = {nowhere, nowhere, nowhere, nowhere, nowhere,
+                              nowhere, nowhere, nowhere, nowhere, nowhere};
     wrong_handles(&garbage, CTALK_WRONG_HANDLE, "what was never a handle");
     struct handles freed = make();
     free_all(&freed);

@@ -1,0 +1,130 @@
+/*
+ * The online half in one process: agents at an embedded relay, several threads, a signal that stops a call,
+ * and a forked child.
+ */
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agents.h"
+
+#define THREADS 4
+#define EACH 5
+
+static char folder[] = "/tmp/ctalk-online-XXXXXX";
+
+static void *send_some(void *client) {
+    for (int number = 0; number < EACH; number++) {
+        say(client, "bob", "hello");
+    }
+    return NULL;
+}
+
+static void many_threads_send_and_commit_over_shared_clients(ctalk_client *alice, ctalk_client *bob) {
+    pthread_t threads[THREADS];
+    for (int number = 0; number < THREADS; number++) {
+        CHECK(pthread_create(&threads[number], NULL, send_some, alice) == 0);
+    }
+    for (int number = 0; number < THREADS * EACH; number++) {
+        ctalk_message *message = NULL;
+        OK(ctalk_client_next(bob, CTALK_FOREVER, NULL, &message, &error));
+        CHECK(same(ctalk_message_payload(message), "hello"));
+        CHECK(same(ctalk_message_from(message), "alice"));
+        OK(ctalk_message_commit(message, &error));
+        FAILS(CTALK_ALREADY_SETTLED, ctalk_message_commit(message, &error));
+        ctalk_message_free(message);
+        ctalk_message_free(message);
+        CHECK(none(ctalk_message_payload(message)));
+    }
+    for (int number = 0; number < THREADS; number++) {
+        CHECK(pthread_join(threads[number], NULL) == 0);
+    }
+    ctalk_message *message = (ctalk_message *)&message;
+    OK(ctalk_client_next(bob, 0, NULL, &message, &error));
+    CHECK(message == NULL);
+}
+
+static int bell;
+
+static void ring(int signal) {
+    (void)signal;
+    ssize_t written = write(bell, "!", 1);
+    (void)written;
+}
+
+static void a_signal_handler_stops_a_call(const ctalk_client *client) {
+    ctalk_stopper *stopper = NULL;
+    OK(ctalk_stopper_new(&stopper, &error));
+    bell = ctalk_stopper_fd(stopper);
+    struct sigaction action = {.sa_handler = ring};
+    CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    alarm(1);
+    ctalk_message *message = NULL;
+    FAILS(CTALK_INTERRUPTED, ctalk_client_next(client, CTALK_FOREVER, stopper, &message, &error));
+    CHECK(message == NULL);
+    ctalk_stopper_free(stopper);
+}
+
+static void a_forked_child_is_refused_and_harms_nothing(ctalk_client *alice, ctalk_client *bob) {
+    say(alice, "bob", "before");
+    ctalk_message *message = NULL;
+    OK(ctalk_client_next(bob, CTALK_FOREVER, NULL, &message, &error));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        ctalk_bytes *out = NULL;
+        FAILS(CTALK_FORKED, ctalk_client_whoami(bob, &out, &error));
+        FAILS(CTALK_FORKED, ctalk_message_commit(message, &error));
+        ctalk_message_free(message);
+        ctalk_client_free(bob);
+        ctalk_client_free(alice);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    OK(ctalk_message_commit(message, &error));
+    ctalk_message_free(message);
+    say(alice, "bob", "after");
+    OK(ctalk_client_next(bob, CTALK_FOREVER, NULL, &message, &error));
+    CHECK(same(ctalk_message_payload(message), "after"));
+    OK(ctalk_message_commit(message, &error));
+    ctalk_message_free(message);
+}
+
+static uint32_t free_all(void *client, const ctalk_message *message) {
+    CHECK(same(ctalk_message_payload(message), "last"));
+    /* None of this is allowed, and none of it does harm. */
+    ctalk_message_free((ctalk_message *)message);
+    ctalk_client_free(client);
+    return CTALK_COMMIT;
+}
+
+static void a_handler_that_frees_what_it_is_given_does_no_harm(ctalk_client *alice, ctalk_client *bob) {
+    say(alice, "bob", "last");
+    ctalk_error *error = NULL;
+    ctalk_code code = ctalk_client_run(bob, NULL, 0, free_all, bob, NULL, &error);
+    CHECK(code == CTALK_WRONG_HANDLE);
+    ctalk_error_free(error);
+}
+
+int main(void) {
+    CHECK(mkdtemp(folder) != NULL);
+    ctalk_relay *relay = NULL;
+    OK(ctalk_relay_start(NO_TEXT, &relay, &error));
+    ctalk_client *alice = register_agent(relay, folder, "alice");
+    ctalk_client *bob = register_agent(relay, folder, "bob");
+    many_threads_send_and_commit_over_shared_clients(alice, bob);
+    a_signal_handler_stops_a_call(bob);
+    a_forked_child_is_refused_and_harms_nothing(alice, bob);
+    a_handler_that_frees_what_it_is_given_does_no_harm(alice, bob);
+    ctalk_client_free(alice);
+    ctalk_client_free(bob);
+    ctalk_relay_free(relay);
+    CHECK(ctalk_handle_count() == 0);
+    remove_folder(folder);
+    puts("ok");
+    return 0;
+}
