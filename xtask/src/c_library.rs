@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::debian::{self, CLANG, CMAKE, GCC, PKG_CONFIG, Tool, VALGRIND};
+use crate::dist;
 use crate::steps::Steps;
 use crate::workspace::{cargo, command, root, target};
 
@@ -20,9 +21,6 @@ pub(crate) const TOOLS: [&Tool; 5] = [&GCC, &CLANG, &VALGRIND, &PKG_CONFIG, &CMA
 const SOURCES: &str = "crates/ffi/tests/c";
 const INCLUDE: &str = "crates/ffi/include";
 const WARNINGS: [&str; 5] = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
-/// What the static library needs besides itself.
-const SYSTEM: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl"];
-
 /// Builds the library with its points of failure, and does all of it.
 pub(crate) fn test(steps: &mut Steps) -> Result<()> {
     if let Some(why) = debian::lacking(&TOOLS) {
@@ -50,7 +48,49 @@ pub(crate) fn test(steps: &mut Steps) -> Result<()> {
             steps.run(&title, command(program).arg(folder).arg("quick"))?;
         }
     }
-    bench.watched(steps)
+    bench.watched(steps)?;
+    installed(steps, &bench)
+}
+
+/// The example, as its first lines say, and the same with CMake, from where the library was installed.
+fn installed(steps: &mut Steps, bench: &Bench) -> Result<()> {
+    let prefix = bench.folder.join("installed");
+    steps.check("C: install", || dist::install(&bench.library, &prefix))?;
+    let program = bench.folder.join("seal_open");
+    let line = format!(
+        "cc examples/c/seal_open.c $(pkg-config --cflags --libs ctalk) -o {0} && {0}",
+        program.display()
+    );
+    steps.run(
+        "Example: c/seal_open.c",
+        command("sh")
+            .args(["-c", &line])
+            .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+            .env("LD_LIBRARY_PATH", prefix.join("lib")),
+    )?;
+    let build = bench.folder.join("cmake");
+    if build.exists() {
+        fs::remove_dir_all(&build)?;
+    }
+    let modules = format!("-DCMAKE_MODULE_PATH={}/share/ctalk/cmake", prefix.display());
+    steps.run(
+        "C: CMake finds the library",
+        command("cmake")
+            .args(["-S", "crates/ffi/tests/cmake", "-B"])
+            .arg(&build)
+            .arg(modules),
+    )?;
+    steps.run(
+        "C: CMake builds with it",
+        command("cmake").arg("--build").arg(&build),
+    )?;
+    for program in ["shared", "static"] {
+        steps.run(
+            &format!("C: built by CMake, {program}"),
+            &mut command(build.join(program)),
+        )?;
+    }
+    Ok(())
 }
 
 /// The command that checks whether the exports are the listed ones; with it they are listed anew.
@@ -173,7 +213,7 @@ fn link(build: &mut Command, linkage: Linkage, folder: &Path) {
             build.args(["-lctalk", "-lpthread"]);
         }
         Linkage::Static => {
-            build.arg(folder.join("libctalk.a")).args(SYSTEM);
+            build.arg(folder.join("libctalk.a")).args(dist::SYSTEM);
         }
     }
 }

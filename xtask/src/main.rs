@@ -4,6 +4,7 @@ mod bench;
 mod c_library;
 mod chaos;
 mod debian;
+mod dist;
 mod fuzz;
 mod header;
 mod man;
@@ -24,6 +25,7 @@ usage: cargo xtask COMMAND
                   (all when none is named)
   chaos --seeds N deliver 10,000 messages over a failing relay, once with each of N seeds more than the
                   tests try
+  dist            build the C library for others, with its header, into target/ctalk
   fuzz --seconds N [--keep] [TARGET...]
                   run each fuzz target for N seconds (all when none is named); with --keep, what
                   reached more goes into fuzz/corpus
@@ -43,6 +45,7 @@ fn main() -> ExitCode {
         ["abi"] => c_library::list_abi(),
         ["bench", names @ ..] => bench::run(names),
         ["chaos", "--seeds", seeds] => chaos::run(seeds),
+        ["dist"] => dist::run(),
         ["fuzz", args @ ..] => fuzz::run(args),
         ["header"] => header::run(),
         ["screenshots"] => screenshots::run(),
