@@ -1,5 +1,6 @@
 //! Connections: taking them, with TLS or without, and ending those that take too much.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,14 +23,16 @@ use crate::Config;
 use crate::attended::Attended;
 use crate::http::{App, monitoring};
 use crate::listener::stopped;
+use crate::log::Tally;
 use crate::metrics::{OneMore, Traffic};
 use crate::patience::{Pace, Patient};
 use crate::places::{Place, Places};
+use crate::webhooks::MAX_POSTS;
 
 /// Connections for monitoring at once.
 const MAX_MONITORS: usize = 64;
 /// File handles that are left for everything but connections of agents.
-const RESERVED_FILES: usize = 64 + MAX_MONITORS;
+const RESERVED_FILES: usize = 64 + MAX_MONITORS + MAX_POSTS;
 /// How long a request's headers may take to arrive, which also ends idle connections. Longer than
 /// the 90 seconds for which common clients keep a connection for its next request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
@@ -83,8 +86,8 @@ pub(crate) async fn accept(
     listener: &TcpListener,
     places: &Arc<Places>,
     refused: &Counter,
+    tally: &Tally,
 ) -> (TcpStream, Place) {
-    let mut told = false;
     loop {
         match listener.accept().await {
             Ok((stream, address)) => match places.take(address.ip()) {
@@ -93,16 +96,28 @@ pub(crate) async fn accept(
                     refused.inc();
                 }
             },
+            // The peer has gone before it was taken.
+            Err(error) if is_of_one(&error) => {}
             Err(error) => {
-                if !told {
-                    warn!(error = error.to_string(), "cannot accept a connection");
-                    told = true;
-                }
+                tally.unaccepted(&error);
+                // The wait is over as soon as that one has gone, when its end wakes the caller.
                 places.make_room();
                 sleep(ACCEPT_PAUSE).await;
             }
         }
     }
+}
+
+/// Whether `error` is that of one connection, and not of all that the system would accept.
+fn is_of_one(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkDown
+            | io::ErrorKind::NetworkUnreachable
+    )
 }
 
 /// Serves one agent's connection until it ends or has to make room.
@@ -178,10 +193,11 @@ pub(crate) async fn serve_monitoring(listener: Option<TcpListener>, app: Arc<App
     let places = Places::new(MAX_MONITORS, MAX_MONITORS);
     let service = TowerToHyperService::new(monitoring(Arc::clone(&app)));
     let mut connections = JoinSet::new();
+    let refused = &app.metrics.refused_connections;
     loop {
         tokio::select! {
             Some(_) = connections.join_next() => {}
-            (stream, place) = accept(&listener, &places, &app.metrics.refused_connections) => {
+            (stream, place) = accept(&listener, &places, refused, &app.tally) => {
                 let place = Arc::new(place);
                 let service = Attended {
                     service: service.clone(),

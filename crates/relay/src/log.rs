@@ -4,8 +4,9 @@
 //! template, its sender as the agent's name. What anybody can cause at any rate is counted and told
 //! with the housekeeping, so that nobody fills a disk with it.
 
-use std::sync::Arc;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State};
@@ -77,6 +78,8 @@ pub(crate) struct Tally {
     refused_keys: AtomicU64,
     slow_bodies: AtomicU64,
     failed_webhooks: AtomicU64,
+    /// And why the last one was.
+    unaccepted: Mutex<(u64, String)>,
 }
 
 impl Tally {
@@ -92,6 +95,15 @@ impl Tally {
     /// Counts an attempt to post to a webhook that failed.
     pub(crate) fn failed_webhook(&self) {
         self.failed_webhooks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that the system refused.
+    pub(crate) fn unaccepted(&self, error: &io::Error) {
+        let mut unaccepted = self
+            .unaccepted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *unaccepted = (unaccepted.0.saturating_add(1), error.to_string());
     }
 
     /// Tells what was counted since the last time.
@@ -113,6 +125,15 @@ impl Tally {
         let failed = self.failed_webhooks.swap(0, Ordering::Relaxed);
         if failed > 0 {
             warn!(attempts = failed, "posting to webhooks failed");
+        }
+        let mut unaccepted = self
+            .unaccepted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (attempts, error) = core::mem::take(&mut *unaccepted);
+        drop(unaccepted);
+        if attempts > 0 {
+            warn!(attempts, error, "the system refused connections");
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::attended::Attended;
 use crate::connections::{accept, connection, patient};
 use crate::http;
+use crate::log::Tally;
 use crate::metrics::Traffic;
 use crate::places::{Place, Places};
 use crate::tls::Tls;
@@ -50,9 +51,9 @@ async fn turn_away(
         return std::future::pending().await;
     };
     let places = Places::new(MAX_CONNECTIONS, MAX_CONNECTIONS);
-    let refused = Counter::default();
+    let (refused, tally) = (Counter::default(), Tally::default());
     loop {
-        let (stream, place) = accept(listener, &places, &refused).await;
+        let (stream, place) = accept(listener, &places, &refused, &tally).await;
         let tls = tls.map(Tls::acceptor);
         // It ends by itself, also when the database is open by then.
         tokio::spawn(answer(stream, place, tls, service.clone()));

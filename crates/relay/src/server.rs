@@ -162,7 +162,7 @@ impl Server {
                 // Without it every send fails; ending lets whoever started this relay start another.
                 () = &mut writer_ended => break,
                 Some(_) = connections.join_next() => {}
-                (stream, place) = connections::accept(&self.listener, &places, refused) => {
+                (stream, place) = connections::accept(&self.listener, &places, refused, &app.tally) => {
                     let watcher = graceful.watcher();
                     connections.spawn(serve(stream, place, Arc::clone(&app), service.clone(), watcher));
                 }

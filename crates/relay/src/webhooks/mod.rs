@@ -28,6 +28,8 @@ const MIN_PAUSE_MS: i64 = 5000;
 const MAX_PAUSE_MS: i64 = 5 * 60 * 1000;
 /// Attempts in a lane at once. Each takes a connection.
 const MAX_ATTEMPTS: usize = 128;
+/// Attempts in all lanes at once.
+pub(crate) const MAX_POSTS: usize = 2 * MAX_ATTEMPTS;
 /// What takes a message within this is prompt.
 const PROMPT: Duration = Duration::from_secs(2);
 

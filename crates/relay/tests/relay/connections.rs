@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::process::{FILES, RelayProcess};
 use crate::support::{ANY_PORT, Api, KEY, OTHER_KEY, SOON, text};
 
 const ADMIN_KEY: &str = "test-admin-key";
@@ -108,4 +109,30 @@ async fn when_every_connection_is_in_use_a_new_one_is_closed_until_one_ends() {
     };
     timeout(SOON, listed).await.unwrap();
     running.abort();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn where_files_run_out_idle_connections_make_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = RelayProcess::start_with(folder.path(), [(FILES, "16".into())]);
+    let address = relay.url.strip_prefix("http://").unwrap();
+    let mut crowd = Vec::new();
+    for _ in 0..100 {
+        // The system takes it, however few of them the relay can.
+        crowd.push(TcpStream::connect(address).await.unwrap());
+    }
+    let served = async {
+        let alice = register_alice(&Api::new(&relay.url)).await;
+        for number in 0..10 {
+            // As a client that has no connection yet.
+            Api::new(&relay.url)
+                .send(&alice, "alice", json!(number))
+                .await;
+        }
+    };
+    timeout(SOON, served).await.unwrap();
+    for idle in &mut crowd[..80] {
+        assert!(closed(idle).await);
+    }
 }

@@ -13,6 +13,8 @@ use crate::support::ANY_PORT;
 const SERVE: &str = "CTALK_RELAY_TEST_SERVE";
 /// The bytes that a file of that relay may have.
 const ROOM: &str = "CTALK_RELAY_TEST_ROOM";
+/// How many files that relay may open while it serves.
+pub(crate) const FILES: &str = "CTALK_RELAY_TEST_FILES";
 pub(crate) const ADMIN_KEY: &str = "test-admin-key";
 
 pub(crate) fn config(folder: &Path) -> Config {
@@ -34,6 +36,10 @@ fn relay_process() {
         #[cfg(unix)]
         let _full = std::env::var(ROOM).map(|room| limit_files(room.parse().unwrap()));
         let server = Server::bind(config(Path::new(&folder))).await.unwrap();
+        #[cfg(target_os = "linux")]
+        if let Ok(files) = std::env::var(FILES) {
+            keep_files(files.parse().unwrap());
+        }
         // On standard error, which the test harness leaves alone.
         eprintln!("listening on {}", server.url());
         server.run(std::future::pending()).await.unwrap();
@@ -49,6 +55,16 @@ pub(crate) fn allow_files() {
         limit.current = limit.maximum;
         setrlimit(Resource::Nofile, limit).unwrap();
     }
+}
+
+/// Lets this process open `more` files than it has.
+#[cfg(target_os = "linux")]
+fn keep_files(more: u64) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(u64::try_from(open).unwrap() + more);
+    setrlimit(Resource::Nofile, limit).unwrap();
 }
 
 /// Has every write fail that would make a file larger than `bytes`, as on a full disk.
