@@ -56,9 +56,14 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// Puts `style` and `script` into the empty elements that `html` has for them.
+    /// Puts what all pages have into the head of `html`, and `style` and `script` into their elements.
     fn new(html: &str, style: &str, script: &str) -> Self {
         let html = html
+            .replacen(
+                "<!-- what all pages have -->\n",
+                include_str!("head.html"),
+                1,
+            )
             .replacen("<style></style>", &format!("<style>{style}</style>"), 1)
             .replacen(
                 "<script></script>",

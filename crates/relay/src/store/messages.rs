@@ -561,19 +561,7 @@ fn read_rest(connection: &Connection, keys: Vec<CopyKey>) -> rusqlite::Result<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema::open_writer;
-
-    fn plan(sql: &str, params: impl rusqlite::Params) -> Vec<String> {
-        let folder = tempfile::tempdir().unwrap();
-        let connection = open_writer(&folder.path().join("relay.db")).unwrap();
-        connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
-            .unwrap()
-            .query_map(params, |row| row.get(3))
-            .unwrap()
-            .collect::<rusqlite::Result<_>>()
-            .unwrap()
-    }
+    use crate::store::schema::plan;
 
     #[test]
     fn every_page_is_read_from_an_index_in_its_order() {

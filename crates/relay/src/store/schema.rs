@@ -276,6 +276,20 @@ fn newest_format() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
 }
 
+/// The steps in which SQLite does `sql`.
+#[cfg(test)]
+pub(super) fn plan(sql: &str, params: impl rusqlite::Params) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let connection = open_writer(&folder.path().join("relay.db")).unwrap();
+    connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap()
+        .query_map(params, |row| row.get(3))
+        .unwrap()
+        .collect::<rusqlite::Result<_>>()
+        .unwrap()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

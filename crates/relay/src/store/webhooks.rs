@@ -325,21 +325,13 @@ fn listed(row: &Row<'_>, with_url: bool) -> rusqlite::Result<Webhook> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::schema::open_writer;
+    use crate::store::schema::plan;
     use crate::store::{AgentPatch, NewAgent, NewMessage};
     use crate::{ManualClock, Quota};
 
     #[test]
     fn what_is_next_is_read_from_an_index_in_its_order() {
-        let folder = tempfile::tempdir().unwrap();
-        let connection = open_writer(&folder.path().join("relay.db")).unwrap();
-        let steps: Vec<String> = connection
-            .prepare(&format!("EXPLAIN QUERY PLAN {NEXT}"))
-            .unwrap()
-            .query_map([1, 0], |row| row.get(3))
-            .unwrap()
-            .collect::<rusqlite::Result<_>>()
-            .unwrap();
+        let steps = plan(NEXT, [1, 0]);
         assert_eq!(
             steps,
             [

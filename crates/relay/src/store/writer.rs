@@ -402,9 +402,23 @@ fn settle_all<'d>(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::SystemClock;
     use crate::store::schema::open_writer;
+
+    fn start(path: &Path) -> Writer {
+        Writer::start(
+            open_writer(path).unwrap(),
+            Arc::new(SystemClock),
+            Arc::default(),
+            HashMap::new(),
+            StoreMetrics::default(),
+            0,
+        )
+        .unwrap()
+    }
 
     fn count(connection: &Connection) -> rusqlite::Result<i64> {
         connection.query_row("SELECT count(*) FROM invites", [], |row| row.get(0))
@@ -419,17 +433,7 @@ mod tests {
     async fn waiting_changes_share_a_commit_and_one_that_fails_is_undone_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("relay.db");
-        let connection = open_writer(&path).unwrap();
-        let clock = Arc::new(SystemClock);
-        let writer = Writer::start(
-            connection,
-            clock,
-            Arc::default(),
-            HashMap::new(),
-            StoreMetrics::default(),
-            0,
-        )
-        .unwrap();
+        let writer = start(&path);
         // Holds the writer until all are queued, so that they meet in one batch.
         let (release, released) = channel::<()>();
         let held = writer.change(move |_| {
@@ -467,17 +471,7 @@ mod tests {
     async fn a_change_that_cannot_be_undone_alone_undoes_its_whole_commit() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("relay.db");
-        let connection = open_writer(&path).unwrap();
-        let clock = Arc::new(SystemClock);
-        let writer = Writer::start(
-            connection,
-            clock,
-            Arc::default(),
-            HashMap::new(),
-            StoreMetrics::default(),
-            0,
-        )
-        .unwrap();
+        let writer = start(&path);
         let (release, released) = channel::<()>();
         let held = writer.change(move |changes| {
             let _ = released.recv();
@@ -509,17 +503,7 @@ mod tests {
     async fn closing_commits_what_was_queued_and_refuses_what_comes_later() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("relay.db");
-        let connection = open_writer(&path).unwrap();
-        let clock = Arc::new(SystemClock);
-        let writer = Writer::start(
-            connection,
-            clock,
-            Arc::default(),
-            HashMap::new(),
-            StoreMetrics::default(),
-            0,
-        )
-        .unwrap();
+        let writer = start(&path);
         let (release, released) = channel::<()>();
         let held = writer.change(move |_| {
             let _ = released.recv();

@@ -24,6 +24,16 @@ fn is_signed(post: &Post, secret: &str) -> bool {
     secret.verifies(signature, id, timestamp, &post.body)
 }
 
+/// A relay at noon, the keys of alice and bob, and where bob's webhook leads, which takes nothing.
+async fn failing(status: u16) -> (ManualClock, TestRelay, [String; 2], Target) {
+    let clock = ManualClock::new(NOON);
+    let relay = TestRelay::builder().clock(clock.clone()).start().await;
+    let keys = ["alice", "bob"].map(|name| register(&relay, name));
+    let target = Target::start(Reply::Status(status)).await;
+    set_webhook(&Api::of(&relay), "bob", &keys[1], &target.url).await;
+    (clock, relay, keys, target)
+}
+
 #[tokio::test]
 async fn posts_are_signed_with_the_secret_that_was_shown_when_the_webhook_was_set() {
     let relay = TestRelay::builder()
@@ -130,12 +140,8 @@ fn iso(ms: i64) -> String {
 
 #[tokio::test]
 async fn what_nobody_takes_is_given_up_after_24_hours() {
-    let clock = ManualClock::new(NOON);
-    let relay = TestRelay::builder().clock(clock.clone()).start().await;
+    let (clock, relay, [alice, bob], mut target) = failing(410).await;
     let api = Api::of(&relay);
-    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
-    let mut target = Target::start(Reply::Status(410)).await;
-    set_webhook(&api, "bob", &bob, &target.url).await;
     api.send(&alice, "bob", json!(1)).await;
     for hour in 0..24 {
         target.next().await;
@@ -161,12 +167,8 @@ async fn what_nobody_takes_is_given_up_after_24_hours() {
 
 #[tokio::test]
 async fn one_message_that_is_never_taken_holds_up_no_other() {
-    let clock = ManualClock::new(NOON);
-    let relay = TestRelay::builder().clock(clock.clone()).start().await;
+    let (clock, relay, [alice, bob], mut target) = failing(500).await;
     let api = Api::of(&relay);
-    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
-    let mut target = Target::start(Reply::Status(500)).await;
-    set_webhook(&api, "bob", &bob, &target.url).await;
     api.send(&alice, "bob", json!("poison")).await;
     assert_eq!(target.next().await.json()["payload"], "poison");
     for number in 0..3 {
@@ -351,12 +353,8 @@ async fn another_url_a_removal_a_revocation_and_a_deletion_cancel_what_waits() {
 
 #[tokio::test]
 async fn what_its_recipient_deleted_is_not_posted_any_more() {
-    let clock = ManualClock::new(NOON);
-    let relay = TestRelay::builder().clock(clock.clone()).start().await;
+    let (clock, relay, [alice, bob], mut target) = failing(500).await;
     let api = Api::of(&relay);
-    let (alice, bob) = (register(&relay, "alice"), register(&relay, "bob"));
-    let mut target = Target::start(Reply::Status(500)).await;
-    set_webhook(&api, "bob", &bob, &target.url).await;
     let (id, _) = api.send(&alice, "bob", json!(1)).await;
     target.next().await;
     webhook_when(&api, &bob, |shown| shown["lastFailure"]["status"] == 500).await;
