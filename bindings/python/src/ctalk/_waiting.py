@@ -1,0 +1,71 @@
+"""Calls that wait, and what ends them early."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, Callable, Generic, Optional, TypeVar
+
+from ctalk import _native as native
+from ctalk._native import lib
+
+T = TypeVar("T")
+
+
+class Stopper(native.Handle):
+    """What ends the calls that were given it, from any thread."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self._hold(
+            native.obtain("ctalk_stopper **", lib.ctalk_stopper_new), lib.ctalk_stopper_free
+        )
+
+    def stop(self) -> None:
+        native.call(lib.ctalk_stopper_stop, self._handle)
+
+
+class Work(Generic[T]):
+    """Something that runs on a thread of its own, so that another one can be interrupted meanwhile."""
+
+    def __init__(self, work: Callable[[], T], then: Callable[[], object]) -> None:
+        self._work = work
+        self._then = then
+        self._result: Optional[T] = None
+        self._raised: Optional[BaseException] = None
+        threading.Thread(target=self._run, name="ctalk", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            self._result = self._work()
+        except BaseException as error:
+            self._raised = error
+        finally:
+            self._then()
+
+    def result(self) -> T:
+        """What it gave, once it is over."""
+        try:
+            if self._raised is not None:
+                raise self._raised
+            return self._result  # type: ignore[return-value]
+        finally:
+            # An exception knows of this frame, and this frame of the exception.
+            self._raised = self._result = None
+
+
+def interruptibly(work: Callable[[Any], T], stopper: Stopper) -> T:
+    """Does what waits in C, given the stopper's handle. In the main thread, signal handlers run
+    meanwhile; where one raises, as for Ctrl-C, the work is stopped first."""
+    if threading.current_thread() is not threading.main_thread():
+        return work(stopper._handle)
+    over = threading.Lock()
+    over.acquire()
+    running = Work(lambda: work(stopper._handle), over.release)
+    try:
+        over.acquire()
+    except BaseException:
+        stopper.stop()
+        over.acquire()
+        raise
+    return running.result()

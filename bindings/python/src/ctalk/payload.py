@@ -1,0 +1,32 @@
+"""What messages say: texts, JSON and bytes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Optional
+
+from ctalk import _native as native
+
+TEXT = "text/plain"
+JSON = "application/json"
+BYTES = "application/octet-stream"
+
+
+def encoded(payload: Any, content_type: Optional[str]) -> tuple[bytes, str]:
+    """A payload as bytes, and what it is unless the caller says so: a `str` is text, what is like
+    `bytes` is bytes, and everything else is JSON."""
+    if isinstance(payload, str):
+        return native.text(payload), content_type or TEXT
+    if isinstance(payload, (bytes, bytearray, memoryview)):
+        return native.data(payload), content_type or BYTES
+    said = json.dumps(payload, allow_nan=False, ensure_ascii=False)
+    return native.text(said), content_type or JSON
+
+
+def decoded(payload: bytes, content_type: str) -> Any:
+    """What `encoded` was given: a `str`, `bytes`, or what the JSON says."""
+    if content_type == TEXT:
+        return payload.decode("utf-8")
+    if content_type == JSON:
+        return json.loads(payload)
+    return payload
