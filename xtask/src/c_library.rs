@@ -20,7 +20,15 @@ pub(crate) const TOOLS: [&Tool; 5] = [&GCC, &CLANG, &VALGRIND, &PKG_CONFIG, &CMA
 
 const SOURCES: &str = "crates/ffi/tests/c";
 const INCLUDE: &str = "crates/ffi/include";
-const WARNINGS: [&str; 5] = ["-std=c11", "-Wall", "-Wextra", "-Wpedantic", "-Werror"];
+const FLAGS: [&str; 7] = [
+    "-std=c11",
+    "-D_XOPEN_SOURCE=700",
+    "-Wall",
+    "-Wextra",
+    "-Wpedantic",
+    "-Werror",
+    "-g",
+];
 /// Builds the library with its points of failure, and does all of it.
 pub(crate) fn test(steps: &mut Steps) -> Result<()> {
     if let Some(why) = debian::lacking(&TOOLS) {
@@ -40,6 +48,8 @@ pub(crate) fn test(steps: &mut Steps) -> Result<()> {
         abi::check(&bench.library.join("libctalk.so"), &calls, &layout)
     })?;
     steps.check("C: vectors", || vectors::check(&vectors))?;
+    let online = bench.build(steps, "gcc", Linkage::Shared, "online", &[])?;
+    steps.run("C: online", &mut command(online))?;
     for compiler in ["gcc", "clang"] {
         for linkage in [Linkage::Shared, Linkage::Static] {
             let title = format!("C: {compiler}, {}, use", linkage.name());
@@ -52,22 +62,23 @@ pub(crate) fn test(steps: &mut Steps) -> Result<()> {
     installed(steps, &bench)
 }
 
-/// The example, as its first lines say, and the same with CMake, from where the library was installed.
+/// The examples, as their first lines say, and one with CMake, from where the library was installed.
 fn installed(steps: &mut Steps, bench: &Bench) -> Result<()> {
     let prefix = bench.folder.join("installed");
     steps.check("C: install", || dist::install(&bench.library, &prefix))?;
-    let program = bench.folder.join("seal_open");
-    let line = format!(
-        "cc examples/c/seal_open.c $(pkg-config --cflags --libs ctalk) -o {0} && {0}",
-        program.display()
-    );
-    steps.run(
-        "Example: c/seal_open.c",
-        command("sh")
-            .args(["-c", &line])
-            .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
-            .env("LD_LIBRARY_PATH", prefix.join("lib")),
-    )?;
+    for example in ["seal_open", "send_receive"] {
+        let line = format!(
+            "cc examples/c/{example}.c $(pkg-config --cflags --libs ctalk) -o {0} && {0}",
+            bench.folder.join(example).display()
+        );
+        steps.run(
+            &format!("Example: c/{example}.c"),
+            command("sh")
+                .args(["-c", &line])
+                .env("PKG_CONFIG_PATH", prefix.join("lib/pkgconfig"))
+                .env("LD_LIBRARY_PATH", prefix.join("lib")),
+        )?;
+    }
     let build = bench.folder.join("cmake");
     if build.exists() {
         fs::remove_dir_all(&build)?;
@@ -149,8 +160,8 @@ impl Bench {
         let to = self.folder.join(&name);
         let mut build = command(compiler);
         build
-            .args(WARNINGS)
-            .args(["-g", "-I", INCLUDE])
+            .args(FLAGS)
+            .args(["-I", INCLUDE])
             .args(flags)
             .arg(format!("{SOURCES}/{program}.c"))
             .arg("-o")
@@ -186,6 +197,8 @@ impl Bench {
         let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
         let calls = self.build(steps, "gcc", Linkage::Shared, "calls", &flags)?;
         steps.run("C: AddressSanitizer, wrong calls", &mut command(calls))?;
+        let online = self.build(steps, "gcc", Linkage::Shared, "online", &flags)?;
+        steps.run("C: AddressSanitizer, online", &mut command(online))?;
         let programs = self.build(steps, "gcc", Linkage::Shared, "use", &flags)?;
         steps.run(
             "C: AddressSanitizer, use",

@@ -13,8 +13,6 @@
  * tabs, `-` for what is absent.
  */
 
-#define _POSIX_C_SOURCE 200809L
-
 #include "check.h"
 
 #define MAX_FIELDS 8
