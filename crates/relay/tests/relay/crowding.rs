@@ -14,8 +14,8 @@ use crate::support::{Api, KEY, OTHER_KEY, SOON, message, text};
 const MAX_REQUESTS: usize = 128;
 /// Far more than that.
 const SLOW_READERS: usize = 500;
-/// The most memory that they may cost: about 450 KB for each that is answered.
-const MEMORY: u64 = 80 << 20;
+/// The most memory that they may cost: about 450 KB for each that is answered, and what is left of reading.
+const MEMORY: u64 = 160 << 20;
 
 async fn register(api: &Api, name: &str) -> String {
     let body = json!({"name": name, "owner": "o", "publicKey": KEY, "signingKey": OTHER_KEY});
