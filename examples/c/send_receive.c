@@ -1,18 +1,22 @@
 /*
  * Two agents and their relay in one program: one asks, the other answers.
  *
- * Run with: cc send_receive.c $(pkg-config --cflags --libs ctalk) -lpthread -o send_receive && ./send_receive
+ * With the library installed by `cargo xtask dist` (it says how), build and run with:
+ *
+ *   cc examples/c/send_receive.c $(pkg-config --cflags --libs ctalk) -o send_receive
+ *   ./send_receive
  *
  * A real program would use the relay that its peers use, and a key store that is protected. This one
  * starts a relay of its own and keeps everything in a temporary folder.
  */
 
+#define _POSIX_C_SOURCE 200809L
+
+#include <ctalk.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "ctalk.h"
 
 /* Ends the program with the library's words if a call failed. */
 static void check(const char *what, ctalk_code code, ctalk_error *error) {

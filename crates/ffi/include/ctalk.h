@@ -18,9 +18,10 @@
  *   second one gets CTALK_BUSY.
  * - Times are milliseconds since 1970-01-01T00:00:00Z, at most 2^53 - 1. Options are a JSON object as
  *   text; a name that its function does not list is CTALK_BAD_OPTIONS.
- * - Nothing here prints, reads the environment or handles signals. There are no threads before there is a
- *   client. After fork() only the process that used the library goes on using it; a child that needs it
- *   calls exec() first.
+ * - Nothing here prints or handles signals. The environment is read by ctalk_profile_folder, and by clients
+ *   for proxies (HTTPS_PROXY and so on). There are no threads before there is a client or a relay. After
+ *   fork() only the process that used the library goes on using it; a child that needs it calls exec()
+ *   first.
  * - No panic leaves the library: it becomes CTALK_PANIC.
  */
 

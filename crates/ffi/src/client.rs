@@ -76,7 +76,7 @@ pub type ctalk_handler =
     Option<unsafe extern "C" fn(user: *mut c_void, message: *const ctalk_message) -> u32>;
 
 /// The folder of the user's profile of this name, whether it is there or not: where `ctalk --profile NAME`
-/// has it. The one function that reads the environment: CTALK_HOME, and where the home folder is.
+/// has it. Reads the environment: CTALK_HOME, and where the home folder is.
 /// `default` is the name that the command line takes where none is given.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctalk_profile_folder(
