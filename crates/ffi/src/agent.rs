@@ -131,13 +131,17 @@ impl Drop for Inner {
     }
 }
 
-/// A forked child has neither the threads nor the locks of what it inherits, so it leaves all as it is.
+/// What a forked child inherited and freed. It has neither the threads nor the locks that this needs, so it
+/// leaves all as it is, in a place where nobody takes it for lost.
+static INHERITED: Mutex<Vec<Box<Inner>>> = Mutex::new(Vec::new());
+
 impl Drop for Agent {
     fn drop(&mut self) {
         if self.process != process::id()
             && let Some(inner) = self.inner.take()
         {
-            Box::leak(inner);
+            let mut inherited = INHERITED.lock().unwrap_or_else(PoisonError::into_inner);
+            inherited.push(inner);
         }
     }
 }
