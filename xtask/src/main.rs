@@ -8,6 +8,7 @@ mod dist;
 mod fuzz;
 mod header;
 mod man;
+mod python_package;
 mod screenshots;
 mod steps;
 mod test;
@@ -20,6 +21,7 @@ usage: cargo xtask COMMAND
 
   test            run every test of every language; with CI=true nothing may be skipped
   test c          of these, only those of the C library
+  test python     only those of the Python package
   abi             write the list of what the C library exports, crates/ffi/abi.txt, anew
   bench [NAME...] measure and print tables: classic, delivery, envelope, relay, send, startup, store
                   (all when none is named)
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["test"] => test::run(),
         ["test", "c"] => test::c_library_alone(),
+        ["test", "python"] => test::python_package_alone(),
         ["abi"] => c_library::list_abi(),
         ["bench", names @ ..] => bench::run(names),
         ["chaos", "--seeds", seeds] => chaos::run(seeds),

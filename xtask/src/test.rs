@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::c_library;
 use crate::debian::{self, CHROMEDRIVER, CHROMIUM, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
+use crate::python_package;
 use crate::steps::{Skips, Steps};
 use crate::workspace::{cargo, command, debug_binary, root, target};
 
@@ -28,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
     steps.run("Demo", command(&ctalk).arg("demo"))?;
     examples(&mut steps, &ctalk)?;
     c_library::test(&mut steps)?;
+    python_package::test(&mut steps)?;
     interop(&mut steps, &ctalk)?;
     openapi(&mut steps, &ctalk)?;
     println!("\n{}", steps.summary());
@@ -39,6 +41,15 @@ pub(crate) fn c_library_alone() -> Result<()> {
     let mut steps = Steps::new(Skips::from_env());
     debian::install(&mut steps, &c_library::TOOLS);
     c_library::test(&mut steps)?;
+    println!("\n{}", steps.summary());
+    Ok(())
+}
+
+/// Runs the tests of the Python package alone.
+pub(crate) fn python_package_alone() -> Result<()> {
+    let mut steps = Steps::new(Skips::from_env());
+    debian::install(&mut steps, &[&PYTHON]);
+    python_package::test(&mut steps)?;
     println!("\n{}", steps.summary());
     Ok(())
 }
