@@ -481,8 +481,8 @@ export declare class Client extends Handle implements AsyncDisposable {
 
   whoami(): Promise<Myself>;
 
-  /** The agent's current key card as text, for others to add. */
-  card(): Promise<string>;
+  /** The agent's current key card, for others to add. */
+  card(): Promise<Card>;
 
   /** The agent's keys as they are now, to seal and open without the relay. */
   identity(): Promise<Identity>;
@@ -566,7 +566,9 @@ export declare class Message extends Handle {
 /** As `ctalk --json contact` prints it. */
 export interface Contact {
   name: string;
+  standing: 'pinned' | 'verified' | 'blocked';
   fingerprint: string;
+  notes: string;
   [member: string]: unknown;
 }
 
@@ -577,8 +579,8 @@ export declare class Contacts {
   list(): Promise<Contact[]>;
   /** One contact with the cards that it had. */
   show(name: string): Promise<Contact>;
-  /** Adds somebody by the text of a card, or by the relay's name, under the name `as`. */
-  add(peer: string, options?: { as?: string } & Interruptible): Promise<Contact>;
+  /** Adds somebody by a card or its text, or by the relay's name, under the name `as`. */
+  add(peer: Card | string, options?: { as?: string } & Interruptible): Promise<Contact>;
   /** Pins the keys that the relay shows for a name, if they have this fingerprint. */
   acceptKey(name: string, fingerprint: string, options?: Interruptible): Promise<Contact>;
   /** What both sides compare: `safetyNumber` and `words` are the same for both. */

@@ -9,6 +9,7 @@ mod fuzz;
 mod header;
 mod man;
 mod python_package;
+mod node_package;
 mod screenshots;
 mod steps;
 mod test;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
   test            run every test of every language; with CI=true nothing may be skipped
   test c          of these, only those of the C library
   test python     only those of the Python package
+  test node       of these, only those of the Node package
   abi             write the list of what the C library exports, crates/ffi/abi.txt, anew
   bench [NAME...] measure and print tables: classic, delivery, envelope, relay, send, startup, store
                   (all when none is named)
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["test"] => test::run(),
         ["test", "c"] => test::c_library_alone(),
         ["test", "python"] => test::python_package_alone(),
+        ["test", "node"] => test::node_package_alone(),
         ["abi"] => c_library::list_abi(),
         ["bench", names @ ..] => bench::run(names),
         ["chaos", "--seeds", seeds] => chaos::run(seeds),

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::c_library;
 use crate::debian::{self, CHROMEDRIVER, CHROMIUM, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
+use crate::node_package;
 use crate::python_package;
 use crate::steps::{Skips, Steps};
 use crate::workspace::{cargo, command, debug_binary, root, target};
@@ -30,6 +31,7 @@ pub(crate) fn run() -> Result<()> {
     examples(&mut steps, &ctalk)?;
     c_library::test(&mut steps)?;
     python_package::test(&mut steps)?;
+    node_package::test(&mut steps)?;
     interop(&mut steps, &ctalk)?;
     openapi(&mut steps, &ctalk)?;
     println!("\n{}", steps.summary());
@@ -50,6 +52,15 @@ pub(crate) fn python_package_alone() -> Result<()> {
     let mut steps = Steps::new(Skips::from_env());
     debian::install(&mut steps, &[&PYTHON]);
     python_package::test(&mut steps)?;
+    println!("\n{}", steps.summary());
+    Ok(())
+}
+
+/// Runs the tests of the Node package alone.
+pub(crate) fn node_package_alone() -> Result<()> {
+    let mut steps = Steps::new(Skips::from_env());
+    debian::install(&mut steps, &[&NODE, &NPM]);
+    node_package::test(&mut steps)?;
     println!("\n{}", steps.summary());
     Ok(())
 }
@@ -150,7 +161,7 @@ fn openapi(steps: &mut Steps, ctalk: &Path) -> Result<()> {
 }
 
 /// Makes `to` a copy of `from`, without anything that was in `to` before and without installed packages.
-fn replace_folder(from: &Path, to: &Path) -> Result<()> {
+pub(crate) fn replace_folder(from: &Path, to: &Path) -> Result<()> {
     if to.exists() {
         fs::remove_dir_all(to).with_context(|| format!("cannot remove {}", to.display()))?;
     }

@@ -1,5 +1,6 @@
 // An agent at its relay.
 
+import { Card } from './card.js';
 import { Contacts } from './contacts.js';
 import { AbortError } from './errors.js';
 import { Handle } from './handle.js';
@@ -37,8 +38,8 @@ export class Client extends Handle {
     return this.#briefly('ctalk_client_whoami');
   }
 
-  card() {
-    return this.#briefly('ctalk_client_card');
+  async card() {
+    return new Card(await this.#briefly('ctalk_client_card'));
   }
 
   async identity() {

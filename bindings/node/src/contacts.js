@@ -1,5 +1,6 @@
 // Whose keys are pinned, and what they count for.
 
+import { Card } from './card.js';
 import { Handle } from './handle.js';
 import { known, ownData, text } from './input.js';
 import { briefly, patiently } from './threads.js';
@@ -28,7 +29,7 @@ export class Contacts {
   async add(peer, given) {
     const { as, signal } = known(given, ['as', 'signal']);
     const local = as === undefined ? null : text(as, 'as');
-    return this.#patiently('add', signal, [text(peer, 'peer'), local]);
+    return this.#patiently('add', signal, [peer instanceof Card ? peer.text : text(peer, 'peer'), local]);
   }
 
   async acceptKey(name, fingerprint, given) {

@@ -57,7 +57,7 @@ export const FALLIBLE_KINDS = {
   ctalk_classic_open_unsigned: ['handle', 'handle', 'data', '=bytes', '=json'],
   ctalk_classic_seal: ['handle', 'handle', 'data', 'data', '=json'],
   ctalk_client_call: ['handle', 'data', 'data', 'handle', '=message'],
-  ctalk_client_card: ['handle', '=text'],
+  ctalk_client_card: ['handle', '=handle'],
   ctalk_client_flush: ['handle', 'handle'],
   ctalk_client_follow: ['handle', 'data'],
   ctalk_client_identity: ['handle', '=handle'],
@@ -106,7 +106,7 @@ export const FALLIBLE_KINDS = {
 };
 
 /** Functions that look at something: their result and their parameters in C. */
-const PLAIN = {
+export const PLAIN_TYPES = {
   ctalk_abi_version: ['uint32_t'],
   ctalk_bytes_data: ['void *', 'uintptr_t'],
   ctalk_bytes_free: ['void', 'uintptr_t'],
@@ -157,9 +157,6 @@ const PLAIN = {
   ctalk_version: [SLICE],
 };
 
-/** All that is called here, by name. */
-export const DECLARED = [...Object.keys(FALLIBLE_KINDS), ...Object.keys(PLAIN)];
-
 // Places for what a call gives out. One thread makes one call at a time, and callbacks make none.
 const places = new BigUint64Array(3);
 const OUT = [places.subarray(0, 1), places.subarray(1, 2)];
@@ -171,7 +168,7 @@ const bound = new Map();
 function bind(name) {
   let found = bound.get(name);
   if (!found) {
-    found = FALLIBLE_KINDS[name] ? bindFallible(name) : library.func(name, PLAIN[name][0], PLAIN[name].slice(1));
+    found = FALLIBLE_KINDS[name] ? bindFallible(name) : library.func(name, PLAIN_TYPES[name][0], PLAIN_TYPES[name].slice(1));
     bound.set(name, found);
   }
   return found;

@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 
 import * as ctalk from 'ctalk';
 
-import { call, DECLARED, lookText, look } from '../src/native.js';
+import { call, FALLIBLE_KINDS, look, lookText, PLAIN_TYPES } from '../src/native.js';
 import { faults } from './faults.js';
 
 const { Card, codes, CtalkError, Envelope, Identity, Peer, UsageError } = ctalk;
@@ -48,15 +48,43 @@ test('every number has its name and its class', () => {
   }
 });
 
-test('a panic in any function is an error', () => {
-  const exported = new Set(
-    [...readFileSync(new URL('crates/ffi/include/ctalk.h', root), 'utf8').matchAll(/\b(ctalk_\w+)\(/g)].map(
-      ([, name]) => name,
-    ),
-  );
-  for (const name of DECLARED) {
-    assert.ok(exported.has(name), `${name} is not in the header`);
+test('every function is declared as the header has it', () => {
+  const text = readFileSync(new URL('crates/ffi/include/ctalk.h', root), 'utf8').replace(/\/\*.*?\*\//gs, '');
+  const header = new Map();
+  for (const [, result, name, list] of text.matchAll(/(\w+[\w *]*)\b(ctalk_\w+)\(([^;{]*?)\);/g)) {
+    header.set(name, { result: result.trim(), parameters: list.split(',').map((each) => each.trim()) });
   }
+  const shapes = {
+    handle: [/^const ctalk_\w+ \*\w+$/],
+    u64: [/^uint64_t /],
+    data: [/^const (char|uint8_t) \*/, /^size_t /],
+    handles: [/^const ctalk_\w+ \*const \*/, /^size_t /],
+    read: [/^ctalk_read /, /^void \*/],
+    write: [/^ctalk_write /, /^void \*/],
+    '=handle': [/^ctalk_(?!bytes)\w+ \*\*/],
+    '=bytes': [/^ctalk_bytes \*\*/],
+    '=text': [/^ctalk_bytes \*\*/],
+    '=json': [/^ctalk_bytes \*\*/],
+    '=opened': [/^ctalk_opened \*\*/],
+    '=message': [/^ctalk_message \*\*/],
+  };
+  for (const [name, kinds] of Object.entries(FALLIBLE_KINDS)) {
+    const { result, parameters } = header.get(name) ?? assert.fail(`${name} is not in the header`);
+    assert.equal(result, 'ctalk_code', name);
+    const wanted = [...kinds.flatMap((kind) => shapes[kind]), /^ctalk_error \*\*/];
+    assert.equal(parameters.length, wanted.length, name);
+    wanted.forEach((shape, i) => assert.match(parameters[i], shape, name));
+  }
+  const types = { ctalk_slice: 'object', uint32_t: 'uint32_t', uint64_t: 'uint64_t', size_t: 'size_t', void: 'void' };
+  for (const [name, [declared, ...parameters]] of Object.entries(PLAIN_TYPES)) {
+    const found = header.get(name) ?? assert.fail(`${name} is not in the header`);
+    const wanted = found.result.endsWith('*') ? 'void *' : types[found.result];
+    assert.equal(typeof declared === 'object' ? 'object' : declared, wanted, name);
+    assert.equal(parameters.length, found.parameters.filter((each) => each !== 'void').length, name);
+  }
+});
+
+test('a panic in any function is an error', () => {
   for (const name of faults.fallible) {
     faults.next(codes.CTALK_PANIC);
     assert.throws(() => faults.emptily(name), { name: 'UnexpectedError', code: 'CTALK_PANIC' }, name);
@@ -126,8 +154,8 @@ test('lengths over every limit are errors', async () => {
   assert.throws(() => Card.parse(long), ctalk.MalformedError);
   assert.throws(() => identity.sealSync('', Array(1025).fill(card)), { code: 'CTALK_BAD_RECIPIENTS' });
   assert.throws(() => identity.sealClassic(long, card, { to: 'bob' }), { code: 'CTALK_TOO_LONG' });
-  // Over what 32 bits count; its pages are never touched.
-  const huge = new Uint8Array(2 ** 32 + 1);
+  // More than 32 bits count; its pages are never touched.
+  const huge = new Uint8Array(2 ** 32);
   assert.throws(() => identity.openSync(huge), ctalk.MalformedError);
 });
 
