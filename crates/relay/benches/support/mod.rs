@@ -142,13 +142,13 @@ impl Connection {
 fn complete(answer: &[u8]) -> Option<(u16, usize)> {
     let body = answer.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&answer[..body]).unwrap();
-    let length: usize = head
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let length = head
         .lines()
         .find_map(|line| line.strip_prefix("content-length: "))
-        .unwrap()
-        .parse()
-        .unwrap();
-    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        .map(|length| length.parse::<usize>().unwrap());
+    // No content has no length either.
+    let length = if status == 204 { 0 } else { length.unwrap() };
     (answer.len() >= body + length).then_some((status, body))
 }
 
