@@ -10,13 +10,13 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use crate::debian::{self, CLANG, CMAKE, GCC, PKG_CONFIG, Tool, VALGRIND};
+use crate::debian::{self, CLANG, CMAKE, GCC, GPP, PKG_CONFIG, Tool, VALGRIND};
 use crate::dist;
 use crate::steps::Steps;
 use crate::workspace::{cargo, command, root, target};
 
 /// What the tests need.
-pub(crate) const TOOLS: [&Tool; 5] = [&GCC, &CLANG, &VALGRIND, &PKG_CONFIG, &CMAKE];
+pub(crate) const TOOLS: [&Tool; 6] = [&GCC, &GPP, &CLANG, &VALGRIND, &PKG_CONFIG, &CMAKE];
 
 const SOURCES: &str = "crates/ffi/tests/c";
 const INCLUDE: &str = "crates/ffi/include";
@@ -40,6 +40,16 @@ pub(crate) fn test(steps: &mut Steps) -> Result<()> {
         "Build libctalk",
         cargo(&build).args(["--features", "ctalk-ffi/fault-points"]),
     )?;
+    for (compiler, standard) in [("gcc", "c99"), ("gcc", "c2x"), ("g++", "c++11")] {
+        let language = if compiler == "gcc" { "c" } else { "c++" };
+        steps.run(
+            &format!("C: the header in {standard}"),
+            command(compiler)
+                .args([&format!("-std={standard}"), "-x", language, "-fsyntax-only"])
+                .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror"])
+                .arg(format!("{INCLUDE}/ctalk.h")),
+        )?;
+    }
     let bench = Bench::new()?;
     let calls = bench.build(steps, "gcc", Linkage::Shared, "calls", &[])?;
     let layout = bench.build(steps, "gcc", Linkage::Shared, "layout", &[])?;
@@ -194,6 +204,9 @@ impl Bench {
                 .arg(self.empty_folder()?)
                 .arg("quick"),
         )?;
+        // A forked child lacks the threads that would free what they hold.
+        let online = self.folder.join("online-gcc-shared");
+        steps.run("C: valgrind, online", valgrind().arg(online).arg("alone"))?;
         let flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
         let calls = self.build(steps, "gcc", Linkage::Shared, "calls", &flags)?;
         steps.run("C: AddressSanitizer, wrong calls", &mut command(calls))?;

@@ -68,6 +68,12 @@ pub(crate) const GCC: Tool = Tool {
     package: "gcc",
     probe: &["gcc", "--version"],
 };
+/// The same for C++.
+pub(crate) const GPP: Tool = Tool {
+    name: "g++",
+    package: "g++",
+    probe: &["g++", "--version"],
+};
 /// Another C compiler.
 pub(crate) const CLANG: Tool = Tool {
     name: "clang",
