@@ -107,7 +107,7 @@ pub(crate) struct Agent {
     /// The process that made it.
     process: u32,
     /// `None` from the moment that it is dropped.
-    inner: Option<Box<Inner>>,
+    inner: Option<Inner>,
 }
 
 struct Inner {
@@ -133,7 +133,7 @@ impl Drop for Inner {
 
 /// What a forked child inherited and freed. It has neither the threads nor the locks that this needs, so it
 /// leaves all as it is, in a place where nobody takes it for lost.
-static INHERITED: Mutex<Vec<Box<Inner>>> = Mutex::new(Vec::new());
+static INHERITED: Mutex<Vec<Inner>> = Mutex::new(Vec::new());
 
 impl Drop for Agent {
     fn drop(&mut self) {
@@ -215,14 +215,14 @@ impl Agent {
         };
         Ok(Self {
             process: process::id(),
-            inner: Some(Box::new(Inner {
+            inner: Some(Inner {
                 desk: sync::Mutex::new(desk),
                 waiting: AtomicUsize::new(0),
                 bell: Notify::new(),
                 events: Mutex::default(),
                 unsaid: Mutex::default(),
                 runtime: Some(runtime),
-            })),
+            }),
         })
     }
 
@@ -286,7 +286,7 @@ impl Agent {
     }
 
     fn inner(&self) -> Result<&Inner, Fault> {
-        let inner = self.inner.as_deref();
+        let inner = self.inner.as_ref();
         inner
             .filter(|_| self.process == process::id())
             .ok_or_else(forked)
