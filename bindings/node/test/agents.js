@@ -50,8 +50,8 @@ const BEGINNING = `
 `;
 
 /** Runs a program of its own on the client of a profile and gives its process. */
-export function program(code, folder) {
+export function program(code, folder, signal) {
   const cwd = fileURLToPath(new URL('..', import.meta.url));
   const all = ['--input-type=module', '--eval', BEGINNING + code, folder];
-  return spawn(process.execPath, all, { cwd, stdio: ['ignore', 'pipe', 'inherit'] });
+  return spawn(process.execPath, all, { cwd, stdio: ['ignore', 'pipe', 'inherit'], signal, killSignal: 'SIGKILL' });
 }

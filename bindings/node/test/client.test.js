@@ -270,16 +270,20 @@ test('a closed client says so, and the calls that waited end', async (t) => {
   await assert.rejects(bob.follow().next(), gone);
 });
 
-test('a program that waits for messages can exit, and one that is idle ends by itself', async (t) => {
+// What keeps the process would keep it for ever.
+test('a program that waits for messages can exit, and one that is idle ends by itself', { timeout: 60_000 }, async (t) => {
   const scene = await Scene.start(t);
   await scene.agent('bob');
-  const exits = program(`client.next(); setImmediate(() => process.exit(7));`, scene.profile('bob'));
-  assert.deepEqual(await once(exits, 'exit'), [7, null]);
-  const throws = program(
-    `client.next(); process.on('uncaughtException', () => process.exit(8)); setImmediate(() => { throw 1; });`,
-    scene.profile('bob'),
-  );
-  assert.deepEqual(await once(throws, 'exit'), [8, null]);
-  const ends = program(`await client.next({ timeout: 0 });`, scene.profile('bob'));
-  assert.deepEqual(await once(ends, 'exit'), [0, null]);
+  // By then a thread is waiting in the library.
+  const waiting = `
+    await client.next({ timeout: 0 });
+    client.next();
+    await client.whoami();
+  `;
+  const ending = async (code) => once(program(waiting + code, scene.profile('bob'), t.signal), 'exit');
+  assert.deepEqual(await ending('process.exit(7);'), [7, null]);
+  const throwing = `process.on('uncaughtException', () => process.exit(8)); throw new Error('on purpose');`;
+  assert.deepEqual(await ending(throwing), [8, null]);
+  const idle = program(`await client.next({ timeout: 0 });`, scene.profile('bob'), t.signal);
+  assert.deepEqual(await once(idle, 'exit'), [0, null]);
 });

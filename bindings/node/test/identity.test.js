@@ -156,23 +156,26 @@ test('streams seal and open in pieces of any size', async () => {
   }
 });
 
-test('a stream that is read slowly waits', async () => {
-  const sealing = alice.sealStream([bobCard]);
-  let given = 0;
-  const source = Readable.from(
-    (function* pieces() {
-      for (; given < 64; given += 1) {
-        yield Buffer.alloc(65_536);
-      }
-    })(),
-  );
-  source.pipe(sealing);
-  await once(sealing, 'readable');
-  for (let round = 0; round < 20; round += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  assert.ok(given < 64, `${given} pieces were taken`);
-  const envelope = await buffer(sealing);
+test('a stream that nobody reads waits', async () => {
+  const counted = () => {
+    const source = { given: 0 };
+    source.pieces = Readable.from(
+      (function* pieces() {
+        for (; source.given < 64; source.given += 1) {
+          yield Buffer.alloc(65_536);
+        }
+      })(),
+    );
+    return source;
+  };
+  const [unread, read] = [counted(), counted()];
+  const waiting = unread.pieces.pipe(alice.sealStream([bobCard]));
+  await once(waiting, 'readable');
+  // Meanwhile another one, which is read, goes from its beginning to its end.
+  await buffer(read.pieces.pipe(alice.sealStream([bobCard])));
+  assert.equal(read.given, 64);
+  assert.ok(unread.given < 64, `${unread.given} pieces were taken`);
+  const envelope = await buffer(waiting);
   assert.equal(bob.openSync(envelope).payload.length, 64 * 65_536);
 });
 
