@@ -17,6 +17,8 @@ pub(super) struct Waiting {
     /// Whose first messages are looked at next. None twice: what was put back would end up behind
     /// what its sender wrote after it.
     ahead: VecDeque<[u8; 32]>,
+    /// Whose first messages are looked at once the run has passed their places.
+    later: Vec<[u8; 32]>,
     /// How many messages the client had settled when it was last looked which of these are free.
     settled: u64,
     /// Whether something else may have freed one since then.
@@ -46,12 +48,13 @@ impl Waiting {
 
     /// Whether something may have freed one since it was last looked which are free.
     pub(super) const fn is_stirred(&self) -> bool {
-        self.is_stirred
+        self.is_stirred || !self.later.is_empty()
     }
 
     /// Has a run begin again.
     pub(super) fn begin_again(&mut self) {
         self.ahead.clear();
+        self.later.clear();
         self.is_stirred = true;
     }
 
@@ -67,17 +70,15 @@ impl Waiting {
         if !self.by_sender.is_empty() && (settled != self.settled || self.is_stirred) {
             (self.settled, self.is_stirred) = (settled, false);
             let is_busy: HashSet<_> = in_hand.copied().chain(self.ahead.iter().copied()).collect();
-            for (sender, places) in &self.by_sender {
-                if is_busy.contains(sender) {
-                    continue;
-                }
-                if places.first().copied() <= passed {
-                    self.ahead.push_back(*sender);
-                } else {
-                    self.is_stirred = true;
-                }
-            }
+            let senders = self.by_sender.keys().copied();
+            self.later = senders.filter(|sender| !is_busy.contains(sender)).collect();
         }
+        // Each once: a run that looked at one again and again would never come to the others.
+        let by_sender = &self.by_sender;
+        let is_passed = |sender: &mut [u8; 32]| {
+            by_sender.get(sender).and_then(BTreeSet::first).copied() <= passed
+        };
+        self.ahead.extend(self.later.extract_if(.., is_passed));
         let sender = self.ahead.pop_front()?;
         let places = self.by_sender.get_mut(&sender)?;
         let (_, number) = places.pop_first()?;
@@ -124,6 +125,21 @@ mod tests {
         assert!(waiting.is_stirred() && waiting.contains(5));
         assert_eq!(waiting.next(0, [].iter(), Some((5, 5))), Some(5));
         assert!(!waiting.is_stirred() && !waiting.contains(5));
+    }
+
+    #[test]
+    fn what_still_waits_keeps_a_run_from_nothing_that_comes_later() {
+        let mut waiting = Waiting::default();
+        waiting.add([1; 32], (1, 1));
+        waiting.add([2; 32], (9, 9));
+        waiting.begin_again();
+        let passed = Some((5, 5));
+        assert_eq!(waiting.next(0, [].iter(), passed), Some(1));
+        waiting.add([1; 32], (1, 1));
+        assert_eq!(waiting.next(0, [].iter(), passed), None);
+        assert!(waiting.is_stirred());
+        assert_eq!(waiting.next(0, [].iter(), Some((9, 9))), Some(9));
+        assert!(!waiting.is_stirred());
     }
 
     #[test]
