@@ -593,7 +593,7 @@ ctalk_code ctalk_classic_open_unsigned(const ctalk_identity *identity,
 
 /**
  * The folder of the user's profile of this name, whether it is there or not: where `ctalk --profile NAME`
- * has it. The one function that reads the environment: CTALK_HOME, and where the home folder is.
+ * has it. Reads the environment: CTALK_HOME, and where the home folder is.
  * `default` is the name that the command line takes where none is given.
  */
 ctalk_code ctalk_profile_folder(const char *name,
