@@ -479,6 +479,31 @@ async fn a_worker_that_begins_again_comes_to_what_waited_in_the_order_of_its_sen
 }
 
 #[tokio::test]
+async fn a_run_ends_and_takes_back_what_a_dead_worker_had_from_several_senders() {
+    let mut scene = Scene::new().await;
+    let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
+    for number in ["1", "2"] {
+        scene.alice.say("bob", &format!("a{number}")).await.unwrap();
+        carol.say("bob", &format!("c{number}")).await.unwrap();
+    }
+    fetch(&mut scene).await;
+    let (mut dead, mut worker) = (Worker::new(&scene), Worker::new(&scene));
+    let _alices = dead.take().await.unwrap();
+    let _carols = dead.take().await.unwrap();
+    for _ in 0..2 {
+        assert!(worker.drain().await.is_empty());
+    }
+    scene.clock.advance(LEASE);
+    let texts = worker.drain().await;
+    assert_eq!(texts.len(), 4, "{texts:?}");
+    let of = |sender| texts.iter().filter(move |text| text.starts_with(sender));
+    assert!(
+        of('a').eq(["a1", "a2"]) && of('c').eq(["c1", "c2"]),
+        "{texts:?}"
+    );
+}
+
+#[tokio::test]
 async fn what_the_relay_could_not_be_asked_about_is_not_overtaken_when_it_can() {
     let mut scene = written(&["1"]).await;
     let delivery = |message: &serde_json::Value| Delivery {
