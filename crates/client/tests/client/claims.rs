@@ -479,20 +479,37 @@ async fn a_worker_that_begins_again_comes_to_what_waited_in_the_order_of_its_sen
 }
 
 #[tokio::test]
-async fn a_run_ends_and_takes_back_what_a_dead_worker_had_from_several_senders() {
+async fn a_run_comes_to_what_stands_between_messages_that_wait_for_a_dead_worker() {
     let mut scene = Scene::new().await;
     let mut carol = Native::register(&scene.relay, "carol", &scene.clock, true).await;
-    for number in ["1", "2"] {
-        scene.alice.say("bob", &format!("a{number}")).await.unwrap();
-        carol.say("bob", &format!("c{number}")).await.unwrap();
+    let mut dave = Native::register(&scene.relay, "dave", &scene.clock, true).await;
+    let mut admit = async |scene: &mut Scene, text: &str, sent_at| {
+        let sender = match text.chars().next() {
+            Some('a') => &mut scene.alice,
+            Some('c') => &mut carol,
+            _ => &mut dave,
+        };
+        sender.say("bob", text).await.unwrap();
+        let delivery = Delivery {
+            relay_id: None,
+            sent_at: Some(sent_at),
+            raw: scene.last_stored().to_string().into_bytes().into(),
+        };
+        let now = scene.now();
+        let store = scene.bob.agent.client.store_mut();
+        let _stored = store.admit(&[delivery], now).unwrap();
+    };
+    for (text, sent_at) in [("a1", 1), ("c1", 2), ("a2", 3), ("c2", 5)] {
+        admit(&mut scene, text, sent_at).await;
     }
-    fetch(&mut scene).await;
-    let (mut dead, mut worker) = (Worker::new(&scene), Worker::new(&scene));
+    let mut dead = Worker::new(&scene);
     let _alices = dead.take().await.unwrap();
     let _carols = dead.take().await.unwrap();
-    for _ in 0..2 {
-        assert!(worker.drain().await.is_empty());
-    }
+    let mut worker = Worker::new(&scene);
+    assert!(worker.drain().await.is_empty());
+    // Between what waits, so that a run has passed alice's place and not yet carol's.
+    admit(&mut scene, "d1", 4).await;
+    assert_eq!(worker.drain().await, ["d1"]);
     scene.clock.advance(LEASE);
     let texts = worker.drain().await;
     assert_eq!(texts.len(), 4, "{texts:?}");
