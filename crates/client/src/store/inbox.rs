@@ -294,10 +294,14 @@ impl Store {
         state: EntryState,
         mut visit: impl FnMut(Entry),
     ) -> Result<(), StoreError> {
-        let order = "WHERE relay = ?1 AND state = ?2 ORDER BY sent_at, number";
+        // Not a parameter: which index may be used depends on the state.
+        let query = format!(
+            "{ENTRY} WHERE relay = ?1 AND state = '{}' ORDER BY sent_at, number",
+            state.as_str()
+        );
         self.read(|db| {
-            let mut query = db.prepare_cached(&format!("{ENTRY} {order}"))?;
-            for found in query.query_map(params![self.relay, state.as_str()], entry)? {
+            let mut query = db.prepare_cached(&query)?;
+            for found in query.query_map([self.relay], entry)? {
                 visit(found?);
             }
             Ok(())
