@@ -10,6 +10,7 @@ mod header;
 mod man;
 mod node_package;
 mod python_package;
+mod ring;
 mod screenshots;
 mod steps;
 mod test;

@@ -9,6 +9,7 @@ use crate::c_library;
 use crate::debian::{self, CHROMEDRIVER, CHROMIUM, DBUS, GNOME_KEYRING, NODE, NPM, PYTHON};
 use crate::node_package;
 use crate::python_package;
+use crate::ring;
 use crate::steps::{Skips, Steps};
 use crate::workspace::{cargo, command, debug_binary, root, target};
 
@@ -32,6 +33,7 @@ pub(crate) fn run() -> Result<()> {
     c_library::test(&mut steps)?;
     python_package::test(&mut steps)?;
     node_package::test(&mut steps)?;
+    ring::test(&mut steps, &ctalk)?;
     interop(&mut steps, &ctalk)?;
     openapi(&mut steps, &ctalk)?;
     println!("\n{}", steps.summary());
