@@ -81,16 +81,24 @@ fn rust(steps: &mut Steps) -> Result<()> {
     )
 }
 
-/// Every example, as its first lines say.
+/// Every example, as its first lines say; those in C, Python and Node are run with what they need.
 fn examples(steps: &mut Steps, ctalk: &Path) -> Result<()> {
-    let embed = ["run", "--quiet", "--locked", "--package", "ctalk"];
-    steps.run("Example: embed", cargo(&embed).args(["--example", "embed"]))?;
-    steps.run(
-        "Example: two-agents.sh",
-        command("sh")
-            .arg("examples/two-agents.sh")
-            .env("CTALK", root().join(ctalk)),
-    )
+    for example in ["embed", "folder_relay"] {
+        let run = ["run", "--quiet", "--locked", "--package", "ctalk"];
+        steps.run(
+            &format!("Example: {example}"),
+            cargo(&run).args(["--example", example]),
+        )?;
+    }
+    for example in ["two-agents.sh", "rpc-server.sh", "encrypted-pipe.sh"] {
+        steps.run(
+            &format!("Example: {example}"),
+            command("sh")
+                .arg(format!("examples/{example}"))
+                .env("CTALK", root().join(ctalk)),
+        )?;
+    }
+    Ok(())
 }
 
 /// The second implementations, of envelopes and of a ClawTalk client, against ctalk in both directions.
