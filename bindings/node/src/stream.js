@@ -3,7 +3,7 @@
 import { Duplex } from 'node:stream';
 import { MessageChannel } from 'node:worker_threads';
 
-import { codes } from './codes.js';
+import { copyIn } from './native.js';
 import { streaming } from './threads.js';
 
 /**
@@ -21,8 +21,9 @@ export class EnvelopeStream extends Duplex {
   #written = null;
   #ended = false;
   #finished = null;
-  /** How many bytes the thread asks for; 0 when it does not. */
+  /** How many bytes the thread asks for, and the address where it waits for them; 0 when it does not. */
   #wanted = 0;
+  #into = null;
   /** Whether the thread waits for what it made to be read. */
   #full = false;
   #done = false;
@@ -89,15 +90,17 @@ export class EnvelopeStream extends Duplex {
   }
 
   _destroy(error, callback) {
+    this.#wanted = 0;
     this.#answer(null);
     (this.#over ?? Promise.resolve()).then(() => callback(error));
   }
 
-  #asked({ read, write }) {
+  #asked({ read, into, write }) {
     if (this.destroyed) {
       this.#answer(null);
     } else if (write === undefined) {
       this.#wanted = read;
+      this.#into = into;
       this.#feed();
     } else if (this.push(Buffer.from(write.buffer))) {
       this.#answer(true);
@@ -117,7 +120,8 @@ export class EnvelopeStream extends Duplex {
     const chunk = this.#chunk.subarray(0, this.#wanted);
     this.#chunk = this.#chunk.subarray(chunk.length);
     this.#wanted = 0;
-    this.#answer(Uint8Array.from(chunk));
+    copyIn(this.#into, chunk);
+    this.#answer(chunk.length);
     if (this.#chunk.length === 0) {
       this.#taken();
     }

@@ -4,7 +4,7 @@ import { parentPort, receiveMessageOnPort } from 'node:worker_threads';
 
 import { codes } from './codes.js';
 import { CtalkError, UnexpectedError } from './errors.js';
-import { call, copyIn, copyOut, look, writeSize } from './native.js';
+import { call, copyOut, look, writeSize } from './native.js';
 
 parentPort.on('message', ({ name, values, frees, stream }) => {
   try {
@@ -25,7 +25,11 @@ function run(name, values, frees, stream) {
 
 /** What can be handed over instead of copied. */
 function buffersOf(result) {
-  const all = result && typeof result === 'object' ? [result, ...Object.values(result)] : [];
+  if (result instanceof Uint8Array) {
+    return [result.buffer];
+  }
+  // The values of a buffer would be its bytes, each on its own.
+  const all = result && typeof result === 'object' ? Object.values(result) : [];
   return all.filter((value) => value instanceof Uint8Array).map((value) => value.buffer);
 }
 
@@ -46,12 +50,12 @@ function ask({ port, bell }, question, transfer) {
 function reader(stream) {
   return (_user, buffer, capacity, length) => {
     try {
-      const chunk = ask(stream, { read: Number(capacity) });
-      if (chunk === null) {
+      // The other side writes there itself, while this one waits: so the bytes are copied once.
+      const taken = ask(stream, { read: Number(capacity), into: buffer });
+      if (taken === null) {
         return 1;
       }
-      copyIn(buffer, chunk);
-      writeSize(length, chunk.byteLength);
+      writeSize(length, taken);
       return 0;
     } catch {
       return 1;

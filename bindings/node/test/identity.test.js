@@ -1,6 +1,7 @@
 // Identities, cards and envelopes without a relay.
 
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -89,6 +90,24 @@ test('a payload that is taken away while it is sealed is sealed all the same', a
   const sealing = alice.seal(payload, [bobCard]);
   structuredClone(payload, { transfer: [payload.buffer] });
   assert.equal(bob.openSync(await sealing).payload.length, 1 << 20);
+});
+
+test('what a large payload takes in memory is a few times its size', () => {
+  const program = `
+    import { Identity } from 'ctalk';
+    const [own, size] = [Identity.generate(), 16 << 20];
+    await own.seal('x', [own.card()]);
+    const before = process.resourceUsage().maxRSS;
+    const envelope = await own.seal(Buffer.alloc(size, 'x'), [own.card()]);
+    const { payload } = await own.open(envelope);
+    const grown = (process.resourceUsage().maxRSS - before) * 1024;
+    console.log(payload.length === size && grown < 7 * size ? 'good' : \`grew by \${grown} bytes\`);
+  `;
+  const child = spawnSync(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: new URL('..', import.meta.url),
+    encoding: 'utf8',
+  });
+  assert.equal(child.stdout, 'good\n', child.stderr);
 });
 
 test('an envelope for somebody else, from somebody else or altered says which', async () => {
