@@ -169,7 +169,7 @@ pub struct Comparison<'a> {
     pub standing: &'a str,
     /// Which fingerprints the number is of.
     pub format: Format,
-    /// 60 digits in groups of five.
+    /// 75 digits in groups of five.
     pub safety_number: String,
     /// The same in words.
     pub words: String,

@@ -1270,6 +1270,22 @@ ctalk_code ctalk_identity_load(const char *folder,
                                ctalk_error **error);
 
 /**
+ * Reads what an opened envelope of the type `receipt` says: its payload, its content type and what it
+ * answers, which may be NULL. The JSON has `id` of the envelope that it is about, `outcome` (`done`,
+ * `failed` or `refused`), `attempt`, the number of times that a handler was started, and `digest`, the
+ * SHA-256 of the result in 64 hex digits. It counts only from somebody to whom that envelope was sealed.
+ * Clients read theirs themselves. CTALK_MALFORMED for what is no receipt.
+ */
+ctalk_code ctalk_receipt_read(const uint8_t *payload,
+                              size_t payload_len,
+                              const char *content_type,
+                              size_t content_type_len,
+                              const char *reply_to,
+                              size_t reply_to_len,
+                              ctalk_bytes **out,
+                              ctalk_error **error);
+
+/**
  * Starts a relay and returns when it listens. It asks nobody to go slowly. Options, all of them optional:
  * `port`, by default a free one; `folder` for its data, which stay there, by default a temporary one that
  * is removed with it; `adminKey`, by default a random one.
@@ -1368,6 +1384,31 @@ ctalk_code ctalk_envelope_inspect_stream(ctalk_read read,
                                          void *read_user,
                                          ctalk_bytes **out,
                                          ctalk_error **error);
+
+/**
+ * The number that the owners of two identities compare, which is the same in either order, as JSON:
+ * `safetyNumber`, 75 digits in groups of five; `words`, the same in 23 words; and `qr`, the text of its QR
+ * code. It is compared whole, in either form. The fingerprints are those of both key cards: 64 hex digits
+ * in any grouping. CTALK_BAD_ARGUMENT for what is none.
+ */
+ctalk_code ctalk_safety_number(const char *one,
+                               size_t one_len,
+                               const char *other,
+                               size_t other_len,
+                               ctalk_bytes **out,
+                               ctalk_error **error);
+
+/**
+ * Reads the one-line text of a succession (`ctalk-succession:`) or a revocation (`ctalk-revocation:`) with
+ * nothing around it, checks its signatures, and says as JSON what it states: `kind` (`succession` or
+ * `revocation`), `fingerprint` of the identity that ends, `successor`, the fingerprint of the one that
+ * takes its place or null, and `created`, in milliseconds. Whose identity that is, is known from its key
+ * card: both have one fingerprint. CTALK_MALFORMED, CTALK_NEWER or CTALK_NOT_VERIFIED for what is none.
+ */
+ctalk_code ctalk_statement_verify(const char *text,
+                                  size_t len,
+                                  ctalk_bytes **out,
+                                  ctalk_error **error);
 
 /**
  * CTALK_ABI_VERSION of the library that is linked, which a program compares with that of its header.

@@ -474,7 +474,7 @@ fn unknown(name: &str) -> Fault {
     ctalk::Error::UnknownContact { name }.into()
 }
 
-fn parsed(fingerprint: &str) -> Result<Fingerprint, Fault> {
+pub(crate) fn parsed(fingerprint: &str) -> Result<Fingerprint, Fault> {
     let digits: String = fingerprint.split_whitespace().collect();
     digits
         .parse()

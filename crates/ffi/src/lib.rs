@@ -35,10 +35,12 @@ mod online_tests;
 pub mod opened;
 mod options;
 pub mod profile;
+pub mod receipt;
 pub mod relay;
 mod shown;
 pub mod stopper;
 pub mod stream;
+pub mod trust;
 pub mod version;
 
 /// The operating system's randomness.

@@ -71,6 +71,14 @@ struct Vector {
 /// What the program is told of a vector, and what it must answer.
 type Reading = fn(&Value) -> Result<Option<(String, String)>>;
 
+/// Files that are lists of vectors.
+const LISTS: [(&str, Reading); 4] = [
+    ("safety.json", safety),
+    ("succession.json", statement),
+    ("receipt.json", receipt),
+    ("xwing.json", xwing),
+];
+
 fn all() -> Result<Vec<Vector>> {
     let mut vectors = Vec::new();
     let readings: [(&str, Reading); 3] = [
@@ -92,6 +100,16 @@ fn all() -> Result<Vec<Vector>> {
             let name = file.display().to_string();
             let value: Value = serde_json::from_slice(&fs::read(&file)?)?;
             let read = read(&value).with_context(|| name.clone())?;
+            vectors.extend(read.map(|(line, answer)| Vector { name, line, answer }));
+        }
+    }
+    for (file, read) in LISTS {
+        let text = fs::read(root().join("tests/vectors").join(file))?;
+        let list: Vec<Value> = serde_json::from_slice(&text).context(file)?;
+        ensure!(!list.is_empty(), "{file} has no vectors");
+        for (number, value) in list.iter().enumerate() {
+            let name = format!("{file}, {number}");
+            let read = read(value).with_context(|| name.clone())?;
             vectors.extend(read.map(|(line, answer)| Vector { name, line, answer }));
         }
     }
@@ -155,6 +173,77 @@ fn classic(vector: &Value) -> Result<Option<(String, String)>> {
         }
     };
     Ok(Some((line, answer)))
+}
+
+fn safety(vector: &Value) -> Result<Option<(String, String)>> {
+    let [one, other] = [0, 1].map(|place| {
+        let fingerprint = vector.get("fingerprints").and_then(|both| both.get(place));
+        fingerprint.and_then(Value::as_str).unwrap_or_default()
+    });
+    let line = joined(&[b"safety".to_vec(), one.into(), other.into()]);
+    let answer = format!(
+        r#"{{"safetyNumber":"{}","words":"{}","qr":"{}"}}"#,
+        text(vector, "digits")?,
+        text(vector, "words")?,
+        text(vector, "qr")?
+    );
+    Ok(Some((line, json_answer(&answer))))
+}
+
+/// A succession or a revocation.
+fn statement(vector: &Value) -> Result<Option<(String, String)>> {
+    let line = joined(&[b"statement".to_vec(), text(vector, "text")?.into()]);
+    let Some(statement) = vector.get("statement") else {
+        return Ok(Some((line, code(text(vector, "class")?)?.to_owned())));
+    };
+    let identities = statement.get("identities").and_then(Value::as_array);
+    let fingerprints = identities.context("no identities")?.iter();
+    let fingerprints = fingerprints.map(|identity| text(identity, "fingerprint"));
+    let (ends, successor) = match fingerprints.collect::<Result<Vec<_>>>()?[..] {
+        [ends] => (ends, "null".to_owned()),
+        [ends, successor] => (ends, format!("\"{successor}\"")),
+        _ => anyhow::bail!("neither one identity nor two"),
+    };
+    let answer = format!(
+        r#"{{"kind":"{}","fingerprint":"{ends}","successor":{successor},"created":{}}}"#,
+        text(vector, "kind")?,
+        number(statement, "created")?
+    );
+    Ok(Some((line, json_answer(&answer))))
+}
+
+fn receipt(vector: &Value) -> Result<Option<(String, String)>> {
+    let mut fields = vec![
+        b"receipt".to_vec(),
+        hex::decode(text(vector, "payload")?)?,
+        text(vector, "contentType")?.into(),
+    ];
+    if let Some(reply_to) = vector.get("replyTo").and_then(Value::as_str) {
+        fields.push(reply_to.into());
+    }
+    let answer = match vector.get("receipt") {
+        None => code("malformed")?.to_owned(),
+        Some(receipt) => json_answer(&format!(
+            r#"{{"id":"{}","outcome":"{}","attempt":{},"digest":"{}"}}"#,
+            text(receipt, "id")?,
+            text(receipt, "outcome")?,
+            number(receipt, "attempt")?,
+            text(receipt, "digest")?
+        )),
+    };
+    Ok(Some((joined(&fields), answer)))
+}
+
+/// The public key of a seed; what is done with both is within envelopes.
+fn xwing(vector: &Value) -> Result<Option<(String, String)>> {
+    let seed = hex::decode(text(vector, "seed")?)?;
+    let line = joined(&[b"xwing".to_vec(), seed]);
+    Ok(Some((line, format!("0\t{}", text(vector, "pk")?))))
+}
+
+/// An answer that is JSON.
+fn json_answer(json: &str) -> String {
+    format!("0\t{}", hex::encode(json))
 }
 
 /// The code of a class of failure, as `ctalk.h` has it.

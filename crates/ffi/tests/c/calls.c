@@ -97,7 +97,10 @@ enum { HANDLE = 1, OUT = 2 };
     X(ctalk_message_reply, HANDLE, (of->message, NULL, 0, NO_TEXT, error))                         \
     X(ctalk_message_retry, HANDLE, (of->message, NO_TEXT, 0, error))                               \
     X(ctalk_profile_folder, OUT, (NO_TEXT, out, error))                                            \
+    X(ctalk_receipt_read, OUT, (NULL, 0, NO_TEXT, NO_TEXT, out, error))                            \
     X(ctalk_relay_start, OUT, (NO_TEXT, out, error))                                               \
+    X(ctalk_safety_number, OUT, (TEXT(FINGERPRINT), TEXT(FINGERPRINT), out, error))                \
+    X(ctalk_statement_verify, OUT, (NO_TEXT, out, error))                                          \
     X(ctalk_stopper_new, OUT, (out, error))                                                        \
     X(ctalk_stopper_stop, HANDLE, (of->stopper, error))
 

@@ -419,6 +419,53 @@ static void profiles(const struct people *people, const char *folder) {
     ctalk_identity_free(bob);
 }
 
+/* What is known of identities by their fingerprints. */
+static void trust(const struct people *people) {
+    ctalk_slice alice = ctalk_card_fingerprint(people->alices);
+    ctalk_slice bob = ctalk_card_fingerprint(people->bobs);
+    const char *alices = (const char *)alice.data, *bobs = (const char *)bob.data;
+    ctalk_bytes *one = NULL, *other = NULL;
+    OK(ctalk_safety_number(alices, alice.len, bobs, bob.len, &one, &error));
+    OK(ctalk_safety_number(bobs, bob.len, alices, alice.len, &other, &error));
+    CHECK(contains(all(one), "\"safetyNumber\":\"") && contains(all(one), "ctalk-safety:"));
+    CHECK(all(one).len == all(other).len && memcmp(all(one).data, all(other).data, all(one).len) == 0);
+    ctalk_bytes_free(one);
+    ctalk_bytes_free(other);
+    FAILS(CTALK_BAD_ARGUMENT, ctalk_safety_number(alices, 63, bobs, bob.len, &one, &error));
+    FAILS(CTALK_BAD_ARGUMENT, ctalk_safety_number(alices, alice.len, NO_TEXT, &one, &error));
+    FAILS(CTALK_NOT_UTF8, ctalk_safety_number(TEXT("\xff"), bobs, bob.len, &one, &error));
+    FAILS(CTALK_TOO_LONG, ctalk_safety_number(alices, SIZE_MAX, bobs, bob.len, &one, &error));
+
+    FAILS(CTALK_MALFORMED, ctalk_statement_verify(TEXT("ctalk-succession:"), &one, &error));
+    FAILS(CTALK_MALFORMED, ctalk_statement_verify(TEXT("ctalk-card:"), &one, &error));
+    FAILS(CTALK_NOT_UTF8, ctalk_statement_verify(TEXT("\xff"), &one, &error));
+    FAILS(CTALK_NULL_POINTER, ctalk_statement_verify(NULL, 1, &one, &error));
+    FAILS(CTALK_TOO_LONG, ctalk_statement_verify("ctalk", SIZE_MAX, &one, &error));
+}
+
+static void receipts(void) {
+    static const char payload[] =
+        "{\"outcome\":\"failed\",\"attempt\":8,\"digest\":"
+        "\"e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855\"}";
+    static const char id[] = "a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5";
+    const uint8_t *data = (const uint8_t *)payload;
+    ctalk_bytes *json = NULL;
+    OK(ctalk_receipt_read(data, strlen(payload), TEXT("application/json"), TEXT(id), &json, &error));
+    CHECK(contains(all(json), "\"outcome\":\"failed\",\"attempt\":8"));
+    CHECK(contains(all(json), id));
+    ctalk_bytes_free(json);
+    FAILS(CTALK_MALFORMED, ctalk_receipt_read(data, strlen(payload), TEXT("application/json"),
+                                              NO_TEXT, &json, &error));
+    FAILS(CTALK_MALFORMED,
+          ctalk_receipt_read(NULL, 0, TEXT("application/json"), TEXT(id), &json, &error));
+    FAILS(CTALK_MALFORMED,
+          ctalk_receipt_read(data, strlen(payload), NO_TEXT, TEXT(id), &json, &error));
+    FAILS(CTALK_NOT_UTF8, ctalk_receipt_read(data, strlen(payload), TEXT("application/json"),
+                                             TEXT("\xff"), &json, &error));
+    FAILS(CTALK_TOO_LONG, ctalk_receipt_read(data, SIZE_MAX, TEXT("application/json"), TEXT(id),
+                                             &json, &error));
+}
+
 static void freeing(void) {
     ctalk_identity *identity = NULL;
     ctalk_card *card = NULL;
@@ -504,6 +551,8 @@ int main(int argc, char **argv) {
     envelopes(&people);
     streams(&people);
     classic(&people);
+    trust(&people);
+    receipts();
     profiles(&people, argv[1]);
     threads(&people);
     freeing();

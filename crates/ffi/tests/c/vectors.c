@@ -1,13 +1,16 @@
 /*
  * Reads vectors from stdin and says what the library makes of each: one line in, one line out.
  *
- * A line has fields between tabs, all in hex digits: what is to be read (`card`, `text-card`, `envelope`
- * or `classic`), and then
+ * A line has fields between tabs, all in hex digits: what is to be read, and then
  *
  *   card, text-card   the input
  *   envelope          the input; the time in decimal digits; keys (JSON) and X-Wing seeds of the reader,
  *                     empty where nobody opens it
  *   classic           the message; the keys (JSON) of the recipient; public and signing key of the sender
+ *   safety            both fingerprints
+ *   statement         the text
+ *   receipt           the payload; the content type; what it answers, if there is a fourth field
+ *   xwing             a seed; what is read is its public key
  *
  * The answer is the code in decimal digits and, where that is 0, what was read, in hex digits between
  * tabs, `-` for what is absent.
@@ -133,6 +136,53 @@ static void read_classic(const struct field *fields) {
     ctalk_identity_free(identity);
 }
 
+/* With any other keys, which have nothing to do with it. */
+static void read_xwing(const struct field *fields) {
+    ctalk_identity *any = NULL, *identity = NULL;
+    ctalk_bytes *keys = NULL;
+    ctalk_card *card = NULL;
+    OK(ctalk_identity_generate(&any, &error));
+    OK(ctalk_identity_export(any, &keys, NULL, &error));
+    OK(ctalk_identity_import((const char *)ctalk_bytes_data(keys), ctalk_bytes_len(keys),
+                             fields[1].data, fields[1].len, &identity, &error));
+    OK(ctalk_identity_card(identity, NO_TEXT, &card, &error));
+    printf("%u", (unsigned)CTALK_OK);
+    print(ctalk_card_xwing_key(card));
+    ctalk_card_free(card);
+    ctalk_identity_free(identity);
+    ctalk_bytes_free(keys);
+    ctalk_identity_free(any);
+}
+
+/* What was read is JSON. */
+static void print_json(ctalk_code code, ctalk_bytes *json) {
+    printf("%u", (unsigned)code);
+    if (code == CTALK_OK) {
+        print(all(json));
+        ctalk_bytes_free(json);
+    }
+}
+
+/* Whether this is one of the kinds whose answer is JSON, which it prints then. */
+static int read_json(ctalk_slice kind, const struct field *fields, size_t count) {
+    ctalk_bytes *json = NULL;
+    ctalk_code code;
+    const char *one = (const char *)fields[1].data, *two = (const char *)fields[2].data;
+    if (same(kind, "safety")) {
+        code = ctalk_safety_number(one, fields[1].len, two, fields[2].len, &json, NULL);
+    } else if (same(kind, "statement")) {
+        code = ctalk_statement_verify(one, fields[1].len, &json, NULL);
+    } else if (same(kind, "receipt")) {
+        const char *reply_to = count > 3 ? (const char *)fields[3].data : NULL;
+        code = ctalk_receipt_read(fields[1].data, fields[1].len, two, fields[2].len, reply_to,
+                                  fields[3].len, &json, NULL);
+    } else {
+        return 0;
+    }
+    print_json(code, json);
+    return 1;
+}
+
 int main(void) {
     char *line = NULL;
     size_t capacity = 0;
@@ -157,9 +207,12 @@ int main(void) {
             read_card(code, card);
         } else if (same(kind, "envelope")) {
             read_envelope(fields);
-        } else {
-            CHECK(same(kind, "classic"));
+        } else if (same(kind, "classic")) {
             read_classic(fields);
+        } else if (same(kind, "xwing")) {
+            read_xwing(fields);
+        } else {
+            CHECK(read_json(kind, fields, count));
         }
         putchar('\n');
     }
