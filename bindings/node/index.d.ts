@@ -301,6 +301,25 @@ export declare class Envelope {
   static inspectSync(envelope: Data): InspectedEnvelope;
 }
 
+/** What the recipient of a message says became of it. */
+export interface Receipt {
+  /** That of the envelope that it is about. */
+  id: string;
+  outcome: 'done' | 'failed' | 'refused';
+  /** How many times a handler was started for it. */
+  attempt: number;
+  /** SHA-256 of the result, 64 hex digits. */
+  digest: string;
+}
+
+/**
+ * Reads what an opened envelope of the type `receipt` says. It counts only from somebody to whom the
+ * envelope that it is about was sealed. A `Client` reads its own by itself.
+ */
+export declare function readReceipt(
+  envelope: Envelope | { payload: Data; contentType: string; replyTo: string | null },
+): Receipt;
+
 /** Seals or opens what goes through it. */
 export declare class EnvelopeStream<Info> extends Duplex {
   private constructor();
@@ -308,6 +327,37 @@ export declare class EnvelopeStream<Info> extends Duplex {
   /** What the envelope says besides its payload, once all of it went through. */
   readonly info: Info | null;
 }
+
+// --------------------------------------------------------------------- Trust
+
+/** What two people compare, whole, in any one of its forms. */
+export interface SafetyNumber {
+  /** 75 digits in groups of five. */
+  safetyNumber: string;
+  /** The same in 23 words. */
+  words: string;
+  /** The text of its QR code. */
+  qr: string;
+}
+
+/** The number that the owners of two cards, or of their fingerprints, compare. The same in either order. */
+export declare function safetyNumber(one: Card | string, other: Card | string): SafetyNumber;
+
+/** What is stated about the end of an identity. */
+export interface Statement {
+  kind: 'succession' | 'revocation';
+  /** Of the identity that ends. */
+  fingerprint: string;
+  /** The fingerprint of the one that takes its place; null where none does. */
+  successor: string | null;
+  created: number;
+}
+
+/**
+ * Checks the signatures of a succession (`ctalk-succession:…`) or a revocation (`ctalk-revocation:…`), and
+ * says what it states. The identity is that of the cards with the same fingerprint.
+ */
+export declare function verifyStatement(statement: string): Statement;
 
 // -------------------------------------------------------- ClawTalk's format
 

@@ -30,6 +30,7 @@ export { Message } from './message.js';
 export { Peer } from './peer.js';
 export { Relay } from './relay.js';
 export { EnvelopeStream } from './stream.js';
+export { readReceipt, safetyNumber, verifyStatement } from './trust.js';
 
 /** The library's version. */
 export const version = lookText('ctalk_version');

@@ -100,7 +100,10 @@ export const FALLIBLE_KINDS = {
   ctalk_identity_load: ['data', 'data', '=handle'],
   ctalk_identity_save: ['handle', 'data', 'data', 'data', 'data'],
   ctalk_profile_folder: ['data', '=text'],
+  ctalk_receipt_read: ['data', 'data', 'data', '=json'],
   ctalk_relay_start: ['data', '=handle'],
+  ctalk_safety_number: ['data', 'data', '=json'],
+  ctalk_statement_verify: ['data', '=json'],
   ctalk_stopper_new: ['=handle'],
   ctalk_stopper_stop: ['handle'],
 };

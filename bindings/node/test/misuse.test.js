@@ -109,6 +109,10 @@ test('wrong types are type errors', async () => {
     assert.throws(() => identity.sealSync('', [wrong]), TypeError);
     assert.throws(() => identity.sealClassic('', wrong, { to: 'bob' }), TypeError);
     assert.throws(() => Peer.fromCard(wrong), TypeError);
+    assert.throws(() => ctalk.safetyNumber(wrong, card), TypeError);
+    assert.throws(() => ctalk.verifyStatement(wrong), TypeError);
+    assert.throws(() => ctalk.readReceipt(wrong), TypeError);
+    assert.throws(() => ctalk.readReceipt({ payload: wrong, contentType: '', replyTo: null }), TypeError);
     assert.throws(() => Peer.from({ publicKey: wrong, signingKey: '' }), TypeError);
     await assert.rejects(async () => ctalk.profileFolder(wrong === undefined ? null : wrong), TypeError);
   }

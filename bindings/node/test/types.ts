@@ -15,6 +15,9 @@ import {
   Relay,
   codes,
   profileFolder,
+  readReceipt,
+  safetyNumber,
+  verifyStatement,
   version,
 } from 'ctalk';
 import type { ClientEvent, Contact, NotSent, OpenedInfo, Sent } from 'ctalk';
@@ -32,6 +35,10 @@ export async function offline(): Promise<Buffer> {
   const info: OpenedInfo | null = stream.info;
   const box = alice.sealClassic({ serial: Number(serial) }, card, { to: 'bob' });
   const text: string = box.signature + (info?.topic ?? '') + version + profileFolder();
+  const said: string = safetyNumber(card, card.fingerprint).words + readReceipt(opened).outcome;
+  const successor: string | null = verifyStatement(said).successor;
+  // @ts-expect-error it may be null
+  const certain: string = verifyStatement(said + (successor ?? '')).successor;
   // @ts-expect-error a card is not text
   alice.sealSync('x', ['ctalk-card:']);
   // @ts-expect-error nobody is told

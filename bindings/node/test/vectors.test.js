@@ -6,7 +6,16 @@ import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';
 
-import { Card, CtalkError, Envelope, Identity, Peer } from 'ctalk';
+import {
+  Card,
+  CtalkError,
+  Envelope,
+  Identity,
+  Peer,
+  readReceipt,
+  safetyNumber,
+  verifyStatement,
+} from 'ctalk';
 
 const VECTORS = new URL('../../../tests/vectors/', import.meta.url);
 
@@ -17,6 +26,13 @@ function read(folder) {
     name: `${folder}${name}`,
     ...JSON.parse(readFileSync(new URL(folder + name, VECTORS), 'utf8')),
   }));
+}
+
+/** The vectors of a file that is a list of them. */
+function list(file) {
+  const vectors = JSON.parse(readFileSync(new URL(file, VECTORS), 'utf8'));
+  assert.ok(vectors.length > 0, file);
+  return vectors;
 }
 
 function hex(bytes) {
@@ -155,6 +171,42 @@ test("every vector of ClawTalk's format has its verdict", () => {
     } else {
       assert.equal(found.code, wanted, `${vector.name}: ${vector.about}`);
     }
+  }
+});
+
+test('every vector of safety numbers is the number, in either order', () => {
+  for (const { description, fingerprints, digits, words, qr } of list('safety.json')) {
+    const number = { safetyNumber: digits, words, qr };
+    assert.deepEqual(safetyNumber(...fingerprints), number, description);
+    assert.deepEqual(safetyNumber(...fingerprints.toReversed()), number, description);
+  }
+  const [one, other] = [Identity.generate().card(), Identity.generate().card()];
+  assert.deepEqual(safetyNumber(one, other), safetyNumber(other.fingerprint, one.fingerprint));
+});
+
+test('every vector of successions and revocations has its verdict', () => {
+  for (const { description, kind, text, statement, class: failure } of list('succession.json')) {
+    const found = outcome(() => verifyStatement(text));
+    if (failure) {
+      assert.equal(found.code, expected(failure), description);
+      continue;
+    }
+    const [fingerprint, successor = null] = statement.identities.map((identity) => identity.fingerprint);
+    assert.deepEqual(found.result, { kind, fingerprint, successor, created: statement.created }, description);
+  }
+});
+
+test('every vector of receipts has its verdict', () => {
+  for (const { description, payload, receipt, ...envelope } of list('receipt.json')) {
+    const found = outcome(() => readReceipt({ ...envelope, payload: Buffer.from(payload, 'hex') }));
+    assert.deepEqual(found, receipt ? { result: receipt } : { code: 'CTALK_MALFORMED' }, description);
+  }
+});
+
+test('every vector of X-Wing gives the public key of its seed', () => {
+  const { keys } = Identity.generate().export();
+  for (const { seed, pk } of list('xwing.json')) {
+    assert.equal(hex(Identity.import(keys, [Buffer.from(seed, 'hex')]).card().xwingKey), pk);
   }
 });
 

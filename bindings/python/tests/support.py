@@ -38,6 +38,15 @@ def vectors(folder: str) -> dict[str, Any]:
     return {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in files}
 
 
+def vector_list(file: str) -> list[dict[str, Any]]:
+    """The vectors of a file that is a list of them."""
+    listed: list[dict[str, Any]] = json.loads(
+        (WORKSPACE / "tests/vectors" / file).read_text(encoding="utf-8")
+    )
+    assert listed, file
+    return listed
+
+
 def identity(signing_key: str, signing_seed: str, xwing_seed: str) -> ctalk.Identity:
     """The identity of a vector, whose values are hex. Its X25519 key matters to none of them."""
     keys = {

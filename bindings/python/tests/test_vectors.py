@@ -9,7 +9,7 @@ from typing import Any, Optional
 import pytest
 
 import ctalk
-from support import b64, identity, vectors
+from support import WORKSPACE, b64, identity, vector_list, vectors
 
 VALID = vectors("envelope/valid")
 INVALID = vectors("envelope/invalid")
@@ -31,7 +31,10 @@ def is_a_part(vector: Any) -> bool:
     return vector["kind"] in ("part", "text-part")
 
 
-def test_only_parts_of_messages_are_left_out() -> None:
+def test_only_parts_of_messages_and_pairing_are_left_out() -> None:
+    files = {file.name for file in (WORKSPACE / "tests/vectors").glob("*.json")}
+    # Pairing is a conversation, which the command line leads.
+    assert files == {"pairing.json", "receipt.json", "safety.json", "succession.json", "xwing.json"}
     kinds = {v["kind"] for v in [*VALID.values(), *INVALID.values()] if not is_a_part(v)}
     assert kinds == {"envelope", "text-envelope", "card", "text-card"}
     assert sum(not is_a_part(v) for v in VALID.values()) >= 45
@@ -128,3 +131,46 @@ def read_classic(vector: Any) -> tuple[str, Optional[str]]:
         return "cannot open", None
     except ctalk.MalformedError:
         return "malformed", None
+
+
+@pytest.mark.parametrize("vector", vector_list("safety.json"), ids=lambda v: v["description"])
+def test_a_safety_number_is_that_of_its_vector_in_either_order(vector: Any) -> None:
+    one, other = vector["fingerprints"]
+    number = {"safetyNumber": vector["digits"], "words": vector["words"], "qr": vector["qr"]}
+    assert ctalk.safety_number(one, other) == ctalk.safety_number(other, one) == number
+
+
+@pytest.mark.parametrize("vector", vector_list("succession.json"), ids=lambda v: v["description"])
+def test_a_statement_has_the_verdict_of_its_vector(vector: Any) -> None:
+    if "class" in vector:
+        expected, code = FAILURES[vector["class"]]
+        with pytest.raises(ctalk.Error) as failure:
+            ctalk.verify_statement(vector["text"])
+        assert (type(failure.value), failure.value.name) == (expected, code)
+        return
+    stated = vector["statement"]
+    fingerprints = [identity["fingerprint"] for identity in stated["identities"]]
+    assert ctalk.verify_statement(vector["text"]) == {
+        "kind": vector["kind"],
+        "fingerprint": fingerprints[0],
+        "successor": fingerprints[1] if len(fingerprints) == 2 else None,
+        "created": stated["created"],
+    }
+
+
+@pytest.mark.parametrize("vector", vector_list("receipt.json"), ids=lambda v: v["description"])
+def test_a_receipt_has_the_verdict_of_its_vector(vector: Any) -> None:
+    payload = bytes.fromhex(vector["payload"])
+    given = (payload, vector["contentType"], vector["replyTo"])
+    if "receipt" in vector:
+        assert ctalk.read_receipt(*given) == vector["receipt"]
+    else:
+        with pytest.raises(ctalk.MalformedError):
+            ctalk.read_receipt(*given)
+
+
+def test_the_x_wing_key_of_a_seed_is_that_of_its_vector() -> None:
+    keys = ctalk.Identity.generate().keys().json
+    for vector in vector_list("xwing.json"):
+        me = ctalk.Identity.from_keys(keys, bytes.fromhex(vector["seed"]))
+        assert me.card("me").xwing_key.hex() == vector["pk"]

@@ -34,7 +34,9 @@ from ctalk.errors import (
 )
 from ctalk.identity import Identity, Keys
 from ctalk.message import Message
+from ctalk.receipt import Receipt, read_receipt
 from ctalk.relay import Relay
+from ctalk.trust import SafetyNumber, Statement, safety_number, verify_statement
 
 __version__: str = (_native.copied(_native.lib.ctalk_version()) or b"").decode()
 
@@ -55,12 +57,15 @@ __all__ = [
     "NotTrustedError",
     "NotVerifiedError",
     "Peer",
+    "Receipt",
     "RefusedError",
     "Relay",
     "RelayRefusedError",
     "RelayUnreachableError",
     "RemoteFailedError",
+    "SafetyNumber",
     "SetAsideError",
+    "Statement",
     "StoppedError",
     "TimedOutError",
     "Unauthenticated",
@@ -69,5 +74,8 @@ __all__ = [
     "errors",
     "inspect",
     "profile_folder",
+    "read_receipt",
+    "safety_number",
     "verify",
+    "verify_statement",
 ]
