@@ -1,16 +1,18 @@
 //! How many connections a relay has, and which it gives up.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU32;
 use std::path::Path;
 
 use ctalk_relay::{AdminKey, Config, RateLimit, Server};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-use crate::process::{FILES, RelayProcess};
-use crate::support::{ANY_PORT, Api, KEY, OTHER_KEY, SOON, text};
+use crate::process::{ALL_FILES, FILES, RelayProcess, allow_files};
+use crate::support::{ANY_PORT, Api, KEY, OTHER_KEY, SOON, message, text};
+use crate::target::{Reply, Target};
 
 const ADMIN_KEY: &str = "test-admin-key";
 
@@ -134,5 +136,76 @@ async fn where_files_run_out_idle_connections_make_room() {
     timeout(SOON, served).await.unwrap();
     for idle in &mut crowd[..80] {
         assert!(closed(idle).await);
+    }
+}
+
+/// A connection from `source` with a stream of messages, unless the relay has no place for one more.
+async fn stream(source: Ipv4Addr, relay: SocketAddr, key: &str) -> Option<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(SocketAddr::from((source, 0))).unwrap();
+    let mut stream = socket.connect(relay).await.unwrap();
+    let request =
+        format!("GET /messages/stream HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n\r\n");
+    // An error says that it was closed already.
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut start = [0; 12];
+    let read = timeout(SOON, stream.read_exact(&mut start)).await.unwrap();
+    read.ok()?;
+    assert_eq!(&start, b"HTTP/1.1 200");
+    Some(stream)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn where_files_are_few_agents_leave_webhooks_what_they_need() {
+    /// Attempts at targets that hang which are made at once.
+    const WEBHOOKS: usize = 128;
+    allow_files();
+    let mut target = Target::start(Reply::Nothing).await;
+    let folder = tempfile::tempdir().unwrap();
+    let relay = RelayProcess::start_with(folder.path(), [(ALL_FILES, "400".into())]);
+    let address = relay.url.strip_prefix("http://").unwrap().parse().unwrap();
+    let api = Api::new(&relay.url);
+    let mut keys = Vec::new();
+    for number in 0..WEBHOOKS {
+        let agent = json!({
+            "name": format!("agent{number}"), "owner": "o", "publicKey": KEY, "signingKey": OTHER_KEY,
+            "webhookUrl": target.url,
+        });
+        let made = api.post("/agents", ADMIN_KEY, agent).await.ok(201);
+        keys.push(text(&made["apiKey"]));
+    }
+    // All connections that there may be, each in use: one address has no more than half of them.
+    let mut streams = Vec::new();
+    for last in [1, 2] {
+        let source = Ipv4Addr::new(127, 0, 0, last);
+        for key in keys.iter().cycle() {
+            match stream(source, address, key).await {
+                Some(stream) => streams.push(stream),
+                None => break,
+            }
+        }
+    }
+    assert!(streams.len() >= 16, "{}", streams.len());
+    // A place for whoever sends, as soon as the relay has noticed.
+    streams.remove(0);
+    let sender = Api::new(&relay.url);
+    let key = format!("Bearer {}", keys[0]);
+    let body = message("broadcast", json!(1)).to_string();
+    let sent = async {
+        loop {
+            let send = sender.try_call("POST", "/messages", Some(&key), Some(body.clone()));
+            if let Ok(answer) = send.await {
+                break answer;
+            }
+        }
+    };
+    timeout(SOON, sent).await.unwrap().ok(201);
+    for _ in 1..WEBHOOKS {
+        target.next().await;
+    }
+    let webhooks = sender.get("/webhooks", ADMIN_KEY).await.ok(200);
+    for webhook in webhooks["webhooks"].as_array().unwrap() {
+        assert!(webhook["lastFailure"].is_null(), "{webhook}");
     }
 }

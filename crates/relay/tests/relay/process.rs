@@ -15,6 +15,8 @@ const SERVE: &str = "CTALK_RELAY_TEST_SERVE";
 const ROOM: &str = "CTALK_RELAY_TEST_ROOM";
 /// How many files that relay may open while it serves.
 pub(crate) const FILES: &str = "CTALK_RELAY_TEST_FILES";
+/// How many files that relay may have open in all, as it finds when it starts.
+pub(crate) const ALL_FILES: &str = "CTALK_RELAY_TEST_ALL_FILES";
 pub(crate) const ADMIN_KEY: &str = "test-admin-key";
 
 pub(crate) fn config(folder: &Path) -> Config {
@@ -33,6 +35,10 @@ fn relay_process() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         allow_files();
+        #[cfg(target_os = "linux")]
+        if let Ok(files) = std::env::var(ALL_FILES) {
+            set_files(files.parse().unwrap());
+        }
         #[cfg(unix)]
         let _full = std::env::var(ROOM).map(|room| limit_files(room.parse().unwrap()));
         let server = Server::bind(config(Path::new(&folder))).await.unwrap();
@@ -60,10 +66,16 @@ pub(crate) fn allow_files() {
 /// Lets this process open `more` files than it has.
 #[cfg(target_os = "linux")]
 fn keep_files(more: u64) {
-    use rustix::process::{Resource, getrlimit, setrlimit};
     let open = std::fs::read_dir("/proc/self/fd").unwrap().count();
+    set_files(u64::try_from(open).unwrap() + more);
+}
+
+/// Lets this process have `files` open.
+#[cfg(target_os = "linux")]
+fn set_files(files: u64) {
+    use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
-    limit.current = Some(u64::try_from(open).unwrap() + more);
+    limit.current = Some(files);
     setrlimit(Resource::Nofile, limit).unwrap();
 }
 
