@@ -96,16 +96,21 @@ pub(crate) async fn accept(
                     refused.inc();
                 }
             },
-            // The peer has gone before it was taken.
-            Err(error) if is_of_one(&error) => {}
-            Err(error) => {
-                tally.unaccepted(&error);
-                // The wait is over as soon as that one has gone, when its end wakes the caller.
-                places.make_room();
-                sleep(ACCEPT_PAUSE).await;
-            }
+            Err(error) => not_accepted(&error, places, tally).await,
         }
     }
+}
+
+/// Does what lets the next connection be accepted after one was not.
+async fn not_accepted(error: &io::Error, places: &Places, tally: &Tally) {
+    // The peer has gone before it was taken.
+    if is_of_one(error) {
+        return;
+    }
+    tally.unaccepted(error);
+    // The wait is over as soon as that one has gone, when its end wakes the caller.
+    places.make_room();
+    sleep(ACCEPT_PAUSE).await;
 }
 
 /// Whether `error` is that of one connection, and not of all that the system would accept.
@@ -212,6 +217,39 @@ pub(crate) async fn serve_monitoring(listener: Option<TcpListener>, app: Arc<App
                     }
                 });
             }
+        }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use futures_util::FutureExt;
+    use rustix::io::Errno;
+
+    use super::*;
+
+    /// Whether a connection that is idle goes when another one is not accepted because of `error`, and
+    /// whether the next one is accepted at once.
+    fn outcome(error: Errno) -> (bool, bool) {
+        let places = Places::new(2, 2);
+        let idle = places.take("192.0.2.1".parse().unwrap()).unwrap();
+        let ended = not_accepted(&error.into(), &places, &Tally::default()).now_or_never();
+        (idle.give_way().now_or_never().is_some(), ended.is_some())
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_ended_before_it_was_accepted_ends_no_other_and_delays_none() {
+        for error in [
+            Errno::CONNABORTED,
+            Errno::CONNRESET,
+            Errno::HOSTUNREACH,
+            Errno::NETDOWN,
+            Errno::NETUNREACH,
+        ] {
+            assert_eq!(outcome(error), (false, true), "{error}");
+        }
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(outcome(error), (true, false), "{error}");
         }
     }
 }
