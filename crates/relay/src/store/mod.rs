@@ -140,6 +140,12 @@ impl Store {
         assert!(matches!(broken.await, Err(StoreError::Closed)));
     }
 
+    /// How many places for reading are taken by what `ask` asks for, while no read goes on.
+    #[cfg(test)]
+    pub(crate) fn readers_taken_by(&self, ask: impl FnOnce()) -> usize {
+        self.readers.taken_by(ask)
+    }
+
     /// Saves when agents were seen and deletes what has expired or was left behind.
     pub(crate) async fn keep_house(&self) -> Result<(), StoreError> {
         self.save_presence().await?;

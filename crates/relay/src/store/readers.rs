@@ -72,6 +72,14 @@ impl Readers {
         let outcome = reading.await.map_err(|_| StoreError::Closed)?;
         outcome.map_err(StoreError::from)
     }
+
+    /// How many slots are taken by what `ask` asks for, while no read goes on.
+    #[cfg(test)]
+    pub(super) fn taken_by(&self, ask: impl FnOnce()) -> usize {
+        let _standstill = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        ask();
+        MAX_READERS - self.slots.available_permits()
+    }
 }
 
 #[cfg(test)]

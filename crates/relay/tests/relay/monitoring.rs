@@ -104,6 +104,27 @@ async fn agents_and_the_operators_key_find_no_metrics_where_agents_are_served() 
 }
 
 #[tokio::test]
+async fn health_is_told_while_whoever_writes_has_to_wait() {
+    let relay = TestRelay::start().await;
+    let api = Api::of(&relay);
+    let alice = register(&relay, "alice");
+    let busy = rusqlite::Connection::open(relay.folder().join("relay.db")).unwrap();
+    busy.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let sender = api.clone();
+    let sending = tokio::spawn(async move { sender.send(&alice, "alice", json!(1)).await });
+    for _ in 0..10 {
+        let health = api.call("GET", "/health", None, None).await.ok(200);
+        assert_eq!(
+            (&health["status"], &health["agents"]),
+            (&json!("ok"), &json!(1))
+        );
+    }
+    assert!(!sending.is_finished());
+    busy.execute_batch("COMMIT").unwrap();
+    sending.await.unwrap();
+}
+
+#[tokio::test]
 async fn a_relay_is_ready_exactly_while_its_disk_takes_messages() {
     let relay = TestRelay::start().await;
     let api = Api::of(&relay);
