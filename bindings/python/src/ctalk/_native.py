@@ -78,6 +78,11 @@ def copied(view: Any) -> Optional[bytes]:
     return bytes(ffi.buffer(view.data, view.len)) if view.data else None
 
 
+def window(view: Any) -> Any:
+    """What a `ctalk_slice` shows, where it is: for as long as its handle is there."""
+    return ffi.buffer(view.data, view.len) if view.data else b""
+
+
 def view(function: Any, handle: Pointer) -> bytes:
     """What a function shows of a handle, which always has it."""
     return copied(function(handle)) or b""

@@ -114,7 +114,8 @@ class Envelope(native.Handle):
 
         Raises ValueError where it is not what its sender says.
         """
-        return payload.decoded(self.payload, self.content_type)
+        said = native.window(lib.ctalk_opened_payload(self._handle))
+        return payload.decoded(said, self.content_type)
 
     @property
     def fingerprint(self) -> str:

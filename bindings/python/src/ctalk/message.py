@@ -27,7 +27,8 @@ class Received(native.Handle):
 
         Raises ValueError where it is not what its sender says.
         """
-        return payload.decoded(self.payload, self.content_type)
+        said = native.window(lib.ctalk_message_payload(self._handle))
+        return payload.decoded(said, self.content_type)
 
     @property
     def content_type(self) -> str:

@@ -23,10 +23,9 @@ def encoded(payload: Any, content_type: Optional[str]) -> tuple[bytes, str]:
     return native.text(said), content_type or JSON
 
 
-def decoded(payload: bytes, content_type: str) -> Any:
+def decoded(payload: Any, content_type: str) -> Any:
     """What `encoded` was given: a `str`, `bytes`, or what the JSON says."""
     if content_type == TEXT:
-        return payload.decode("utf-8")
-    if content_type == JSON:
-        return json.loads(payload)
-    return payload
+        return str(payload, "utf-8")
+    said = bytes(payload)
+    return json.loads(said) if content_type == JSON else said
