@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: measurements as Markdown tables. Every comparison runs its two sides in turn,
 //! so that both meet the same machine.
 
+mod bindings;
 mod classic;
 mod delivery;
 mod envelope;
@@ -25,7 +26,7 @@ use crate::workspace::{cargo, target};
 /// On the first unknown name, before anything runs; and on the first bench that fails.
 pub(crate) fn run(names: &[&str]) -> Result<()> {
     let all = [
-        "classic", "delivery", "envelope", "relay", "send", "startup", "store",
+        "bindings", "classic", "delivery", "envelope", "relay", "send", "startup", "store",
     ];
     if let Some(unknown) = names.iter().find(|name| !all.contains(name)) {
         bail!(
@@ -37,6 +38,7 @@ pub(crate) fn run(names: &[&str]) -> Result<()> {
     let mut tables = vec![machine()];
     for name in if names.is_empty() { &all } else { names } {
         tables.push(match *name {
+            "bindings" => bindings::table(&mut steps)?,
             "classic" => classic::table(&mut steps)?,
             "delivery" => delivery::table(&mut steps)?,
             "envelope" => envelope::table(&mut steps)?,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
@@ -10,7 +10,7 @@ use crate::steps::{Skips, Steps};
 use crate::workspace::{cargo, root, target};
 
 /// Most bytes of the shared library.
-const MAX_SHARED: u64 = 9 * 1024 * 1024;
+pub(crate) const MAX_SHARED: u64 = 9 * 1024 * 1024;
 
 /// The number that programs are linked with: `CTALK_ABI_VERSION`.
 const SHARED: &str = "libctalk.so.1";
@@ -20,7 +20,22 @@ pub(crate) const SYSTEM: [&str; 6] = ["-lgcc_s", "-lutil", "-lrt", "-lpthread", 
 
 /// Builds the library for others and lays it out in `target/ctalk`.
 pub(crate) fn run() -> Result<()> {
-    let mut steps = Steps::new(Skips::Reported);
+    let prefix = build(&mut Steps::new(Skips::Reported))?;
+    let size = fs::metadata(shared_library(&prefix))?.len();
+    let prefix = prefix.display();
+    println!(
+        "\n{prefix}: {SHARED} has {size} bytes. To use it from there:\n\n    \
+         export PKG_CONFIG_PATH={prefix}/lib/pkgconfig LD_LIBRARY_PATH={prefix}/lib"
+    );
+    ensure!(
+        size <= MAX_SHARED,
+        "{SHARED} has {size} bytes, more than the {MAX_SHARED} allowed"
+    );
+    Ok(())
+}
+
+/// Does that without a word about it, and says where the library is.
+pub(crate) fn build(steps: &mut Steps) -> Result<PathBuf> {
     let build = [
         "rustc",
         "--locked",
@@ -37,17 +52,12 @@ pub(crate) fn run() -> Result<()> {
     let target = root().join(target()?);
     let prefix = target.join("ctalk");
     install(&target.join("dist"), &prefix)?;
-    let size = fs::metadata(prefix.join("lib").join(SHARED))?.len();
-    let prefix = prefix.display();
-    println!(
-        "\n{prefix}: {SHARED} has {size} bytes. To use it from there:\n\n    \
-         export PKG_CONFIG_PATH={prefix}/lib/pkgconfig LD_LIBRARY_PATH={prefix}/lib"
-    );
-    ensure!(
-        size <= MAX_SHARED,
-        "{SHARED} has {size} bytes, more than the {MAX_SHARED} allowed"
-    );
-    Ok(())
+    Ok(prefix)
+}
+
+/// The shared library of what was installed under `prefix`.
+pub(crate) fn shared_library(prefix: &Path) -> PathBuf {
+    prefix.join("lib").join(SHARED)
 }
 
 /// Lays out the library that was built into `built` under `prefix`, in place of what is there.
@@ -64,7 +74,7 @@ pub(crate) fn install(built: &Path, prefix: &Path) -> Result<()> {
     let source = root().join("crates/ffi");
     copy(&source.join("include/ctalk.h"), &include.join("ctalk.h"))?;
     copy(&built.join("libctalk.a"), &lib.join("libctalk.a"))?;
-    copy(&built.join("libctalk.so"), &lib.join(SHARED))?;
+    copy(&built.join("libctalk.so"), &shared_library(prefix))?;
     symlink(SHARED, lib.join("libctalk.so")).context("cannot link libctalk.so")?;
     fill_in(
         &source.join("dist/ctalk.pc.in"),

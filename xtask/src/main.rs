@@ -26,8 +26,8 @@ usage: cargo xtask COMMAND
   test python     only those of the Python package
   test node       of these, only those of the Node package
   abi             write the list of what the C library exports, crates/ffi/abi.txt, anew
-  bench [NAME...] measure and print tables: classic, delivery, envelope, relay, send, startup, store
-                  (all when none is named)
+  bench [NAME...] measure and print tables: bindings, classic, delivery, envelope, relay, send, startup,
+                  store (all when none is named)
   chaos --seeds N deliver 10,000 messages over a failing relay, once with each of N seeds more than the
                   tests try
   dist            build the C library for others, with its header, into target/ctalk

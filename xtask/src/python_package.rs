@@ -64,7 +64,7 @@ pub(crate) fn test(steps: &mut Steps) -> Result<()> {
 }
 
 /// Makes an environment without any packages, in place of what was there.
-fn empty_environment(steps: &mut Steps, venv: &Path) -> Result<()> {
+pub(crate) fn empty_environment(steps: &mut Steps, venv: &Path) -> Result<()> {
     if venv.exists() {
         fs::remove_dir_all(venv).with_context(|| format!("cannot remove {}", venv.display()))?;
     }
