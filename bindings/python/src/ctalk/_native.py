@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from sys import platform
@@ -29,6 +30,10 @@ if lib.ctalk_abi_version() != lib.CTALK_ABI_VERSION:
 _NAMES: dict[int, str] = ffi.typeof("enum ctalk_code").elements
 
 
+#: To JSON in ASCII. Made once: `json.dumps` makes an encoder for each call.
+encode = json.JSONEncoder(allow_nan=False).encode
+
+
 def call(function: Any, *arguments: Any) -> None:
     """Calls a function that takes an error last, and raises that error."""
     error = ffi.new("ctalk_error **")
@@ -54,7 +59,12 @@ def obtain_bytes(function: Any, *arguments: Any) -> bytes:
 
 def obtain_json(function: Any, *arguments: Any) -> Any:
     """As `obtain` for JSON."""
-    return json.loads(obtain_bytes(function, *arguments))
+    handle = obtain("ctalk_bytes **", function, *arguments)
+    try:
+        text = str(ffi.buffer(lib.ctalk_bytes_data(handle), lib.ctalk_bytes_len(handle)), "utf-8")
+    finally:
+        lib.ctalk_bytes_free(handle)
+    return json.loads(text)
 
 
 def raise_error(code: int, error: Pointer) -> None:
@@ -107,11 +117,14 @@ def text(value: str) -> bytes:
 
 def options(**given: Any) -> bytes:
     """Options as C takes them. What is None is not given."""
-    named = {camel_case(name): value for name, value in given.items() if value is not None}
     # One that JSON cannot say raises TypeError, as a wrong type does everywhere.
-    return json.dumps(named, allow_nan=False).encode("utf-8") if named else b""
+    named = [
+        f'"{camel_case(name)}":{encode(value)}' for name, value in given.items() if value is not None
+    ]
+    return f"{{{','.join(named)}}}".encode() if named else b""
 
 
+@functools.lru_cache(maxsize=None)
 def camel_case(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))

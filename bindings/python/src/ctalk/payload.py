@@ -11,6 +11,8 @@ TEXT = "text/plain"
 JSON = "application/json"
 BYTES = "application/octet-stream"
 
+_encode = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
+
 
 def encoded(payload: Any, content_type: Optional[str]) -> tuple[bytes, str]:
     """A payload as bytes, and what it is unless the caller says so: a `str` is text, what is like
@@ -19,8 +21,7 @@ def encoded(payload: Any, content_type: Optional[str]) -> tuple[bytes, str]:
         return native.text(payload), content_type or TEXT
     if isinstance(payload, (bytes, bytearray, memoryview)):
         return native.data(payload), content_type or BYTES
-    said = json.dumps(payload, allow_nan=False, ensure_ascii=False)
-    return native.text(said), content_type or JSON
+    return native.text(_encode(payload)), content_type or JSON
 
 
 def decoded(payload: Any, content_type: str) -> Any:
