@@ -44,12 +44,12 @@ class Library(BuildHookInterface):
 def build() -> Path:
     """Builds the library as users get it."""
     subprocess.run(
-        ["cargo", "build", "--release", "--locked", "--package", "ctalk-ffi", "--lib"],
+        ["cargo", "build", "--profile", "dist", "--locked", "--package", "ctalk-ffi", "--lib"],
         cwd=WORKSPACE,
         check=True,
     )
     target = os.environ.get("CARGO_TARGET_DIR", "target")
-    return WORKSPACE / target / "release" / LIBRARY
+    return WORKSPACE / target / "dist" / LIBRARY
 
 
 def for_cffi(header: str) -> str:

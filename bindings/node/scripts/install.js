@@ -32,7 +32,7 @@ function run(program, args, options) {
 /** Builds the library and says where it is. */
 function build() {
   const messages = ['--message-format', 'json-render-diagnostics'];
-  const args = ['build', '--release', '--locked', '--package', 'ctalk-ffi', ...messages];
+  const args = ['build', '--profile', 'dist', '--locked', '--package', 'ctalk-ffi', ...messages];
   const files = run('cargo', args, { cwd: workspace, maxBuffer: 1 << 30 })
     .split('\n')
     .filter((line) => line.startsWith('{'))
