@@ -5,8 +5,10 @@ const MAX_LISTED = 200;
 function fill(id, lines, total = lines.length) {
   const made = lines.slice(0, MAX_LISTED).map((cells) => {
     const line = document.createElement("tr");
+    line.setAttribute("role", "row");
     cells.forEach((cell, place) => {
       const box = element(place === 0 ? "th" : "td", cell);
+      box.setAttribute("role", place === 0 ? "rowheader" : "cell");
       if (place === 0) {
         box.scope = "row";
       }
