@@ -14,6 +14,8 @@ use crate::support::{Api, KEY, OTHER_KEY, text};
 
 /// In everything of carol's that is nobody's business.
 const PRIVATE: &str = "only-carol";
+/// Where carol's and dave's webhooks lead, and no other's.
+const HOST: &str = "192.0.2.99";
 /// Whom the calls may name; the ids of carol's messages come in their place.
 const NAMES: [&str; 8] = [
     "alice", "bob", "carol", "CAROL", "dave", "nobody", "_system", "car%6fl",
@@ -61,11 +63,15 @@ fn path() -> impl Strategy<Value = String> {
                 "messages/delete",
                 "messages/stream",
                 "register",
+                "webhooks",
             ]
             .as_slice()
         )
         .prop_map(str::to_owned),
-        (name(), select(["", "/key", "/quota"].as_slice()))
+        (
+            name(),
+            select(["", "/key", "/quota", "/webhook-secret"].as_slice())
+        )
             .prop_map(|(name, what)| format!("agents/{name}{what}")),
         (0..3_usize).prop_map(|number| format!("messages/{}", id(number))),
         name().prop_map(|name| format!("invites/{name}")),
@@ -123,6 +129,7 @@ fn entry() -> impl Strategy<Value = Value> {
 /// A method and a path with a body that it takes.
 fn fitting() -> impl Strategy<Value = (&'static str, String, Option<Value>)> {
     let agent = (name(), select(["", "/quota"].as_slice()), changes());
+    let secrets = (name(), select(["key", "webhook-secret"].as_slice()));
     let post = |path: &'static str| move |body| ("POST", path.to_owned(), Some(body));
     prop_oneof![
         message().prop_map(post("/messages")),
@@ -133,6 +140,7 @@ fn fitting() -> impl Strategy<Value = (&'static str, String, Option<Value>)> {
         agent.prop_map(|(name, what, body)| {
             ("PATCH", format!("/agents/{name}{what}"), Some(body))
         }),
+        secrets.prop_map(|(name, what)| ("POST", format!("/agents/{name}/{what}"), None)),
     ]
 }
 
@@ -179,16 +187,20 @@ impl World {
             .heartbeat(Duration::from_millis(1));
         let relay = relay.start().await;
         let (api, admin) = (Api::of(&relay), relay.admin_key());
-        let join = async |name: &str| {
+        let join = async |name: &str, hook: &str| {
             let agent = json!({
                 "name": name, "owner": format!("{PRIVATE} {name}"), "publicKey": KEY,
-                "signingKey": OTHER_KEY, "webhookUrl": format!("http://192.0.2.1/{PRIVATE}"),
+                "signingKey": OTHER_KEY, "webhookUrl": format!("http://{hook}"),
             });
             let made = api.post("/agents", admin, agent).await.ok(201);
             text(&made["apiKey"])
         };
-        let keys = [join("alice").await, join("bob").await];
-        let (carol, dave) = (join("carol").await, join("dave").await);
+        let keys = [
+            join("alice", "192.0.2.1").await,
+            join("bob", "192.0.2.2").await,
+        ];
+        let hook = format!("{HOST}/{PRIVATE}");
+        let (carol, dave) = (join("carol", &hook).await, join("dave", &hook).await);
         for (key, to) in [(&dave, "carol"), (&dave, "carol"), (&carol, "dave")] {
             let message = json!({
                 "to": to, "type": "request", "encrypted": false, "payload": PRIVATE,
@@ -273,7 +285,19 @@ impl World {
             "sent": find(all, &[("from", "carol")]).await,
             "audited": find("/audit?limit=200", &[("loggedBy", "carol")]).await,
             "invites": find("/invites", &[("code", &self.invite)]).await.len(),
+            "webhook": self.webhook_of_carol(),
         })
+    }
+
+    /// Where carol's webhook leads, and what signs its posts, which no answer shows twice.
+    fn webhook_of_carol(&self) -> Value {
+        let database = self.relay.folder().join("relay.db");
+        let database = rusqlite::Connection::open(database).unwrap();
+        let sql = "SELECT url, hex(secret) FROM webhooks
+                   WHERE agent = (SELECT id FROM agents WHERE name = 'carol')";
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+        let (url, secret): (String, String) = database.query_row(sql, [], read).unwrap();
+        json!([url, secret])
     }
 }
 
@@ -306,7 +330,7 @@ proptest! {
             let before = world.of_carol().await;
             for call in &calls {
                 let read = world.make(call).await;
-                for secret in [PRIVATE, &world.carol] {
+                for secret in [PRIVATE, HOST, &world.carol] {
                     assert!(!read.contains(secret), "{call:?} {read}");
                 }
             }

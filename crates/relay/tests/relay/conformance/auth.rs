@@ -27,14 +27,16 @@ const ADMIN_ROUTES: [(&str, &str); 9] = [
     ("GET", "/invites"),
     ("DELETE", "/invites/x"),
 ];
-const SHARED_ROUTES: [(&str, &str); 7] = [
+const SHARED_ROUTES: [(&str, &str); 9] = [
     ("GET", "/agents/alice/quota"),
     ("POST", "/agents/alice/key"),
+    ("POST", "/agents/alice/webhook-secret"),
     ("GET", "/agents/alice"),
     ("PATCH", "/agents/alice"),
     ("DELETE", "/agents/alice"),
     ("GET", "/messages"),
     ("GET", "/messages/stream"),
+    ("GET", "/webhooks"),
 ];
 
 #[tokio::test]
