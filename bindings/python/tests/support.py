@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import ctypes
 import json
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import ctalk
 from ctalk import _native as native
+from ctalk._waiting import interruptibly
 
 WORKSPACE = Path(__file__).resolve().parents[3]
 
@@ -106,4 +109,12 @@ class Scene:
 def wait_until_it_waits(client: ctalk.Client) -> None:
     """Returns when some thread waits in a call of this client."""
     while not client._stoppers:
+        pass
+
+
+def wait_until_the_main_thread_waits() -> None:
+    """Returns when the main thread waits for a call."""
+    main = threading.main_thread().ident
+    assert main is not None
+    while sys._current_frames()[main].f_code is not interruptibly.__code__:
         pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import subprocess
@@ -13,7 +14,8 @@ from typing import Callable
 import pytest
 
 import ctalk
-from support import Scene, wait_until_it_waits
+from ctalk._waiting import Stopper, interruptibly
+from support import Scene, wait_until_it_waits, wait_until_the_main_thread_waits
 
 
 def meanwhile(client: ctalk.Client, work: Callable[[], object]) -> threading.Thread:
@@ -38,6 +40,16 @@ def test_ctrl_c_ends_a_call_of_the_main_thread_and_nothing_else(scene: Scene) ->
     message = bob.receive()
     assert message is not None and message.content == "hello"
     message.commit()
+
+
+def test_ctrl_c_at_the_moment_a_call_ends_is_raised() -> None:
+    def work(_: object) -> None:
+        wait_until_the_main_thread_waits()
+        # Wakes nobody: it is seen by then, but not before.
+        _thread.interrupt_main()
+
+    with pytest.raises(KeyboardInterrupt):
+        interruptibly(work, Stopper())
 
 
 def test_another_signal_is_handled_and_the_call_goes_on(scene: Scene) -> None:

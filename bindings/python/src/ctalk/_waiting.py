@@ -33,6 +33,8 @@ class Work(Generic[T]):
         self._then = then
         self._result: Optional[T] = None
         self._raised: Optional[BaseException] = None
+        #: Whether it did it. Set before `then` is called.
+        self.over = False
         threading.Thread(target=self._run, name="ctalk", daemon=True).start()
 
     def _run(self) -> None:
@@ -41,6 +43,7 @@ class Work(Generic[T]):
         except BaseException as error:
             self._raised = error
         finally:
+            self.over = True
             self._then()
 
     def result(self) -> T:
@@ -59,13 +62,18 @@ def interruptibly(work: Callable[[Any], T], stopper: Stopper) -> T:
     meanwhile; where one raises, as for Ctrl-C, the work is stopped first."""
     if threading.current_thread() is not threading.main_thread():
         return work(stopper._handle)
+    # Held until the work is over. Of all that `threading` has, a bare lock alone stays whole wherever
+    # a signal handler raises.
     over = threading.Lock()
     over.acquire()
-    running = Work(lambda: work(stopper._handle), over.release)
+    running: Optional[Work[T]] = None
     try:
+        running = Work(lambda: work(stopper._handle), over.release)
         over.acquire()
     except BaseException:
         stopper.stop()
-        over.acquire()
+        # A handler may have raised when the lock was taken already; nobody would give it once more.
+        if running is not None and not running.over:
+            over.acquire()
         raise
     return running.result()
