@@ -8,7 +8,7 @@ import json
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import ctalk
 from ctalk import _native as native
@@ -112,9 +112,14 @@ def wait_until_it_waits(client: ctalk.Client) -> None:
         pass
 
 
+def wait_until_in(thread: threading.Thread, function: Callable[..., object]) -> None:
+    """Returns when a thread is in this function, and in none that it calls but for one of C."""
+    while True:
+        frame = sys._current_frames().get(thread.ident or 0)
+        if frame is not None and frame.f_code is function.__code__:
+            return
+
+
 def wait_until_the_main_thread_waits() -> None:
     """Returns when the main thread waits for a call."""
-    main = threading.main_thread().ident
-    assert main is not None
-    while sys._current_frames()[main].f_code is not interruptibly.__code__:
-        pass
+    wait_until_in(threading.main_thread(), interruptibly)

@@ -14,8 +14,14 @@ from typing import Callable
 import pytest
 
 import ctalk
+from ctalk import _native as native
 from ctalk._waiting import Stopper, interruptibly
-from support import Scene, wait_until_it_waits, wait_until_the_main_thread_waits
+from support import (
+    Scene,
+    wait_until_in,
+    wait_until_it_waits,
+    wait_until_the_main_thread_waits,
+)
 
 
 def meanwhile(client: ctalk.Client, work: Callable[[], object]) -> threading.Thread:
@@ -95,6 +101,25 @@ def test_close_ends_what_waits(scene: Scene) -> None:
     thread.join()
     with pytest.raises(ctalk.UsageError):
         bob.follow()
+
+
+def test_close_ends_a_call_that_begins_meanwhile(scene: Scene) -> None:
+    class Closing(ctalk.Client):
+        def stop(self) -> None:
+            super().stop()
+            if waiting.ident is None:
+                waiting.start()
+                wait_until_it_waits(self)
+                wait_until_in(waiting, native.obtain)
+
+    def wait() -> None:
+        with pytest.raises((ctalk.StoppedError, ctalk.UsageError)):
+            bob.receive()
+
+    waiting = threading.Thread(target=wait)
+    bob = Closing(scene.register("bob"))
+    bob.close()
+    waiting.join()
 
 
 def test_a_call_is_stopped_from_another_thread(scene: Scene) -> None:

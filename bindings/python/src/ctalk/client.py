@@ -338,6 +338,8 @@ class Client(native.Closable):
         """Stops what waits, and closes the client. Messages that nobody settled are given back."""
         self.stop()
         super().close()
+        # A call that began in between has the handle still.
+        self.stop()
 
     def _wait(self, work: Callable[[native.Pointer], T], stops: Optional[int] = None) -> T:
         """Does what waits for the relay, so that it can be stopped; at once where there were more
