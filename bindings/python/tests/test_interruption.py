@@ -18,6 +18,7 @@ from ctalk import _native as native
 from ctalk._waiting import Stopper, interruptibly
 from support import (
     Scene,
+    handles,
     wait_until_in,
     wait_until_it_waits,
     wait_until_the_main_thread_waits,
@@ -56,6 +57,26 @@ def test_ctrl_c_at_the_moment_a_call_ends_is_raised() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         interruptibly(work, Stopper())
+
+
+def test_the_response_to_a_call_that_was_interrupted_is_freed(scene: Scene) -> None:
+    alice, bob = scene.agent("alice"), scene.agent("bob")
+    before = handles()
+
+    def work() -> None:
+        message = bob.receive()
+        assert message is not None
+        wait_until_the_main_thread_waits()
+        # Seen once the response is there.
+        _thread.interrupt_main()
+        message.reply("hello")
+        bob.flush()
+
+    thread = meanwhile(alice, work)
+    with pytest.raises(KeyboardInterrupt):
+        alice.call(scene.name("bob"), "hello?")
+    thread.join()
+    assert handles() == before
 
 
 def test_another_signal_is_handled_and_the_call_goes_on(scene: Scene) -> None:

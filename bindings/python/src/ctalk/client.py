@@ -228,9 +228,10 @@ class Client(native.Closable):
             correlation_id=correlation_id,
             name=name,
         )
-        return Message._of(
-            self._wait(
-                lambda stopper: native.obtain(
+        # Held within, so that it is freed where an interruption comes between.
+        return self._wait(
+            lambda stopper: Message._of(
+                native.obtain(
                     "ctalk_message **",
                     lib.ctalk_client_call,
                     self._handle,
@@ -252,7 +253,6 @@ class Client(native.Closable):
         waits for ever. Several may be in hand at a time; those of one sender come one after the other.
         """
         limit = native.milliseconds(timeout)
-        # Held within, so that it is freed where an interruption comes between.
         return self._wait(lambda stopper: self._next(limit, stopper))
 
     def follow(
