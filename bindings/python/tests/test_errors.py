@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import os
 import pickle
 import threading
 from typing import Any, Callable, List
@@ -191,6 +192,17 @@ def test_a_file_that_lies_about_lengths_is_refused() -> None:
         ME.seal_file(no_file, io.BytesIO(), [CARD])
     with pytest.raises(TypeError):
         ME.seal_file(io.BytesIO(), no_file, [CARD])
+
+
+def test_a_pipe_that_does_not_block_is_an_error_before_anything_is_lost() -> None:
+    there, back = os.pipe()
+    for end in (there, back):
+        os.set_blocking(end, False)
+    with open(there, "rb", buffering=0) as source, open(back, "wb", buffering=0) as target:
+        with pytest.raises(BlockingIOError):
+            ME.seal_file(source, io.BytesIO(), [CARD])
+        with pytest.raises(BlockingIOError):
+            ME.seal_file(io.BytesIO(bytes(2**20)), target, [CARD])
 
 
 def test_a_file_may_close_the_identity_under_the_call() -> None:

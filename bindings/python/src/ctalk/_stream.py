@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 from typing import Any, BinaryIO, Optional
 
 from ctalk._native import Pointer, ffi
@@ -16,6 +18,12 @@ class _End:
         self.file = file
         self.raised: Optional[BaseException] = None
         self.user: Pointer = ffi.new_handle(self)
+
+    def block(self) -> None:
+        """Raises for a raw file that would have to wait, which is what it means by None. Others mean
+        that they are done."""
+        if isinstance(self.file, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "the file does not block; a stream needs one that does")
 
     def __enter__(self) -> Any:
         return self
@@ -33,6 +41,8 @@ class Reader(_End):
 
     def read(self, capacity: int) -> bytes:
         data = self.file.read(capacity)
+        if data is None:
+            self.block()
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise TypeError(f"read() returned {type(data).__name__}, not bytes")
         data = bytes(data)
@@ -52,6 +62,7 @@ class Writer(_End):
         while left:
             written = self.file.write(left)
             if written is None:
+                self.block()
                 return
             if not isinstance(written, int):
                 raise TypeError(f"write() returned {type(written).__name__}, not a number")
