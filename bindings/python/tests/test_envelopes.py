@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import array
 import io
 import json
+import mmap
 import os
 import pickle
 import stat
@@ -41,10 +43,23 @@ def test_what_is_sealed_is_opened_as_the_same(said: Any, content_type: str) -> N
     assert opened.fingerprint == ALICE.fingerprint
 
 
-@pytest.mark.parametrize("like", [bytes, bytearray, memoryview])
+def mapped(data: bytes) -> mmap.mmap:
+    """Memory with this in it."""
+    memory = mmap.mmap(-1, len(data))
+    memory.write(data)
+    return memory
+
+
+def numbers(data: bytes) -> array.array[int]:
+    return array.array("B", data)
+
+
+@pytest.mark.parametrize("like", [bytes, bytearray, memoryview, mapped, numbers])
 def test_everything_like_bytes_is_taken(like: Any) -> None:
     sealed = ALICE.seal(like(b"data"), CARDS)
     assert BOB.open(like(sealed)).payload == b"data"
+    assert ctalk.inspect(like(sealed)) == ctalk.inspect(sealed)
+    assert ctalk.Card.parse(like(bytes(FROM_ALICE))) == FROM_ALICE
     strided = memoryview(b"d-a-t-a-")[::2]
     assert BOB.open(ALICE.seal(strided, CARDS)).payload == b"data"
 

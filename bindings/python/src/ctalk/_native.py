@@ -6,13 +6,18 @@ import functools
 import json
 import os
 from sys import platform
-from typing import Any, Optional, Union
+from typing import TYPE_CHECKING, Any, Optional, Union
 
 from ctalk._abi import ffi as ffi
 from ctalk.errors import BY_EXIT_CODE, UnexpectedError
 
-#: What functions take as bytes.
-BytesLike = Union[bytes, bytearray, memoryview]
+#: What functions take as bytes: whatever has the buffer protocol.
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+    BytesLike = ReadableBuffer
+else:
+    BytesLike = Union[bytes, bytearray, memoryview]
 #: A handle or another pointer of the library.
 Pointer = Any
 
@@ -102,9 +107,20 @@ def data(value: BytesLike) -> bytes:
     """Bytes that nobody changes. What can be changed is copied."""
     if isinstance(value, bytes):
         return value
-    if isinstance(value, (bytearray, memoryview)):
-        return bytes(value)
-    raise TypeError(f"bytes are needed, not {type(value).__name__}")
+    if not is_bytes(value):
+        raise TypeError(f"bytes are needed, not {type(value).__name__}")
+    with memoryview(value) as view:
+        return view.tobytes()
+
+
+def is_bytes(value: object) -> bool:
+    """Whether something is like `bytes`: has the buffer protocol, as arrays and mapped files do."""
+    try:
+        # Let go of at once, because what is looked at can be neither resized nor closed.
+        memoryview(value).release()  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return True
 
 
 def text(value: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO, Optional, TypedDict, Union
+from typing import Any, BinaryIO, Optional, TypedDict, Union, cast
 
 from ctalk import _native as native
 from ctalk import _stream as stream
@@ -77,10 +77,11 @@ def inspect(envelope: Union[str, BytesLike, BinaryIO]) -> Outside:
 
 
 def _examined(envelope: Union[str, BytesLike, BinaryIO], whole: Any, streamed: Any) -> Any:
-    if isinstance(envelope, (str, bytes, bytearray, memoryview)):
-        data = either(envelope)
+    # A mapped file is both, and its bytes are there already.
+    if isinstance(envelope, str) or native.is_bytes(envelope):
+        data = either(cast("Union[str, BytesLike]", envelope))
         return native.obtain_json(whole, data, len(data))
-    with stream.Reader(envelope) as reader:
+    with stream.Reader(cast(BinaryIO, envelope)) as reader:
         return native.obtain_json(streamed, stream.READ, reader.user)
 
 

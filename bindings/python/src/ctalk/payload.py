@@ -19,7 +19,7 @@ def encoded(payload: Any, content_type: Optional[str]) -> tuple[bytes, str]:
     `bytes` is bytes, and everything else is JSON."""
     if isinstance(payload, str):
         return native.text(payload), content_type or TEXT
-    if isinstance(payload, (bytes, bytearray, memoryview)):
+    if native.is_bytes(payload):
         return native.data(payload), content_type or BYTES
     return native.text(_encode(payload)), content_type or JSON
 
