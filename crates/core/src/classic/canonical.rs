@@ -70,8 +70,8 @@ fn push_string(json: &mut String, text: &str) {
     json.push('"');
 }
 
-/// Whether any byte is to be escaped. Eight are looked at together, which takes a box of 1 KiB a tenth of
-/// the time, however much the compiler was told to optimise.
+/// Whether any byte is to be escaped. Eight are looked at together: a quarter of the work, even where the
+/// compiler was told to make code small.
 fn is_any_escaped(bytes: &[u8]) -> bool {
     let (words, rest) = bytes.as_chunks::<8>();
     words.iter().any(|word| holds_escaped(*word)) || rest.iter().any(|byte| is_escaped(*byte))
@@ -85,17 +85,19 @@ const fn is_escaped(byte: u8) -> bool {
 const fn holds_escaped(word: [u8; 8]) -> bool {
     let word = u64::from_le_bytes(word);
     has_below(word, 0x20)
-        || has_below(word ^ ALL * b'"' as u64, 1)
-        || has_below(word ^ ALL * b'\\' as u64, 1)
+        || has_below(word ^ repeated(b'"'), 1)
+        || has_below(word ^ repeated(b'\\'), 1)
 }
 
-/// 1 in each byte.
-const ALL: u64 = u64::from_le_bytes([1; 8]);
+/// A byte eight times.
+const fn repeated(byte: u8) -> u64 {
+    u64::from_le_bytes([byte; 8])
+}
 
 /// Whether a byte is less than `limit`, which is at most 0x80: taking it away borrows into the highest
 /// bit of the byte, which was not set.
-const fn has_below(word: u64, limit: u64) -> bool {
-    word.wrapping_sub(ALL * limit) & !word & (ALL << 7) != 0
+const fn has_below(word: u64, limit: u8) -> bool {
+    word.wrapping_sub(repeated(limit)) & !word & repeated(0x80) != 0
 }
 
 fn push_character(json: &mut String, character: char) {
