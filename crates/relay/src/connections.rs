@@ -221,7 +221,8 @@ pub(crate) async fn serve_monitoring(listener: Option<TcpListener>, app: Arc<App
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use futures_util::FutureExt;
     use rustix::io::Errno;
