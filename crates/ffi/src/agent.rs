@@ -112,6 +112,8 @@ pub(crate) struct Agent {
 
 struct Inner {
     desk: sync::Mutex<Desk>,
+    /// Held by the one call that waits for messages; others of its kind queue here, and not for a turn.
+    watch: sync::Mutex<()>,
     /// How many calls wait for their turn.
     waiting: AtomicUsize,
     /// Rung for whoever waits for messages: somebody else wants a turn, or there is something to do.
@@ -217,6 +219,7 @@ impl Agent {
             process: process::id(),
             inner: Some(Inner {
                 desk: sync::Mutex::new(desk),
+                watch: sync::Mutex::default(),
                 waiting: AtomicUsize::new(0),
                 bell: Notify::new(),
                 events: Mutex::default(),
@@ -320,6 +323,12 @@ impl At<'_> {
             }
         }
         turn
+    }
+
+    /// Waits until nobody else waits for messages. Two that do would ring for each other without end, and
+    /// neither would hear what the relay answers.
+    pub(crate) async fn watch(&self) -> sync::MutexGuard<'_, ()> {
+        self.0.watch.lock().await
     }
 
     /// Returns when whoever waits for messages should let others go first, or has something to do.

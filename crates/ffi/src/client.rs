@@ -661,6 +661,22 @@ fn next(
     agent.run(stopper, async |at| {
         let mut observe = |event: Event<'_>| at.observe(event);
         let mut was_asked = false;
+        let over = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(over);
+        let _watch = if timeout_ms == 0 {
+            None
+        } else {
+            tokio::select! {
+                biased;
+                watch = at.watch() => Some(watch),
+                () = &mut over => return Ok(None),
+            }
+        };
         loop {
             let mut turn = at.turn().await;
             let (client, following) = turn.following()?;
@@ -687,18 +703,12 @@ fn next(
                 following.ask_now(client, &mut observe).await?;
                 continue;
             }
-            let over = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 biased;
                 // Whoever waits for a turn has it now.
                 () = at.rung() => {}
                 waited = following.wait(client, &mut observe) => waited?,
-                () = over => return Ok(None),
+                () = &mut over => return Ok(None),
             }
         }
     })

@@ -2,8 +2,15 @@
 
 use std::{
     ffi::c_char,
+    io,
+    net::{Shutdown, TcpListener, TcpStream},
     path::{Path, PathBuf},
     ptr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use serde_json::{Value, json};
@@ -138,14 +145,55 @@ impl Scene {
 
     /// A registered agent.
     pub(super) fn agent(&self, name: &str) -> Agent {
+        self.agent_through(&self.url(), name)
+    }
+
+    /// A registered agent, for whom the relay has this address.
+    pub(super) fn agent_through(&self, url: &str, name: &str) -> Agent {
         let folder = self.profile(name);
         create_profile(&folder, name).unwrap();
         let agent = Agent::open(&json!({ "folder": folder })).unwrap();
         let admin_key = text(ctalk_relay_admin_key(self.relay.0));
         agent
-            .register(&json!({ "relay": self.url(), "adminKey": admin_key }))
+            .register(&json!({ "relay": url, "adminKey": admin_key }))
             .unwrap();
         agent
+    }
+}
+
+/// What counts the connections to a relay.
+pub(super) struct Gate {
+    pub(super) url: String,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Gate {
+    pub(super) fn to(url: &str) -> Self {
+        let relay = url.strip_prefix("http://").unwrap().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        thread::spawn(move || {
+            for client in listener.incoming() {
+                counted.fetch_add(1, Ordering::SeqCst);
+                let client = client.unwrap();
+                let relay = TcpStream::connect(&relay).unwrap();
+                let there = (client.try_clone().unwrap(), relay.try_clone().unwrap());
+                for (mut from, mut to) in [there, (relay, client)] {
+                    thread::spawn(move || {
+                        // Either side may go at any time.
+                        let _ = io::copy(&mut from, &mut to);
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        Self { url, connections }
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Several threads, clients and processes with one profile.
 
-use std::{collections::BTreeSet, ptr, thread};
+use std::{collections::BTreeSet, ptr, sync::Barrier, thread};
 
 use serde_json::json;
 
-use super::agents::{Agent, Scene, attempt, stopper};
+use super::agents::{Agent, Gate, Scene, attempt, stopper};
 use crate::{client::*, code::ctalk_code, message::*, stopper::ctalk_stopper_stop};
 
 #[test]
@@ -26,6 +26,46 @@ fn a_thread_that_waits_for_messages_lets_others_commit_and_send() {
         assert_eq!(failed.code, ctalk_code::CTALK_INTERRUPTED);
     });
     assert_eq!(alice.take().text(), "hello yourself");
+}
+
+#[test]
+fn two_threads_that_wait_for_messages_share_them() {
+    let scene = Scene::new();
+    let gate = Gate::to(&scene.url());
+    let (alice, bob) = (scene.agent("alice"), scene.agent_through(&gate.url, "bob"));
+    let together = Barrier::new(3);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                together.wait();
+                for _ in 0..4 {
+                    bob.take().commit().unwrap();
+                }
+            });
+        }
+        together.wait();
+        for number in 0..8 {
+            alice.say("bob", &number.to_string());
+        }
+    });
+    assert!(bob.has_nothing());
+    // Neither broke off what the other one asked the relay.
+    assert!(gate.connections() < 20, "{}", gate.connections());
+}
+
+#[test]
+fn a_thread_whose_time_is_over_while_another_one_waits_gets_nothing() {
+    let scene = Scene::new();
+    let bob = scene.agent("bob");
+    let bell = stopper();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| bob.next(CTALK_FOREVER, bell.get()).map(|got| got.is_some()));
+        assert!(bob.next(1, ptr::null()).unwrap().is_none());
+        // SAFETY: what is given outlives the call.
+        attempt(|error| unsafe { ctalk_stopper_stop(bell.get(), error) }).unwrap();
+        let failed = waiting.join().unwrap().unwrap_err();
+        assert_eq!(failed.code, ctalk_code::CTALK_INTERRUPTED);
+    });
 }
 
 #[test]
