@@ -28,8 +28,24 @@ pub(crate) fn read<T: DeserializeOwned + Default>(
         let text = "the options are not a JSON object";
         return Err(Fault::new(Code::CTALK_BAD_OPTIONS, text));
     }
-    serde_json::from_str(text)
-        .map_err(|error| Fault::new(Code::CTALK_BAD_OPTIONS, format!("the options: {error}")))
+    serde_json::from_str(text).map_err(|error| {
+        let text = format!("the options: {}", without_values(&error));
+        Fault::new(Code::CTALK_BAD_OPTIONS, text)
+    })
+}
+
+/// What is wrong, without the values: one of them may be a passphrase.
+fn without_values(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let is_of_names = text.starts_with("unknown field `") && !text.contains(char::is_control);
+    if is_of_names || !error.is_data() {
+        return text;
+    }
+    format!(
+        "a value is missing or of the wrong kind at line {} column {}",
+        error.line(),
+        error.column()
+    )
 }
 
 /// An option that must be there.

@@ -2,6 +2,7 @@
 
 mod agents;
 mod contacts;
+mod opening;
 mod receiving;
 mod sending;
 mod sharing;
