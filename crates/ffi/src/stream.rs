@@ -22,8 +22,8 @@ use crate::{
 
 /// Reads the next bytes of a stream: at most `capacity` into `buffer`, and writes how many they were to
 /// `length`, 0 only at the end. Returns 0, or anything else to fail. Called on the thread of the call it
-/// was given to, and never after that returned. It must not throw, jump out of the call or use its
-/// handles up.
+/// was given to, and never after that returned. It must return, and must not throw, jump out of the call
+/// or use its handles up: nothing else ends a call whose callback hangs.
 pub type ctalk_read = Option<
     unsafe extern "C" fn(
         user: *mut c_void,
@@ -34,8 +34,8 @@ pub type ctalk_read = Option<
 >;
 
 /// Takes the next bytes of a stream, all of them. Returns 0, or anything else to fail. Called on the
-/// thread of the call it was given to, and never after that returned. It must not throw, jump out of the
-/// call or use its handles up.
+/// thread of the call it was given to, and never after that returned. It must return, and must not throw,
+/// jump out of the call or use its handles up: nothing else ends a call whose callback hangs.
 pub type ctalk_write =
     Option<unsafe extern "C" fn(user: *mut c_void, data: *const u8, length: usize) -> u32>;
 
@@ -58,7 +58,8 @@ impl Reader {
 
 impl Read for Reader {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let mut length = 0;
+        // What a callback that writes none leaves there fits into no buffer.
+        let mut length = usize::MAX;
         // SAFETY: the caller promised a function of this shape that keeps to the header; `buffer` is
         // writable for as long as it says, and `length` is a place for one number.
         let code = unsafe {
@@ -71,6 +72,10 @@ impl Read for Reader {
         };
         if code != 0 {
             return Err(io::Error::other(format!("the callback returned {code}")));
+        }
+        if length == usize::MAX {
+            let text = "the callback did not say how many bytes it read";
+            return Err(io::Error::other(text));
         }
         if length > buffer.len() {
             let text = format!("the callback read {length} bytes into {}", buffer.len());

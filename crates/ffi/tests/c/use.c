@@ -41,6 +41,11 @@ static uint32_t read_too_much(void *user, uint8_t *buffer, size_t capacity, size
     return 0;
 }
 
+static uint32_t read_without_a_length(void *user, uint8_t *buffer, size_t capacity, size_t *length) {
+    (void)user, (void)buffer, (void)capacity, (void)length;
+    return 0;
+}
+
 static uint32_t write_memory(void *user, const uint8_t *data, size_t length) {
     struct memory *memory = user;
     if (memory->fails_after != 0 && --memory->fails_after == 0) {
@@ -305,6 +310,9 @@ static void streams(const struct people *people) {
           ctalk_envelope_seal_stream(people->alice, recipients, 1, NO_TEXT, read_too_much, NULL,
                                      write_memory, &opened, NULL, &error));
     FAILS(CTALK_READ_FAILED, ctalk_envelope_inspect_stream(read_too_much, NULL, &json, &error));
+    FAILS(CTALK_READ_FAILED,
+          ctalk_envelope_seal_stream(people->alice, recipients, 1, NO_TEXT, read_without_a_length,
+                                     NULL, write_memory, &envelope, NULL, &error));
     FAILS(CTALK_NULL_POINTER, ctalk_envelope_inspect_stream(NULL, NULL, &json, &error));
     FAILS(CTALK_NULL_POINTER,
           ctalk_envelope_open_stream(people->bob, NULL, 0, read_memory, &envelope, NULL, NULL, NULL,
