@@ -21,7 +21,8 @@
  * - Nothing here prints or handles signals. The environment is read by ctalk_profile_folder, and by clients
  *   for proxies (HTTPS_PROXY and so on). There are no threads before there is a client or a relay. After
  *   fork() only the process that used the library goes on using it; a child that needs it calls exec()
- *   first.
+ *   first. What opens a profile or starts a relay is CTALK_FORKED there, and so are inherited clients and
+ *   messages; to free what was inherited does nothing to the parent.
  * - No panic leaves the library: it becomes CTALK_PANIC.
  */
 
@@ -126,7 +127,7 @@ enum ctalk_code
      */
     CTALK_INTERRUPTED = 111,
     /**
-     * The handle belongs to the process that this one was forked from.
+     * The handle, or all use of profiles and relays, belongs to the process that this one was forked from.
      */
     CTALK_FORKED = 112,
     /**
@@ -295,8 +296,8 @@ typedef struct ctalk_card ctalk_card;
  * Several clients, in one process or many, may have the same profile open.
  *
  * Owned by whoever opened it; freed with ctalk_client_free. What it handed over and nobody settled is
- * given back then. A child process of fork() must not use it (CTALK_FORKED); to free it there does
- * nothing.
+ * given back then. A child process of fork() must not use it, nor open another one (CTALK_FORKED); to free
+ * it there does nothing.
  */
 typedef struct ctalk_client ctalk_client;
 
@@ -373,15 +374,15 @@ typedef uint32_t (*ctalk_handler)(void *user, const ctalk_message *message);
 /**
  * Reads the next bytes of a stream: at most `capacity` into `buffer`, and writes how many they were to
  * `length`, 0 only at the end. Returns 0, or anything else to fail. Called on the thread of the call it
- * was given to, and never after that returned. It must not throw, jump out of the call or use its
- * handles up.
+ * was given to, and never after that returned. It must return, and must not throw, jump out of the call
+ * or use its handles up: nothing else ends a call whose callback hangs.
  */
 typedef uint32_t (*ctalk_read)(void *user, uint8_t *buffer, size_t capacity, size_t *length);
 
 /**
  * Takes the next bytes of a stream, all of them. Returns 0, or anything else to fail. Called on the
- * thread of the call it was given to, and never after that returned. It must not throw, jump out of the
- * call or use its handles up.
+ * thread of the call it was given to, and never after that returned. It must return, and must not throw,
+ * jump out of the call or use its handles up: nothing else ends a call whose callback hangs.
  */
 typedef uint32_t (*ctalk_write)(void *user, const uint8_t *data, size_t length);
 
@@ -1288,7 +1289,8 @@ ctalk_code ctalk_receipt_read(const uint8_t *payload,
 /**
  * Starts a relay and returns when it listens. It asks nobody to go slowly. Options, all of them optional:
  * `port`, by default a free one; `folder` for its data, which stay there, by default a temporary one that
- * is removed with it; `adminKey`, by default a random one.
+ * is removed with it; `adminKey`, by default a random one. CTALK_FORKED in a child of fork() whose parent
+ * uses profiles or relays.
  */
 ctalk_code ctalk_relay_start(const char *options,
                              size_t options_len,
@@ -1307,7 +1309,7 @@ ctalk_slice ctalk_relay_admin_key(const ctalk_relay *relay);
 
 /**
  * Stops a relay, waits until its threads have ended, and frees it. NULL is allowed, and freeing twice
- * does nothing.
+ * does nothing. A forked child leaves the relay to the process that started it.
  */
 void ctalk_relay_free(ctalk_relay *relay);
 
@@ -1318,7 +1320,8 @@ ctalk_code ctalk_stopper_new(ctalk_stopper **out, ctalk_error **error);
 
 /**
  * Ends the calls that have this stopper, now and later, with CTALK_INTERRUPTED. From any thread; from a
- * signal handler, write to ctalk_stopper_fd instead.
+ * signal handler, write to ctalk_stopper_fd instead. Does nothing in a forked child, whose parent's calls
+ * they are.
  */
 ctalk_code ctalk_stopper_stop(const ctalk_stopper *stopper,
                               ctalk_error **error);
@@ -1326,7 +1329,7 @@ ctalk_code ctalk_stopper_stop(const ctalk_stopper *stopper,
 /**
  * A file descriptor; to write any byte to it does what ctalk_stopper_stop does. It never blocks, so a
  * signal handler may write to it, and Python's signal.set_wakeup_fd takes it. Valid as long as the
- * stopper, which closes it; -1 for what is no stopper.
+ * stopper, which closes it; -1 for what is no stopper, and in a forked child.
  */
 int ctalk_stopper_fd(const ctalk_stopper *stopper);
 

@@ -8,7 +8,6 @@ use std::{
     collections::VecDeque,
     ops::{Deref, DerefMut},
     path::PathBuf,
-    process,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -40,7 +39,9 @@ use crate::{
     error::Fault,
     handle,
     message::Unsaid,
-    options, shown,
+    options,
+    process::{self, Ours},
+    shown,
     stopper::{Stopper, ctalk_stopper},
 };
 
@@ -104,10 +105,7 @@ impl Manner {
 
 /// One open profile.
 pub(crate) struct Agent {
-    /// The process that made it.
-    process: u32,
-    /// `None` from the moment that it is dropped.
-    inner: Option<Inner>,
+    inner: Ours<Inner>,
 }
 
 struct Inner {
@@ -129,21 +127,6 @@ impl Drop for Inner {
         if let Some(runtime) = self.runtime.take() {
             // A name that is still being looked up must not hold it up.
             runtime.shutdown_background();
-        }
-    }
-}
-
-/// What a forked child inherited and freed. It has neither the threads nor the locks that this needs, so it
-/// leaves all as it is, in a place where nobody takes it for lost.
-static INHERITED: Mutex<Vec<Inner>> = Mutex::new(Vec::new());
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        if self.process != process::id()
-            && let Some(inner) = self.inner.take()
-        {
-            let mut inherited = INHERITED.lock().unwrap_or_else(PoisonError::into_inner);
-            inherited.push(inner);
         }
     }
 }
@@ -193,6 +176,7 @@ impl Agent {
     /// Opens a profile. Needs no relay.
     pub(crate) fn open(opening: Opening) -> Result<Self, Fault> {
         let folder = options::required(opening.folder, "folder")?;
+        process::enter()?;
         let profile = Profile::open(&folder)?;
         let passphrase = match (opening.passphrase, opening.passphrase_file) {
             (Some(text), _) => PassphraseSource::Given(Passphrase::new(text)?),
@@ -216,8 +200,7 @@ impl Agent {
             refreshed: None,
         };
         Ok(Self {
-            process: process::id(),
-            inner: Some(Inner {
+            inner: Ours::new(Inner {
                 desk: sync::Mutex::new(desk),
                 watch: sync::Mutex::default(),
                 waiting: AtomicUsize::new(0),
@@ -235,7 +218,7 @@ impl Agent {
         stopper: *const ctalk_stopper,
         work: impl AsyncFnOnce(&At<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let inner = self.inner()?;
+        let inner = self.inner.get()?;
         let stopper = (!stopper.is_null())
             .then(|| handle::get(stopper))
             .transpose()?;
@@ -246,7 +229,7 @@ impl Agent {
             let text = "this thread runs asynchronous Rust code; call from another one";
             return Err(Fault::new(Code::CTALK_BUSY, text));
         }
-        let runtime = inner.runtime.as_ref().ok_or_else(forked)?;
+        let runtime = inner.runtime.as_ref().ok_or_else(unforeseen)?;
         let stopped = async {
             match &stopper {
                 // Without a way to wait for it, the next call notices.
@@ -274,7 +257,7 @@ impl Agent {
 
     /// Takes over a message of which nobody said what became of it.
     pub(crate) fn leave(&self, unsaid: Unsaid) {
-        if let Ok(inner) = self.inner() {
+        if let Ok(inner) = self.inner.get() {
             let mut all = inner.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
             all.push(unsaid);
             inner.bell.notify_one();
@@ -283,16 +266,9 @@ impl Agent {
 
     /// What came up since this was last called.
     pub(crate) fn take_events(&self) -> Result<VecDeque<String>, Fault> {
-        let events = &self.inner()?.events;
+        let events = &self.inner.get()?.events;
         let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(std::mem::take(&mut *events))
-    }
-
-    fn inner(&self) -> Result<&Inner, Fault> {
-        let inner = self.inner.as_ref();
-        inner
-            .filter(|_| self.process == process::id())
-            .ok_or_else(forked)
     }
 }
 
@@ -502,13 +478,6 @@ impl Desk {
 
 fn interrupted() -> Fault {
     Fault::new(Code::CTALK_INTERRUPTED, "stopped")
-}
-
-fn forked() -> Fault {
-    Fault::new(
-        Code::CTALK_FORKED,
-        "this client belongs to the process that this one was forked from; open one here",
-    )
 }
 
 fn unforeseen() -> Fault {

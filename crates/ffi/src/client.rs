@@ -54,8 +54,8 @@ const CALL: Duration = Duration::from_secs(30);
 /// Several clients, in one process or many, may have the same profile open.
 ///
 /// Owned by whoever opened it; freed with ctalk_client_free. What it handed over and nobody settled is
-/// given back then. A child process of fork() must not use it (CTALK_FORKED); to free it there does
-/// nothing.
+/// given back then. A child process of fork() must not use it, nor open another one (CTALK_FORKED); to free
+/// it there does nothing.
 pub struct ctalk_client {
     _private: [u8; 0],
 }

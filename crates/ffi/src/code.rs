@@ -36,7 +36,7 @@ pub enum ctalk_code {
     CTALK_WRITE_FAILED = 110,
     /// Stopped from another thread.
     CTALK_INTERRUPTED = 111,
-    /// The handle belongs to the process that this one was forked from.
+    /// The handle, or all use of profiles and relays, belongs to the process that this one was forked from.
     CTALK_FORKED = 112,
     /// A callback answered with a number that means nothing.
     CTALK_BAD_CALLBACK = 113,

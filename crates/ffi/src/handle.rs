@@ -7,9 +7,10 @@
 
 use std::{
     any::Any,
+    cell::Cell,
     collections::BTreeMap,
     ptr,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, Once, PoisonError, RwLock, RwLockWriteGuard},
 };
 
 use crate::{code::Code, error::Fault};
@@ -32,8 +33,32 @@ struct Table {
     live: BTreeMap<usize, Arc<dyn Any + Send + Sync>>,
 }
 
+thread_local! {
+    /// The table, while this thread forks.
+    static HELD: Cell<Option<RwLockWriteGuard<'static, Table>>> = const { Cell::new(None) };
+}
+
+/// Keeps the table to the thread that forks: a child in which another thread's lock stayed behind could
+/// not even free what it inherited.
+fn outlive_forks() {
+    extern "C" fn hold() {
+        let table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
+        let _ = HELD.try_with(|held| held.set(Some(table)));
+    }
+    extern "C" fn let_go() {
+        let _ = HELD.try_with(|held| drop(held.take()));
+    }
+    static ASKED: Once = Once::new();
+    ASKED.call_once(|| {
+        // SAFETY: the functions take nothing and do not unwind, and the C library forgets them when this
+        // library is unloaded.
+        let _ = unsafe { libc::pthread_atfork(Some(hold), Some(let_go), Some(let_go)) };
+    });
+}
+
 /// Gives out a handle of `value`, which the caller owns.
 pub(crate) fn give<H: Opaque>(value: H::Value) -> *mut H {
+    outlive_forks();
     let value = Arc::new(value);
     let mut table = TABLE.write().unwrap_or_else(PoisonError::into_inner);
     loop {

@@ -34,6 +34,7 @@ pub mod message;
 mod online_tests;
 pub mod opened;
 mod options;
+mod process;
 pub mod profile;
 pub mod receipt;
 pub mod relay;

@@ -19,7 +19,7 @@ use crate::{
     guard::guard,
     handle,
     identity::{Own, ctalk_identity},
-    shown,
+    process, shown,
 };
 
 impl From<UnknownKind> for Fault {
@@ -56,6 +56,7 @@ pub unsafe extern "C" fn ctalk_identity_save(
         let name = caller.text(name, name_len)?;
         let key_store = caller.text(key_store, key_store_len)?;
         let passphrase = source(caller, passphrase, passphrase_len)?;
+        process::enter()?;
         // Before the keyring is asked.
         Profile::begin(folder, name, Kind::File)?;
         let kind = if key_store.is_empty() {
@@ -111,6 +112,7 @@ pub unsafe extern "C" fn ctalk_identity_load(
         let out = caller.out(out)?;
         let folder = Path::new(caller.text(folder, folder_len)?);
         let passphrase = source(caller, passphrase, passphrase_len)?;
+        process::enter()?;
         let profile = Profile::open(folder)?;
         let (keystore, secrets) = Keystore::open(folder, Kind::of(folder)?, passphrase)?;
         let store = Store::open(&profile.store_path(), None)?;

@@ -4,7 +4,7 @@ use std::{
     ffi::c_char,
     net::Ipv4Addr,
     path::PathBuf,
-    sync::{Mutex, PoisonError, mpsc},
+    sync::mpsc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -22,6 +22,7 @@ use crate::{
     guard::{guard, guard_value},
     handle::{self, Opaque},
     options,
+    process::{self, Ours},
 };
 
 /// A relay that runs on threads of this process, on 127.0.0.1, until it is freed with ctalk_relay_free.
@@ -47,14 +48,20 @@ struct Options {
 pub(crate) struct Running {
     url: String,
     admin_key: String,
-    stop: Mutex<Option<oneshot::Sender<()>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    _serving: Ours<Serving>,
+}
+
+/// What goes on until it is dropped.
+struct Serving {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
     /// Where its data are, unless the caller keeps them. Goes after the thread.
     _folder: Option<TempDir>,
 }
 
 impl Running {
     fn start(options: Options) -> Result<Self, Fault> {
+        process::enter()?;
         let failed = |error: &dyn std::fmt::Display| {
             let text = format!("the relay does not start: {error}");
             Fault::new(Code::CTALK_UNEXPECTED, text)
@@ -107,23 +114,20 @@ impl Running {
         Ok(Self {
             url,
             admin_key,
-            stop: Mutex::new(Some(stop)),
-            thread: Mutex::new(Some(thread)),
-            _folder: temporary,
+            _serving: Ours::new(Serving {
+                stop: Some(stop),
+                thread: Some(thread),
+                _folder: temporary,
+            }),
         })
     }
 }
 
 /// Stops it and waits until it has.
-impl Drop for Running {
+impl Drop for Serving {
     fn drop(&mut self) {
-        let stop = self.stop.get_mut().unwrap_or_else(PoisonError::into_inner);
-        drop(stop.take());
-        let thread = self
-            .thread
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take() {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
             // A panic of the relay was printed by its own thread.
             let _ = thread.join();
         }
@@ -138,7 +142,8 @@ fn random_key() -> Result<String, getrandom::Error> {
 
 /// Starts a relay and returns when it listens. It asks nobody to go slowly. Options, all of them optional:
 /// `port`, by default a free one; `folder` for its data, which stay there, by default a temporary one that
-/// is removed with it; `adminKey`, by default a random one.
+/// is removed with it; `adminKey`, by default a random one. CTALK_FORKED in a child of fork() whose parent
+/// uses profiles or relays.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctalk_relay_start(
     options: *const c_char,
@@ -175,7 +180,7 @@ pub extern "C" fn ctalk_relay_admin_key(relay: *const ctalk_relay) -> ctalk_slic
 }
 
 /// Stops a relay, waits until its threads have ended, and frees it. NULL is allowed, and freeing twice
-/// does nothing.
+/// does nothing. A forked child leaves the relay to the process that started it.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctalk_relay_free(relay: *mut ctalk_relay) {
     guard_value((), || {

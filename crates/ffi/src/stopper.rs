@@ -17,6 +17,7 @@ use crate::{
     error::{Fault, ctalk_error},
     guard::{guard, guard_value},
     handle::{self, Opaque},
+    process::Ours,
 };
 
 /// What ends blocking calls early: those that were given it and run, and all that are given it later.
@@ -34,7 +35,7 @@ impl Opaque for ctalk_stopper {
 /// leaves it there.
 pub(crate) struct Stopper {
     /// What is written to. Never blocks, because nothing but a first byte matters.
-    bell: UnixStream,
+    bell: Ours<UnixStream>,
     watched: UnixStream,
 }
 
@@ -43,12 +44,18 @@ impl Stopper {
         let (bell, watched) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         watched.set_nonblocking(true)?;
-        Ok(Self { bell, watched })
+        Ok(Self {
+            bell: Ours::new(bell),
+            watched,
+        })
     }
 
     fn stop(&self) {
-        // One that is full was rung before.
-        let _ = (&self.bell).write(&[1]);
+        // A forked child would ring for its parent.
+        if let Ok(mut bell) = self.bell.get() {
+            // One that is full was rung before.
+            let _ = bell.write(&[1]);
+        }
     }
 
     /// Whether it was stopped.
@@ -83,7 +90,8 @@ pub unsafe extern "C" fn ctalk_stopper_new(
 }
 
 /// Ends the calls that have this stopper, now and later, with CTALK_INTERRUPTED. From any thread; from a
-/// signal handler, write to ctalk_stopper_fd instead.
+/// signal handler, write to ctalk_stopper_fd instead. Does nothing in a forked child, whose parent's calls
+/// they are.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctalk_stopper_stop(
     stopper: *const ctalk_stopper,
@@ -98,10 +106,12 @@ pub unsafe extern "C" fn ctalk_stopper_stop(
 
 /// A file descriptor; to write any byte to it does what ctalk_stopper_stop does. It never blocks, so a
 /// signal handler may write to it, and Python's signal.set_wakeup_fd takes it. Valid as long as the
-/// stopper, which closes it; -1 for what is no stopper.
+/// stopper, which closes it; -1 for what is no stopper, and in a forked child.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctalk_stopper_fd(stopper: *const ctalk_stopper) -> c_int {
-    guard_value(-1, || Some(handle::find(stopper)?.bell.as_raw_fd()))
+    guard_value(-1, || {
+        Some(handle::find(stopper)?.bell.get().ok()?.as_raw_fd())
+    })
 }
 
 /// Frees a stopper. NULL is allowed, and freeing twice does nothing.

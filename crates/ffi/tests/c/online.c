@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -64,34 +65,98 @@ static void a_signal_handler_stops_a_call(const ctalk_client *client) {
     ctalk_message *message = NULL;
     FAILS(CTALK_INTERRUPTED, ctalk_client_next(client, CTALK_FOREVER, stopper, &message, &error));
     CHECK(message == NULL);
+    CHECK(signal(SIGALRM, SIG_DFL) == ring);
     ctalk_stopper_free(stopper);
 }
 
-static void a_forked_child_is_refused_and_harms_nothing(ctalk_client *alice, ctalk_client *bob) {
+/* Waits for a child that must end by itself; it set an alarm for the case that it hangs. */
+static void ends_well(pid_t child) {
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void a_forked_child_is_refused_and_harms_nothing(ctalk_relay *relay, ctalk_client *alice,
+                                                        ctalk_client *bob) {
+    ctalk_stopper *stopper = NULL;
+    OK(ctalk_stopper_new(&stopper, &error));
     say(alice, "bob", "before");
     ctalk_message *message = NULL;
     OK(ctalk_client_next(bob, CTALK_FOREVER, NULL, &message, &error));
     pid_t child = fork();
     CHECK(child >= 0);
     if (child == 0) {
+        alarm(60);
         ctalk_bytes *out = NULL;
         FAILS(CTALK_FORKED, ctalk_client_whoami(bob, &out, &error));
         FAILS(CTALK_FORKED, ctalk_message_commit(message, &error));
+        /* What could be opened here would get into the way of the parent's. */
+        char options[512], home[256];
+        snprintf(home, sizeof home, "%s/bob", folder);
+        snprintf(options, sizeof options, "{\"folder\": \"%s\"}", home);
+        ctalk_client *client = NULL;
+        FAILS(CTALK_FORKED, ctalk_client_open(options, strlen(options), &client, &error));
+        ctalk_identity *identity = NULL;
+        FAILS(CTALK_FORKED, ctalk_identity_load(home, strlen(home), NO_TEXT, &identity, &error));
+        OK(ctalk_identity_generate(&identity, &error));
+        snprintf(home, sizeof home, "%s/carol", folder);
+        FAILS(CTALK_FORKED, ctalk_identity_save(identity, home, strlen(home), TEXT("carol"),
+                                                TEXT("plain"), NO_TEXT, &error));
+        ctalk_relay *another = NULL;
+        FAILS(CTALK_FORKED, ctalk_relay_start(NO_TEXT, &another, &error));
+        CHECK(ctalk_stopper_fd(stopper) == -1);
+        OK(ctalk_stopper_stop(stopper, &error));
+        ctalk_stopper_free(stopper);
         ctalk_message_free(message);
         ctalk_client_free(bob);
         ctalk_client_free(alice);
+        ctalk_relay_free(relay);
         _exit(0);
     }
-    int status = 0;
-    CHECK(waitpid(child, &status, 0) == child);
-    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    ends_well(child);
     OK(ctalk_message_commit(message, &error));
     ctalk_message_free(message);
     say(alice, "bob", "after");
-    OK(ctalk_client_next(bob, CTALK_FOREVER, NULL, &message, &error));
+    OK(ctalk_client_next(bob, CTALK_FOREVER, stopper, &message, &error));
     CHECK(same(ctalk_message_payload(message), "after"));
     OK(ctalk_message_commit(message, &error));
     ctalk_message_free(message);
+    ctalk_stopper_free(stopper);
+}
+
+static atomic_int is_over;
+
+static void *make_and_free_handles(void *unused) {
+    while (!is_over) {
+        ctalk_stopper *stopper = NULL;
+        OK(ctalk_stopper_new(&stopper, &error));
+        ctalk_stopper_free(stopper);
+    }
+    return unused;
+}
+
+static void a_child_of_a_process_with_busy_threads_frees_what_it_inherited(void) {
+    ctalk_stopper *stopper = NULL;
+    OK(ctalk_stopper_new(&stopper, &error));
+    pthread_t threads[THREADS];
+    for (int number = 0; number < THREADS; number++) {
+        CHECK(pthread_create(&threads[number], NULL, make_and_free_handles, NULL) == 0);
+    }
+    for (int number = 0; number < 200; number++) {
+        pid_t child = fork();
+        CHECK(child >= 0);
+        if (child == 0) {
+            alarm(60);
+            ctalk_stopper_free(stopper);
+            _exit(0);
+        }
+        ends_well(child);
+    }
+    is_over = 1;
+    for (int number = 0; number < THREADS; number++) {
+        CHECK(pthread_join(threads[number], NULL) == 0);
+    }
+    ctalk_stopper_free(stopper);
 }
 
 static uint32_t free_all(void *client, const ctalk_message *message) {
@@ -120,7 +185,8 @@ int main(int argc, char **argv) {
     many_threads_send_and_commit_over_shared_clients(alice, bob);
     a_signal_handler_stops_a_call(bob);
     if (forks) {
-        a_forked_child_is_refused_and_harms_nothing(alice, bob);
+        a_forked_child_is_refused_and_harms_nothing(relay, alice, bob);
+        a_child_of_a_process_with_busy_threads_frees_what_it_inherited();
     }
     a_handler_that_frees_what_it_is_given_does_no_harm(alice, bob);
     ctalk_client_free(alice);
