@@ -2,7 +2,7 @@
 
 import { Card } from './card.js';
 import { Contacts } from './contacts.js';
-import { AbortError } from './errors.js';
+import { CtalkError } from './errors.js';
 import { Handle } from './handle.js';
 import { Identity } from './identity.js';
 import { known, options, ownData, text, timeout } from './input.js';
@@ -90,7 +90,7 @@ export class Client extends Handle {
         message = await this.next({ signal });
       } catch (error) {
         // Who closes it has no more messages; that is no failure.
-        if (this.#closed && error instanceof AbortError && !signal?.aborted) {
+        if (this.#closed && error instanceof CtalkError && !signal?.aborted) {
           return;
         }
         throw error;
