@@ -28,6 +28,7 @@ export class EnvelopeStream extends Duplex {
   #full = false;
   #done = false;
   #over = null;
+  #drop = null;
 
   constructor(name, values, keep) {
     super();
@@ -42,8 +43,9 @@ export class EnvelopeStream extends Duplex {
     const { port1, port2 } = new MessageChannel();
     this.#port = port1;
     port1.on('message', (question) => this.#asked(question));
-    const call = streaming(this.#name, this.#values, { port: port2, bell: this.#bell }, this.#keep);
-    this.#over = call.then(
+    const { over, drop } = streaming(this.#name, this.#values, { port: port2, bell: this.#bell }, this.#keep);
+    this.#drop = drop;
+    this.#over = over.then(
       (info) => {
         this.info = info;
         this.#done = true;
@@ -92,6 +94,7 @@ export class EnvelopeStream extends Duplex {
   _destroy(error, callback) {
     this.#wanted = 0;
     this.#answer(null);
+    this.#drop?.();
     (this.#over ?? Promise.resolve()).then(() => callback(error));
   }
 

@@ -34,6 +34,15 @@ class Lane {
     });
   }
 
+  /** Takes back a call that no thread has taken yet. */
+  drop(job) {
+    const at = this.#queue.findIndex((waiting) => waiting.job === job);
+    if (at >= 0) {
+      const [{ reject }] = this.#queue.splice(at, 1);
+      reject(new AbortError(codes.CTALK_INTERRUPTED, 'the call was stopped'));
+    }
+  }
+
   #next() {
     while (this.#queue.length > 0) {
       const worker = this.#idle.pop() ?? (this.#threads < this.#most ? this.#start() : null);
@@ -99,8 +108,15 @@ class Lane {
 
 /** For what ends by itself. */
 const brief = new Lane(4);
-/** For what waits for somebody else; not in the way of the others. */
+/** For what waits for the relay; not in the way of the others. */
 const patient = new Lane(64);
+/** For what waits until another agent writes: so that nobody waits for them who would write. */
+const longest = new Map([
+  ['ctalk_client_call', new Lane(64)],
+  ['ctalk_client_next', new Lane(64)],
+]);
+/** For what waits for a stream of this program's own. */
+const streams = new Lane(64);
 
 /** What ends the calls that wait. */
 const stops = new Set();
@@ -152,13 +168,18 @@ export async function patiently(name, values, { signal, running, keep } = {}) {
     throw aborted(signal);
   }
   const stopper = call('ctalk_stopper_new');
-  const stop = () => call('ctalk_stopper_stop', stopper);
+  const lane = longest.get(name) ?? patient;
+  let job;
+  const stop = () => {
+    call('ctalk_stopper_stop', stopper);
+    lane.drop(job);
+  };
   stops.add(stop);
   running?.add(stop);
   signal?.addEventListener('abort', stop, { once: true });
   try {
-    const given = values(stopper);
-    return collected(await patient.run({ name, values: given }, buffersOf(given), keep));
+    job = { name, values: values(stopper) };
+    return collected(await lane.run(job, buffersOf(job.values), keep));
   } catch (error) {
     if (error.number === codes.CTALK_INTERRUPTED && signal?.aborted) {
       throw aborted(signal);
@@ -173,16 +194,17 @@ export async function patiently(name, values, { signal, running, keep } = {}) {
 }
 
 /**
- * Makes a call that reads and writes through a port.
+ * Makes a call that reads and writes through a port. `drop` takes it back if it did not begin.
  *
  * @param {string} name
  * @param {any[]} values
  * @param {{ port: import('node:worker_threads').MessagePort, bell: Int32Array }} stream
  * @param {any} keep
- * @returns {Promise<any>}
+ * @returns {{ over: Promise<any>, drop: () => void }}
  */
 export function streaming(name, values, stream, keep) {
-  return patient.run({ name, values, stream }, [stream.port], keep);
+  const job = { name, values, stream };
+  return { over: streams.run(job, [stream.port], keep), drop: () => streams.drop(job) };
 }
 
 function aborted(signal) {

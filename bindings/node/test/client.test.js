@@ -76,6 +76,16 @@ test('a call gets the answer of whoever follows', async (t) => {
   await answering;
 });
 
+test('whoever closes a client within its loop ends the loop', async (t) => {
+  const scene = await Scene.start(t);
+  const [alice, bob] = [await scene.agent('alice'), await scene.agent('bob')];
+  await alice.send('bob', 'hello');
+  for await (const message of bob.follow()) {
+    await message.commit();
+    bob.close();
+  }
+});
+
 test('a message comes again after a retry, and not after a rejection', async (t) => {
   const scene = await Scene.start(t);
   const [alice, bob] = [await scene.agent('alice'), await scene.agent('bob')];
@@ -179,6 +189,23 @@ test('more waiting calls than Node has threads keep nobody from reading a file',
   for (const outcome of await Promise.allSettled(waiting)) {
     assert.equal(outcome.reason.name, 'AbortError');
   }
+});
+
+test('more waiting calls than there are threads keep nobody from sending, and each can be stopped', async (t) => {
+  const scene = await Scene.start(t);
+  const [alice, bob] = [await scene.agent('alice'), await scene.agent('bob')];
+  const waiting = Array.from({ length: 64 }, () => alice.next());
+  const abort = new AbortController();
+  const queued = alice.next({ signal: abort.signal });
+  abort.abort();
+  await assert.rejects(queued, AbortError);
+  assert.equal((await alice.send('bob', 'hello')).state, 'sent');
+  const last = alice.next();
+  alice.close();
+  for (const { reason } of await Promise.allSettled([...waiting, last])) {
+    assert.ok(reason instanceof AbortError || reason.code === 'CTALK_WRONG_HANDLE', `${reason}`);
+  }
+  await (await bob.next()).commit();
 });
 
 test('what a relay cannot take now leaves later', async (t) => {

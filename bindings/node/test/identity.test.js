@@ -239,6 +239,17 @@ test('a source that fails, gives garbage or never goes on ends its stream', asyn
   assert.ok((await alice.seal('hello', [bobCard])).length > 0);
 });
 
+test('a stream that waits for a thread ends at once when it is destroyed', async () => {
+  const started = Array.from({ length: 64 }, () => alice.sealStream([bobCard]));
+  const queued = alice.sealStream([bobCard]);
+  queued.destroy();
+  await once(queued, 'close');
+  for (const stream of started) {
+    stream.destroy();
+    await once(stream, 'close');
+  }
+});
+
 test('a stream whose call cannot begin says why', async () => {
   const sealing = alice.sealStream([], {});
   sealing.end('hello');
