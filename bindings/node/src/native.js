@@ -44,7 +44,7 @@ const OUTPUTS = {
   json: (handle) => JSON.parse(takeBytes(handle).toString()),
   opened: takeOpened,
   // Stays the caller's, for as long as it is to be settled.
-  message: (handle) => (handle === 0 ? null : { handle, ...readMessage(handle) }),
+  message: (handle) => (handle === 0 ? null : readMessage(handle)),
 };
 
 /** Functions that can fail: their parameters before the outputs and the place for an error. */
@@ -316,9 +316,6 @@ function takeError(code) {
 function takeOpened(handle) {
   try {
     const said = JSON.parse(lookText('ctalk_opened_json', handle));
-    const card = call('ctalk_opened_card', handle);
-    const cardText = card === 0 ? null : lookText('ctalk_card_text', card);
-    look('ctalk_card_free', card);
     return {
       ...said,
       payload: lookBytes('ctalk_opened_payload', handle),
@@ -327,28 +324,44 @@ function takeOpened(handle) {
       wantsReceipt: look('ctalk_opened_wants_receipt', handle) === 1,
       created: Number(look('ctalk_opened_created', handle)),
       expires: Number(look('ctalk_opened_expires', handle)),
-      card: cardText,
+      card: takeCardText(call('ctalk_opened_card', handle)),
     };
   } finally {
     look('ctalk_opened_free', handle);
   }
 }
 
+/** The text of a card; null where there is none. */
+function takeCardText(card) {
+  try {
+    return card === 0 ? null : lookText('ctalk_card_text', card);
+  } finally {
+    look('ctalk_card_free', card);
+  }
+}
+
 function readMessage(handle) {
-  return {
-    payload: lookBytes('ctalk_message_payload', handle),
-    contentType: lookText('ctalk_message_content_type', handle),
-    id: lookText('ctalk_message_id', handle),
-    from: lookText('ctalk_message_from', handle),
-    relayFrom: lookText('ctalk_message_relay_from', handle),
-    fingerprint: lookText('ctalk_message_fingerprint', handle),
-    trust: lookText('ctalk_message_trust', handle),
-    type: lookText('ctalk_message_type', handle),
-    topic: lookText('ctalk_message_topic', handle),
-    correlationId: lookText('ctalk_message_correlation_id', handle),
-    replyTo: lookText('ctalk_message_reply_to', handle),
-    attempt: look('ctalk_message_attempt', handle),
-  };
+  try {
+    return {
+      handle,
+      payload: lookBytes('ctalk_message_payload', handle),
+      contentType: lookText('ctalk_message_content_type', handle),
+      id: lookText('ctalk_message_id', handle),
+      from: lookText('ctalk_message_from', handle),
+      relayFrom: lookText('ctalk_message_relay_from', handle),
+      fingerprint: lookText('ctalk_message_fingerprint', handle),
+      trust: lookText('ctalk_message_trust', handle),
+      type: lookText('ctalk_message_type', handle),
+      topic: lookText('ctalk_message_topic', handle),
+      correlationId: lookText('ctalk_message_correlation_id', handle),
+      replyTo: lookText('ctalk_message_reply_to', handle),
+      attempt: look('ctalk_message_attempt', handle),
+    };
+  } catch (error) {
+    // Nobody would: whoever was to have it has the error.
+    look('ctalk_message_free', handle);
+    throw error;
+  }
 }
 
 const found = look('ctalk_abi_version');

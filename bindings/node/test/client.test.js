@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
+import { Worker } from 'node:worker_threads';
 
 import {
   AbortError,
@@ -17,6 +18,7 @@ import {
   UsageError,
 } from 'ctalk';
 
+import { call, look } from '../src/native.js';
 import { program, Scene } from './agents.js';
 
 test('a message arrives as it was sent, and not again once it is committed', async (t) => {
@@ -295,6 +297,47 @@ test('a closed client says so, and the calls that waited end', async (t) => {
   await assert.rejects(bob.next(), gone);
   await assert.rejects(bob.contacts.list(), gone);
   await assert.rejects(bob.follow().next(), gone);
+});
+
+test('a message that cannot be taken over is given back', async (t) => {
+  const scene = await Scene.start(t);
+  const [alice, bob] = [await scene.agent('alice'), await scene.agent('bob')];
+  await alice.send('bob', 'hello');
+  const following = bob.follow({ retryAfterMs: 1 });
+  await (await following.next()).value.retry();
+  const before = look('ctalk_handle_count');
+  const { from } = Buffer;
+  Buffer.from = () => {
+    throw new RangeError('no memory left');
+  };
+  try {
+    assert.throws(() => call('ctalk_client_next', Client.of(bob, 'bob'), 60_000, 0), RangeError);
+  } finally {
+    Buffer.from = from;
+  }
+  assert.equal(look('ctalk_handle_count'), before);
+  const { value } = await following.next();
+  assert.equal(value.attempt, 3);
+  await value.commit();
+});
+
+test('a thread that ends gives back what it had in hand, and keeps nothing', async (t) => {
+  const scene = await Scene.start(t);
+  const [alice, bob] = [await scene.agent('alice'), await scene.agent('bob')];
+  await alice.send('bob', 'hello');
+  const before = look('ctalk_handle_count');
+  const code = `
+    const { workerData } = require('node:worker_threads');
+    import('ctalk').then(async ({ Client }) => {
+      const client = await Client.open({ folder: workerData });
+      globalThis.message = await client.next();
+    });
+  `;
+  await once(new Worker(code, { eval: true, workerData: scene.profile('bob') }), 'exit');
+  assert.ok(look('ctalk_handle_count') <= before);
+  const { value } = await bob.follow({ retryAfterMs: 1 }).next();
+  assert.equal(value.attempt, 2);
+  await value.commit();
 });
 
 // What keeps the process would keep it for ever.
