@@ -1,18 +1,39 @@
 // What stands for a value of the library's.
 
-import { look } from './native.js';
+import { isMainThread } from 'node:worker_threads';
 
-const registry = new FinalizationRegistry(({ free, handle }) => look(free, handle));
+import { look } from './native.js';
+// First of all, calls that run are stopped when the thread ends.
+import './threads.js';
+
+/** What this thread holds. */
+const held = new Set();
+
+const registry = new FinalizationRegistry(freeHeld);
+
+function freeHeld(one) {
+  held.delete(one);
+  look(one.free, one.handle);
+}
+
+// A thread that ends collects nothing, and the process goes on.
+if (!isMainThread) {
+  process.on('exit', () => {
+    const isClient = ({ free }) => free === 'ctalk_client_free';
+    for (const one of [...held].sort((a, b) => isClient(a) - isClient(b))) {
+      freeHeld(one);
+    }
+  });
+}
 
 /** A handle, which is freed when its object is closed, or else when it is collected. */
 export class Handle {
-  #handle;
-  #free;
+  #held;
 
   constructor(handle, free) {
-    this.#handle = handle;
-    this.#free = free;
-    registry.register(this, { free, handle }, this);
+    this.#held = { free, handle };
+    held.add(this.#held);
+    registry.register(this, this.#held, this);
   }
 
   /**
@@ -26,17 +47,18 @@ export class Handle {
     if (!(object instanceof this)) {
       throw new TypeError(`${name} is not a ${this.name}`);
     }
-    return object.#handle;
+    return object.#held.handle;
   }
 
   /** Takes it away from the registry, for somebody else to free. */
   release() {
     registry.unregister(this);
+    held.delete(this.#held);
   }
 
   close() {
     registry.unregister(this);
-    look(this.#free, this.#handle);
+    freeHeld(this.#held);
   }
 
   [Symbol.dispose]() {

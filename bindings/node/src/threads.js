@@ -118,13 +118,14 @@ const longest = new Map([
 /** For what waits for a stream of this program's own. */
 const streams = new Lane(64);
 
-/** What ends the calls that wait. */
-const stops = new Set();
+/** What ends the calls that wait, by the stopper of each. */
+const stops = new Map();
 
 // A thread that waits in the library would keep the process from ending.
 process.on('exit', () => {
-  for (const stop of stops) {
+  for (const [stopper, stop] of stops) {
     stop();
+    look('ctalk_stopper_free', stopper);
   }
 });
 
@@ -174,7 +175,7 @@ export async function patiently(name, values, { signal, running, keep } = {}) {
     call('ctalk_stopper_stop', stopper);
     lane.drop(job);
   };
-  stops.add(stop);
+  stops.set(stopper, stop);
   running?.add(stop);
   signal?.addEventListener('abort', stop, { once: true });
   try {
@@ -188,7 +189,7 @@ export async function patiently(name, values, { signal, running, keep } = {}) {
   } finally {
     signal?.removeEventListener('abort', stop);
     running?.delete(stop);
-    stops.delete(stop);
+    stops.delete(stopper);
     look('ctalk_stopper_free', stopper);
   }
 }
