@@ -9,6 +9,8 @@
 
 pub mod admin;
 pub mod clawtalk;
+pub mod opendialogue;
+mod socket;
 
 use std::time::Duration;
 
