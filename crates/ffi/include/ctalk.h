@@ -616,7 +616,9 @@ ctalk_code ctalk_client_open(const char *options,
                              ctalk_error **error);
 
 /**
- * Frees a client. NULL is allowed, and freeing twice does nothing. Calls that use it end first.
+ * Frees a client. NULL is allowed, and freeing twice does nothing. Calls that use it in other threads end
+ * with CTALK_WRONG_HANDLE, as if they were stopped; this does not wait until they have, and the last of
+ * them gives back what was in hand.
  */
 void ctalk_client_free(ctalk_client *client);
 
@@ -1314,7 +1316,8 @@ ctalk_slice ctalk_relay_admin_key(const ctalk_relay *relay);
 void ctalk_relay_free(ctalk_relay *relay);
 
 /**
- * Makes a stopper.
+ * Makes a stopper. It has two file descriptors, and a call that it is given to has one more:
+ * CTALK_UNEXPECTED, before anything is done, where the process has no more of them.
  */
 ctalk_code ctalk_stopper_new(ctalk_stopper **out, ctalk_error **error);
 

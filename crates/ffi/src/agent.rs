@@ -6,6 +6,7 @@
 
 use std::{
     collections::VecDeque,
+    io,
     ops::{Deref, DerefMut},
     path::PathBuf,
     sync::{
@@ -30,7 +31,7 @@ use ctalk::{
 use serde::{Deserialize, Serialize};
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    sync::{self, Notify},
+    sync::{self, Notify, watch},
 };
 use zeroize::Zeroizing;
 
@@ -119,6 +120,8 @@ struct Inner {
     events: Mutex<VecDeque<String>>,
     /// Messages that were freed without a word on what became of them.
     unsaid: Mutex<Vec<Unsaid>>,
+    /// Whether it was freed: the calls that still run then end.
+    is_freed: watch::Sender<bool>,
     runtime: Option<Runtime>,
 }
 
@@ -207,12 +210,20 @@ impl Agent {
                 bell: Notify::new(),
                 events: Mutex::default(),
                 unsaid: Mutex::default(),
+                is_freed: watch::Sender::new(false),
                 runtime: Some(runtime),
             }),
         })
     }
 
-    /// Runs `work` on this thread to its end, or until it is stopped.
+    /// Ends the calls that run, as its handle is freed.
+    pub(crate) fn close(&self) {
+        if let Ok(inner) = self.inner.get() {
+            inner.is_freed.send_replace(true);
+        }
+    }
+
+    /// Runs `work` on this thread to its end, or until it is stopped or the client freed.
     pub(crate) fn run<T>(
         &self,
         stopper: *const ctalk_stopper,
@@ -230,18 +241,25 @@ impl Agent {
             return Err(Fault::new(Code::CTALK_BUSY, text));
         }
         let runtime = inner.runtime.as_ref().ok_or_else(unforeseen)?;
-        let stopped = async {
-            match &stopper {
-                // Without a way to wait for it, the next call notices.
-                Some(stopper) if stopper.stopped().await.is_ok() => {}
-                _ => std::future::pending().await,
-            }
-        };
         let at = At(inner);
         runtime.block_on(async {
+            // Before anything is done: a call that nothing could stop does not begin.
+            let watched = stopper.as_deref().map(Stopper::watch).transpose();
+            let watched = watched.map_err(unwatched)?;
+            let stopped = async {
+                match &watched {
+                    Some(watched) => watched
+                        .readable()
+                        .await
+                        .map_or_else(unwatched, |()| interrupted()),
+                    None => std::future::pending().await,
+                }
+            };
+            let mut is_freed = inner.is_freed.subscribe();
             tokio::select! {
                 biased;
-                () = stopped => Err(interrupted()),
+                _ = is_freed.wait_for(|is_freed| *is_freed) => Err(freed()),
+                fault = stopped => Err(fault),
                 outcome = work(&at) => outcome,
             }
         })
@@ -478,6 +496,15 @@ impl Desk {
 
 fn interrupted() -> Fault {
     Fault::new(Code::CTALK_INTERRUPTED, "stopped")
+}
+
+fn unwatched(error: io::Error) -> Fault {
+    let text = format!("the stopper cannot be watched: {error}");
+    Fault::new(Code::CTALK_UNEXPECTED, text)
+}
+
+fn freed() -> Fault {
+    Fault::new(Code::CTALK_WRONG_HANDLE, "the client was freed meanwhile")
 }
 
 fn unforeseen() -> Fault {

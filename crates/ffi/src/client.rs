@@ -126,10 +126,15 @@ pub unsafe extern "C" fn ctalk_client_open(
     })
 }
 
-/// Frees a client. NULL is allowed, and freeing twice does nothing. Calls that use it end first.
+/// Frees a client. NULL is allowed, and freeing twice does nothing. Calls that use it in other threads end
+/// with CTALK_WRONG_HANDLE, as if they were stopped; this does not wait until they have, and the last of
+/// them gives back what was in hand.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctalk_client_free(client: *mut ctalk_client) {
     guard_value((), || {
+        if let Some(client) = handle::find(client) {
+            client.0.close();
+        }
         handle::free(client);
         Some(())
     });

@@ -3,10 +3,7 @@
 use std::{
     ffi::c_int,
     io::{self, Write},
-    os::{
-        fd::{AsFd, AsRawFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::AsRawFd, unix::net::UnixStream},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -64,15 +61,15 @@ impl Stopper {
         poll(&mut watched, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
     }
 
-    /// Returns when it is stopped. Runs on the runtime of whoever waits.
-    pub(crate) async fn stopped(&self) -> io::Result<()> {
-        let watched = self.watched.as_fd().try_clone_to_owned()?;
-        let watched = tokio::net::UnixStream::from_std(UnixStream::from(watched))?;
-        watched.readable().await
+    /// What becomes readable when it is stopped, on the runtime of whoever waits: a descriptor of its own for
+    /// each call, because one cannot be watched twice.
+    pub(crate) fn watch(&self) -> io::Result<tokio::net::UnixStream> {
+        tokio::net::UnixStream::from_std(self.watched.try_clone()?)
     }
 }
 
-/// Makes a stopper.
+/// Makes a stopper. It has two file descriptors, and a call that it is given to has one more:
+/// CTALK_UNEXPECTED, before anything is done, where the process has no more of them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctalk_stopper_new(
     out: *mut *mut ctalk_stopper,

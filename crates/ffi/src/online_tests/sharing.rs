@@ -1,6 +1,11 @@
 //! Several threads, clients and processes with one profile.
 
-use std::{collections::BTreeSet, ptr, sync::Barrier, thread};
+use std::{
+    collections::BTreeSet,
+    ptr,
+    sync::{Barrier, mpsc},
+    thread,
+};
 
 use serde_json::json;
 
@@ -100,6 +105,28 @@ fn of_two_clients_of_one_profile_each_message_is_in_one_hand_only() {
     assert!(other.has_nothing());
     message.commit().unwrap();
     assert!(other.has_nothing());
+}
+
+#[test]
+fn to_free_a_client_ends_the_calls_that_use_it() {
+    let scene = Scene::new();
+    let (alice, bob) = (scene.agent("alice"), scene.agent("bob"));
+    let (got, taken) = mpsc::channel();
+    thread::scope(|scope| {
+        let bob = &bob;
+        let waiting = scope.spawn(move || {
+            got.send(bob.take()).unwrap();
+            // It waits for the next one.
+            bob.next(CTALK_FOREVER, ptr::null())
+                .map(|got| got.is_some())
+        });
+        alice.say("bob", "hello");
+        let message = taken.recv().unwrap();
+        message.commit().unwrap();
+        ctalk_client_free(bob.0.get());
+        let failed = waiting.join().unwrap().unwrap_err();
+        assert_eq!(failed.code, ctalk_code::CTALK_WRONG_HANDLE);
+    });
 }
 
 #[test]

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +67,24 @@ static void a_signal_handler_stops_a_call(const ctalk_client *client) {
     FAILS(CTALK_INTERRUPTED, ctalk_client_next(client, CTALK_FOREVER, stopper, &message, &error));
     CHECK(message == NULL);
     CHECK(signal(SIGALRM, SIG_DFL) == ring);
+    ctalk_stopper_free(stopper);
+}
+
+static void a_call_that_could_not_be_stopped_does_not_begin(const ctalk_client *client) {
+    ctalk_stopper *stopper = NULL;
+    OK(ctalk_stopper_new(&stopper, &error));
+    int next = dup(0);
+    CHECK(next >= 0 && close(next) == 0);
+    struct rlimit before, none;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = (rlim_t)next;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    ctalk_message *message = NULL;
+    FAILS(CTALK_UNEXPECTED, ctalk_client_next(client, CTALK_FOREVER, stopper, &message, &error));
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    OK(ctalk_client_next(client, 0, stopper, &message, &error));
+    CHECK(message == NULL);
     ctalk_stopper_free(stopper);
 }
 
@@ -184,6 +203,7 @@ int main(int argc, char **argv) {
     ctalk_client *bob = register_agent(relay, folder, "bob");
     many_threads_send_and_commit_over_shared_clients(alice, bob);
     a_signal_handler_stops_a_call(bob);
+    a_call_that_could_not_be_stopped_does_not_begin(bob);
     if (forks) {
         a_forked_child_is_refused_and_harms_nothing(relay, alice, bob);
         a_child_of_a_process_with_busy_threads_frees_what_it_inherited();
