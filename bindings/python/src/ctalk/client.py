@@ -68,7 +68,8 @@ class Client(native.Closable):
     """An agent: the profile in a folder, at its relay.
 
     Any number of threads may use one at the same time, and any number of clients, in one process or
-    many, may have the same profile open. A child process of `os.fork` opens its own.
+    many, may have the same profile open. A child process of `os.fork` must not open one, nor use what it
+    inherits: start it with `exec`, or by `multiprocessing` with `spawn`.
     """
 
     __slots__ = ("_stoppers", "_stops", "_here")
