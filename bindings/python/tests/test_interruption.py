@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import fcntl
 import os
 import signal
 import subprocess
@@ -77,6 +78,27 @@ def test_the_response_to_a_call_that_was_interrupted_is_freed(scene: Scene) -> N
         alice.call(scene.name("bob"), "hello?")
     thread.join()
     assert handles() == before
+
+
+def test_ctrl_c_ends_what_waits_for_another_process(scene: Scene) -> None:
+    bob = scene.agent("bob")
+    profile = scene.profile("bob")
+    works: list[Callable[[], object]] = [bob.whoami, lambda: ctalk.Identity.load(profile)]
+
+    def interrupt() -> None:
+        wait_until_the_main_thread_waits()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    # As another process holds it that renews the keys.
+    with (profile / "keys.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for work in works:
+            thread = threading.Thread(target=interrupt)
+            thread.start()
+            with pytest.raises(KeyboardInterrupt):
+                work()
+            thread.join()
+    assert bob.whoami()["name"] == scene.name("bob")
 
 
 def test_another_signal_is_handled_and_the_call_goes_on(scene: Scene) -> None:

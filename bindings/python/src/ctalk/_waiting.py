@@ -57,23 +57,26 @@ class Work(Generic[T]):
             self._raised = self._result = None
 
 
-def interruptibly(work: Callable[[Any], T], stopper: Stopper) -> T:
+def interruptibly(work: Callable[[Any], T], stopper: Optional[Stopper] = None) -> T:
     """Does what waits in C, given the stopper's handle. In the main thread, signal handlers run
-    meanwhile; where one raises, as for Ctrl-C, the work is stopped first."""
+    meanwhile; where one raises, as for Ctrl-C, the work is stopped first. Without a stopper, as for what
+    waits for the disk or the keyring, it goes on by itself, and nobody hears how it ended."""
+    handle = native.NULL if stopper is None else stopper._handle
     if threading.current_thread() is not threading.main_thread():
-        return work(stopper._handle)
+        return work(handle)
     # Held until the work is over. Of all that `threading` has, a bare lock alone stays whole wherever
     # a signal handler raises.
     over = threading.Lock()
     over.acquire()
     running: Optional[Work[T]] = None
     try:
-        running = Work(lambda: work(stopper._handle), over.release)
+        running = Work(lambda: work(handle), over.release)
         over.acquire()
     except BaseException:
-        stopper.stop()
-        # A handler may have raised when the lock was taken already; nobody would give it once more.
-        if running is not None and not running.over:
-            over.acquire()
+        if stopper is not None:
+            stopper.stop()
+            # A handler may have raised when the lock was taken already; nobody would give it once more.
+            if running is not None and not running.over:
+                over.acquire()
         raise
     return running.result()

@@ -99,25 +99,37 @@ class Client(native.Closable):
             api_key=api_key,
             require=require,
         )
-        handle = native.obtain("ctalk_client **", lib.ctalk_client_open, given, len(given))
-        self._hold(handle, lib.ctalk_client_free)
+        interruptibly(
+            lambda _: self._hold(
+                native.obtain("ctalk_client **", lib.ctalk_client_open, given, len(given)),
+                lib.ctalk_client_free,
+            )
+        )
         self._stoppers: set[Stopper] = set()
         self._stops = 0
         self._here = threading.local()
 
     def whoami(self) -> Whoami:
         """The agent's name, keys and relay."""
-        whoami: Whoami = native.obtain_json(lib.ctalk_client_whoami, self._handle)
+        whoami: Whoami = interruptibly(
+            lambda _: native.obtain_json(lib.ctalk_client_whoami, self._handle)
+        )
         return whoami
 
     def card(self) -> Card:
         """The agent's current key card, for others to add."""
-        return Card._of(native.obtain("ctalk_card **", lib.ctalk_client_card, self._handle))
+        return interruptibly(
+            lambda _: Card._of(
+                native.obtain("ctalk_card **", lib.ctalk_client_card, self._handle)
+            )
+        )
 
     def identity(self) -> Identity:
         """The agent's keys as they are now, to seal and open without the relay."""
-        return Identity._of(
-            native.obtain("ctalk_identity **", lib.ctalk_client_identity, self._handle)
+        return interruptibly(
+            lambda _: Identity._of(
+                native.obtain("ctalk_identity **", lib.ctalk_client_identity, self._handle)
+            )
         )
 
     @property
@@ -296,7 +308,9 @@ class Client(native.Closable):
             sanitize=sanitize,
         )
         limit = native.milliseconds(idle)
-        native.call(lib.ctalk_client_follow, self._handle, given, len(given))
+        interruptibly(
+            lambda _: native.call(lib.ctalk_client_follow, self._handle, given, len(given))
+        )
         return self._messages(limit, self._stops)
 
     def _messages(self, limit: int, stops: int) -> Iterator[Message]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Iterator, Optional, TypedDict, Union
 
 from ctalk import _native as native
 from ctalk._native import NULL, lib
+from ctalk._waiting import interruptibly
 from ctalk.card import Card
 
 if TYPE_CHECKING:
@@ -86,9 +87,7 @@ class Contacts:
 
     def __iter__(self) -> Iterator[Contact]:
         """All of them, by name."""
-        contacts: list[Contact] = native.obtain_json(
-            lib.ctalk_contacts_list, self._client._handle
-        )
+        contacts: list[Contact] = self._json(lib.ctalk_contacts_list)
         return iter(contacts)
 
     def show(self, name: str) -> ShownContact:
@@ -169,11 +168,17 @@ class Contacts:
     def remove(self, name: str) -> None:
         """Forgets it and its keys."""
         who = native.text(name)
-        native.call(lib.ctalk_contacts_remove, self._client._handle, who, len(who))
+        interruptibly(
+            lambda _: native.call(
+                lib.ctalk_contacts_remove, self._client._handle, who, len(who)
+            )
+        )
 
     def export_list(self) -> str:
         """All that are not blocked, one line of JSON each, for another profile to import."""
-        return native.obtain_bytes(lib.ctalk_contacts_export, self._client._handle).decode()
+        return interruptibly(
+            lambda _: native.obtain_bytes(lib.ctalk_contacts_export, self._client._handle)
+        ).decode()
 
     def import_list(self, lines: str) -> Imported:
         """Pins everybody on such a list; none of them is verified by that."""
@@ -185,4 +190,6 @@ class Contacts:
         for value in texts:
             text = native.text(value)
             arguments += (text, len(text))
-        return native.obtain_json(function, self._client._handle, *arguments)
+        return interruptibly(
+            lambda _: native.obtain_json(function, self._client._handle, *arguments)
+        )

@@ -9,6 +9,7 @@ from ctalk import _native as native
 from ctalk import _stream as stream
 from ctalk import classic, payload
 from ctalk._native import NULL, BytesLike, ffi, lib
+from ctalk._waiting import interruptibly
 from ctalk.card import Card
 from ctalk.classic import Peer
 from ctalk.envelope import Envelope, Inside, either
@@ -79,9 +80,11 @@ class Identity(native.Closable):
         path = native.text(os.fspath(folder))
         secret = NULL if passphrase is None else native.text(passphrase)
         length = 0 if passphrase is None else len(secret)
-        return cls._of(
-            native.obtain(
-                "ctalk_identity **", lib.ctalk_identity_load, path, len(path), secret, length
+        return interruptibly(
+            lambda _: cls._of(
+                native.obtain(
+                    "ctalk_identity **", lib.ctalk_identity_load, path, len(path), secret, length
+                )
             )
         )
 
@@ -103,17 +106,19 @@ class Identity(native.Closable):
         path, agent, kind = (native.text(part) for part in (os.fspath(folder), name, key_store))
         secret = NULL if passphrase is None else native.text(passphrase)
         length = 0 if passphrase is None else len(secret)
-        native.call(
-            lib.ctalk_identity_save,
-            self._handle,
-            path,
-            len(path),
-            agent,
-            len(agent),
-            kind,
-            len(kind),
-            secret,
-            length,
+        interruptibly(
+            lambda _: native.call(
+                lib.ctalk_identity_save,
+                self._handle,
+                path,
+                len(path),
+                agent,
+                len(agent),
+                kind,
+                len(kind),
+                secret,
+                length,
+            )
         )
 
     def keys(self) -> Keys:

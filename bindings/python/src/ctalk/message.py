@@ -8,6 +8,7 @@ from typing import Any, Optional
 from ctalk import _native as native
 from ctalk import payload
 from ctalk._native import lib
+from ctalk._waiting import interruptibly
 from ctalk.errors import UsageError
 
 
@@ -100,28 +101,23 @@ class Received(native.Handle):
     # What becomes of it, for both kinds of programs.
 
     def _commit(self) -> None:
-        native.call(lib.ctalk_message_commit, self._handle)
+        self._say(lib.ctalk_message_commit)
 
     def _reply(self, data: Any, content_type: Optional[str]) -> None:
         said, content_type = payload.encoded(data, content_type)
         given = native.options(content_type=content_type)
-        native.call(
-            lib.ctalk_message_reply, self._handle, said, len(said), given, len(given)
-        )
+        self._say(lib.ctalk_message_reply, said, len(said), given, len(given))
 
     def _retry(self, why: str, after: float) -> None:
         reason = native.text(why)
-        native.call(
-            lib.ctalk_message_retry,
-            self._handle,
-            reason,
-            len(reason),
-            native.milliseconds(after),
-        )
+        self._say(lib.ctalk_message_retry, reason, len(reason), native.milliseconds(after))
 
     def _reject(self, why: str) -> None:
         reason = native.text(why)
-        native.call(lib.ctalk_message_reject, self._handle, reason, len(reason))
+        self._say(lib.ctalk_message_reject, reason, len(reason))
+
+    def _say(self, function: Any, *arguments: Any) -> None:
+        interruptibly(lambda _: native.call(function, self._handle, *arguments))
 
     def _settle(self, error: Optional[BaseException]) -> None:
         """What the end of a `with` says, unless it was said before."""
