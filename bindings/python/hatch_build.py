@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -23,6 +24,9 @@ class Library(BuildHookInterface):
     """Takes the library that CTALK_LIBRARY names, or builds it with cargo."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        if self.target_name == "sdist":
+            # It would be without the sources of the library.
+            self.app.abort("there are no source distributions of ctalk: build a wheel in its source tree")
         self.folder = tempfile.TemporaryDirectory()
         declarations = Path(self.folder.name) / "_abi.py"
         ffi = FFI()
@@ -42,14 +46,20 @@ class Library(BuildHookInterface):
 
 
 def build() -> Path:
-    """Builds the library as users get it."""
-    subprocess.run(
-        ["cargo", "build", "--profile", "dist", "--locked", "--package", "ctalk-ffi", "--lib"],
+    """Builds the library as users get it, and gives the file that cargo says it made."""
+    command = ["cargo", "build", "--profile", "dist", "--locked", "--package", "ctalk-ffi", "--lib"]
+    done = subprocess.run(
+        [*command, "--message-format", "json-render-diagnostics"],
         cwd=WORKSPACE,
         check=True,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
     )
-    target = os.environ.get("CARGO_TARGET_DIR", "target")
-    return WORKSPACE / target / "dist" / LIBRARY
+    for line in reversed(done.stdout.splitlines()):
+        for file in map(Path, json.loads(line).get("filenames", [])):
+            if file.name == LIBRARY:
+                return file
+    raise FileNotFoundError(f"cargo built no {LIBRARY}")
 
 
 def for_cffi(header: str) -> str:

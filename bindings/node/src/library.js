@@ -3,10 +3,8 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
-const NAMES = { darwin: 'libctalk.dylib', win32: 'ctalk.dll' };
-
 /** What the library's file is called here. */
-export const LIBRARY_NAME = NAMES[process.platform] ?? 'libctalk.so';
+export const LIBRARY_NAME = process.platform === 'darwin' ? 'libctalk.dylib' : 'libctalk.so';
 
 /** Where the library is kept beside the package. */
 export const BESIDE = fileURLToPath(new URL(`../native/${LIBRARY_NAME}`, import.meta.url));

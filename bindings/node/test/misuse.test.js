@@ -243,3 +243,10 @@ test('the version of the interface is the header’s', () => {
   assert.equal(lookText('ctalk_version'), ctalk.version);
   assert.throws(() => call('ctalk_card_from_text', 'x'), CtalkError);
 });
+
+test('the package has the licences of the source tree', () => {
+  for (const name of ['LICENSE-APACHE', 'LICENSE-MIT']) {
+    const own = readFileSync(new URL(`../${name}`, import.meta.url), 'utf8');
+    assert.equal(own, readFileSync(new URL(name, root), 'utf8'));
+  }
+});

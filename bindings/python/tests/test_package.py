@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.metadata
 import re
 import subprocess
 import sys
@@ -29,6 +30,14 @@ def test_python_3_9_can_read_it() -> None:
 
 def test_it_says_that_it_has_types() -> None:
     assert Path(ctalk.__file__).with_name("py.typed").exists()
+
+
+def test_its_licences_come_along() -> None:
+    files = importlib.metadata.files("ctalk") or []
+    for name in ("LICENSE-APACHE", "LICENSE-MIT"):
+        packed = [file for file in files if file.name == name]
+        assert len(packed) == 1, name
+        assert packed[0].read_text() == (WORKSPACE / name).read_text(encoding="utf-8")
 
 
 def test_importing_it_loads_neither_asyncio_nor_a_parser() -> None:
