@@ -2,6 +2,8 @@
 
 use ctalk::{Class, core::envelope::Failure};
 
+use crate::guard::guard_value;
+
 /// What became of a call. The numbers are part of the interface: none is ever reused or changes its
 /// meaning. Those of one hundred belong together, and `ctalk_code_class` tells which of them call for
 /// the same handling.
@@ -289,9 +291,7 @@ impl Code {
 /// out, 13 refused by the peer or a policy, 130 interrupted); 0 for CTALK_OK and for what is no code.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctalk_code_class(code: u32) -> u32 {
-    Code::from_number(code)
-        .and_then(Code::class)
-        .map_or(0, |class| u32::from(class.code()))
+    guard_value(0, || Some(Code::from_number(code)?.class()?.code().into()))
 }
 
 #[cfg(test)]

@@ -1,6 +1,10 @@
 //! The boundary that no panic passes.
 
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    any::Any,
+    mem::ManuallyDrop,
+    panic::{self, AssertUnwindSafe},
+};
 
 use crate::{caller::Caller, code::Code, error::Fault, fault};
 
@@ -17,13 +21,19 @@ pub(crate) fn guard(caller: Caller, body: impl FnOnce(&Caller) -> Result<(), Fau
         Ok(Ok(())) => return Code::CTALK_OK,
         Ok(Err(fault)) => fault,
         // Not what the panic says: that may hold anything.
-        Err(_) => Fault::new(
-            Code::CTALK_PANIC,
-            "this is a bug in ctalk; please report it with what stderr says",
-        ),
+        Err(panic) => {
+            discard(panic);
+            Fault::new(
+                Code::CTALK_PANIC,
+                "this is a bug in ctalk; please report it with what stderr says",
+            )
+        }
     };
     let code = fault.code;
-    caller.report(fault);
+    let reported = panic::catch_unwind(AssertUnwindSafe(|| caller.report(fault)));
+    if let Err(panic) = reported {
+        discard(panic);
+    }
     code
 }
 
@@ -33,5 +43,39 @@ pub(crate) fn guard_value<T>(default: T, body: impl FnOnce() -> Option<T>) -> T 
         fault::point().ok()?;
         body()
     }));
-    outcome.ok().flatten().unwrap_or(default)
+    outcome
+        .unwrap_or_else(|panic| {
+            discard(panic);
+            None
+        })
+        .unwrap_or(default)
+}
+
+/// Drops what a panic said, which may be anything, and may panic in its turn: that one stays.
+fn discard(panic: Box<dyn Any + Send>) {
+    if let Err(again) = panic::catch_unwind(AssertUnwindSafe(|| drop(panic))) {
+        let _ = ManuallyDrop::new(again);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Bomb;
+
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("as it was dropped");
+        }
+    }
+
+    #[test]
+    fn a_panic_whose_payload_panics_too_gets_no_further() {
+        assert_eq!(guard_value(7, || panic::panic_any(Bomb)), 7);
+        // SAFETY: there is no place for an error.
+        let caller = unsafe { Caller::new(std::ptr::null_mut()) };
+        let code = guard(caller, |_| panic::panic_any(Bomb));
+        assert_eq!(code, Code::CTALK_PANIC);
+    }
 }

@@ -13,7 +13,7 @@ use std::{
     sync::{Arc, Once, PoisonError, RwLock, RwLockWriteGuard},
 };
 
-use crate::{code::Code, error::Fault};
+use crate::{code::Code, error::Fault, guard::guard_value};
 
 /// A type of the header, which C has pointers to and nobody looks into.
 pub(crate) trait Opaque: 'static {
@@ -110,8 +110,10 @@ pub(crate) fn free<H: Opaque>(handle: *mut H) {
 /// How many handles the process holds: 0 when it has freed all it was given. For tests.
 #[unsafe(no_mangle)]
 pub extern "C" fn ctalk_handle_count() -> usize {
-    let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
-    table.live.len()
+    guard_value(0, || {
+        let table = TABLE.read().unwrap_or_else(PoisonError::into_inner);
+        Some(table.live.len())
+    })
 }
 
 #[cfg(test)]

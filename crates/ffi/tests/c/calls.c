@@ -173,7 +173,7 @@ enum { HANDLE = 1, OUT = 2 };
 /* Those that take nothing that could be wrong. */
 #define OTHER_FUNCTIONS(X)                                                                         \
     X(ctalk_abi_version, ctalk_abi_version() == CTALK_ABI_VERSION)                                 \
-    X(ctalk_code_class, ctalk_code_class(0) == 0)                                                  \
+    X(ctalk_code_class, ctalk_code_class(202) == 3)                                                \
     X(ctalk_handle_count, ctalk_handle_count() > 0)                                                \
     X(ctalk_version, ctalk_version().len > 0)
 
@@ -314,6 +314,10 @@ static void every_failure(const struct handles *good) {
         }
     }
     CHECK(codes >= 39);
+#define PANIC(name, condition)                                                                     \
+    ctalk_fault_next(CTALK_PANIC);                                                                 \
+    CHECK(!(condition));
+    OTHER_FUNCTIONS(PANIC)
 #define FREE_AND_PANIC(name, kind)                                                                 \
     ctalk_fault_next(CTALK_PANIC);                                                                 \
     name(good->kind);
