@@ -19,8 +19,10 @@
  * - Times are milliseconds since 1970-01-01T00:00:00Z, at most 2^53 - 1. Options are a JSON object as
  *   text; a name that its function does not list is CTALK_BAD_OPTIONS.
  * - Nothing here prints or handles signals. The environment is read by ctalk_profile_folder, and by clients
- *   for proxies (HTTPS_PROXY and so on). There are no threads before there is a client or a relay. After
- *   fork() only the process that used the library goes on using it; a child that needs it calls exec()
+ *   for proxies (HTTPS_PROXY and so on). There are no threads before there is a client or a relay, or the
+ *   keyring is asked. Those of the keyring stay, and one that looks up a host name may end after its client:
+ *   so a program never unloads the library (dlclose).
+ * - After fork() only the process that used the library goes on using it; a child that needs it calls exec()
  *   first. What opens a profile or starts a relay is CTALK_FORKED there, and so are inherited clients and
  *   messages; to free what was inherited does nothing to the parent.
  * - No panic leaves the library: it becomes CTALK_PANIC.
@@ -320,7 +322,7 @@ typedef struct ctalk_identity ctalk_identity;
  * of these calls counts. One that is freed without any of them is tried again, as after
  * ctalk_message_retry; and when the client is freed, or its process ends, it is handed over again.
  *
- * Owned by whoever got it, unless a callback did; freed with ctalk_message_free.
+ * Owned by whoever got it, unless a callback did; freed with ctalk_message_free, which wipes what it says.
  */
 typedef struct ctalk_message ctalk_message;
 

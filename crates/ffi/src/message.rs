@@ -2,12 +2,14 @@
 
 use std::{
     ffi::c_char,
+    io, mem,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     time::Duration,
 };
 
 use ctalk::{Client, Content, Error, Received, Ticket};
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::{
     agent::Agent,
@@ -27,7 +29,7 @@ use crate::{
 /// of these calls counts. One that is freed without any of them is tried again, as after
 /// ctalk_message_retry; and when the client is freed, or its process ends, it is handed over again.
 ///
-/// Owned by whoever got it, unless a callback did; freed with ctalk_message_free.
+/// Owned by whoever got it, unless a callback did; freed with ctalk_message_free, which wipes what it says.
 pub struct ctalk_message {
     _private: [u8; 0],
 }
@@ -44,7 +46,7 @@ pub(crate) struct Message {
     attempt: u32,
     /// What says what became of it, until that was said.
     ticket: Mutex<Option<Ticket>>,
-    json: OnceLock<Vec<u8>>,
+    json: OnceLock<Zeroizing<Vec<u8>>>,
 }
 
 /// A message that was freed, and of which nobody said what became of it.
@@ -65,6 +67,32 @@ impl Drop for Message {
         if let (Some(ticket), Some(agent)) = (ticket, self.agent.upgrade()) {
             agent.leave(Unsaid(ticket));
         }
+        wipe(&mut self.received.payload);
+    }
+}
+
+/// Leaves nothing of what a message said in the memory that it had.
+fn wipe(content: &mut Content) {
+    match mem::replace(content, Content::Bytes(Vec::new())) {
+        Content::Text(mut text) => text.zeroize(),
+        Content::Json(json) => Box::<str>::from(json).zeroize(),
+        Content::Bytes(mut bytes) => bytes.zeroize(),
+        // What a later version of the client may add.
+        _ => {}
+    }
+}
+
+/// How many bytes are written.
+struct Count(usize);
+
+impl io::Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -138,10 +166,15 @@ impl Message {
                 message: &self.received,
                 attempt: self.attempt,
             };
+            let mut length = Count(0);
+            serde_json::to_writer(&mut length, &line).ok()?;
+            // As large as it gets, so that growing leaves no copy behind.
+            let mut json = Zeroizing::new(Vec::with_capacity(length.0));
+            serde_json::to_writer(&mut *json, &line).ok()?;
             // Another thread may have been faster.
-            let _ = self.json.set(serde_json::to_vec(&line).ok()?);
+            let _ = self.json.set(json);
         }
-        self.json.get().map(Vec::as_slice)
+        self.json.get().map(|json| json.as_slice())
     }
 }
 
@@ -366,5 +399,22 @@ pub(crate) fn content(bytes: &[u8], content_type: Option<&str>) -> Result<Conten
             Code::CTALK_BAD_OPTIONS,
             "`contentType` is text/plain, application/json or application/octet-stream",
         )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_a_wiped_content() {
+        for mut content in [
+            Content::Text("secret".to_owned()),
+            Content::from_json(r#"{"a":"secret"}"#.to_owned()).unwrap(),
+            Content::Bytes(b"secret".to_vec()),
+        ] {
+            wipe(&mut content);
+            assert!(content.as_bytes().is_empty());
+        }
     }
 }

@@ -13,6 +13,7 @@ use ::ctalk_relay::{AdminKey, Config, RateLimit, Server};
 use serde::Deserialize;
 use tempfile::TempDir;
 use tokio::{runtime::Builder, sync::oneshot};
+use zeroize::Zeroizing;
 
 use crate::{
     bytes::ctalk_slice,
@@ -41,13 +42,13 @@ impl Opaque for ctalk_relay {
 struct Options {
     port: u16,
     folder: Option<PathBuf>,
-    admin_key: Option<String>,
+    admin_key: Option<Zeroizing<String>>,
 }
 
 /// What is behind [`ctalk_relay`].
 pub(crate) struct Running {
     url: String,
-    admin_key: String,
+    admin_key: Zeroizing<String>,
     _serving: Ours<Serving>,
 }
 
@@ -134,10 +135,10 @@ impl Drop for Serving {
     }
 }
 
-fn random_key() -> Result<String, getrandom::Error> {
-    let mut key = [0_u8; 16];
-    getrandom::fill(&mut key)?;
-    Ok(u128::from_be_bytes(key).to_string())
+fn random_key() -> Result<Zeroizing<String>, getrandom::Error> {
+    let mut key = Zeroizing::new([0_u8; 16]);
+    getrandom::fill(&mut *key)?;
+    Ok(Zeroizing::new(u128::from_be_bytes(*key).to_string()))
 }
 
 /// Starts a relay and returns when it listens. It asks nobody to go slowly. Options, all of them optional:
