@@ -1,6 +1,7 @@
 """Agents that talk over a relay."""
 
-from __future__ import annotations
+from __future__ import gc
+import annotations
 
 import threading
 from typing import Any
@@ -257,6 +258,8 @@ def test_garbage_in_options_is_refused(scene: Scene) -> None:
 def test_nothing_is_left_behind(scene: Scene) -> None:
     scene.register("alice")
     scene.register("bob")
+    # What earlier tests left is theirs, and may go meanwhile.
+    gc.collect()
     before = handles()
     with ctalk.Client(scene.profile("alice")) as alice, ctalk.Client(scene.profile("bob")) as bob:
         alice.send(scene.name("bob"), "hello")
@@ -265,4 +268,4 @@ def test_nothing_is_left_behind(scene: Scene) -> None:
         with pytest.raises(ctalk.Error):
             alice.send(scene.name("nobody"), "hello")
     del message
-    assert handles() == before
+    assert handles() <= before

@@ -67,17 +67,18 @@ fn measured() -> Duration {
 
 /// Sends and publications per second, the best of all rounds.
 async fn rates(ctalk: &Path) {
-    let mut best = [0.0_f64; 5];
+    let mut best = [0.0_f64; 7];
     for _ in 0..ROUNDS {
         let data = folder();
         let relay = Process::relay(ctalk, data.path());
-        let sends = [
+        let mut all = vec![
             sends(relay.address, 64).await,
             sends(relay.address, 1).await,
+            answers(relay.address).await,
         ];
         drop(relay);
+        all.push(commits(folder().path()));
         let data = folder();
-        let mut all = sends.to_vec();
         if let Some(nats) = Process::nats(data.path()) {
             Nats::open(nats.address, 0).await.make_stream().await;
             all.push(publications(nats.address, 64, 1).await);
@@ -88,11 +89,16 @@ async fn rates(ctalk: &Path) {
             *best = best.max(rate);
         }
     }
-    for (name, best) in ["sends-64", "sends-1", "nats-64", "nats-1", "nats-in-flight"]
-        .into_iter()
-        .zip(best)
-        .filter(|(_, best)| *best > 0.0)
-    {
+    let names = [
+        "sends-64",
+        "sends-1",
+        "answers-1",
+        "commits-1",
+        "nats-64",
+        "nats-1",
+        "nats-in-flight",
+    ];
+    for (name, best) in names.into_iter().zip(best).filter(|(_, best)| *best > 0.0) {
         println!("{name} {best:.0}");
     }
 }
@@ -115,6 +121,39 @@ async fn sends(address: SocketAddr, connections: usize) -> f64 {
         });
     }
     rate(senders.join_all().await)
+}
+
+/// Answers per second to requests that change nothing, over one connection, one after the other.
+async fn answers(address: SocketAddr) -> f64 {
+    let key = register(address, "asks").await;
+    let ask = request("GET", "/messages?limit=1", &key, "");
+    let mut connection = Connection::open(address).await;
+    let mut counter = Counter::new();
+    while counter.goes_on() {
+        let (status, body) = connection.call(&ask).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    rate(vec![counter.count])
+}
+
+/// Commits per second of one message each into an SQLite file with one table, one after the other: what
+/// the disk and SQLite take without a relay around them.
+fn commits(folder: &Path) -> f64 {
+    let db = rusqlite::Connection::open(folder.join("bare.sqlite")).unwrap();
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+         CREATE TABLE messages (number INTEGER PRIMARY KEY, message TEXT NOT NULL) STRICT",
+    )
+    .unwrap();
+    let message = sealed_message("bare");
+    let mut counter = Counter::new();
+    while counter.goes_on() {
+        db.prepare_cached("INSERT INTO messages (message) VALUES (?1)")
+            .unwrap()
+            .execute([&message])
+            .unwrap();
+    }
+    rate(vec![counter.count])
 }
 
 /// Acknowledged publications per second over `connections`, `in_flight` at a time on each.

@@ -18,8 +18,13 @@ const AT_LEAST: [(&str, &str, f64); 2] = [
     ("sends-64", "committed sends/s, 64 connections", 8000.0),
     ("sends-1", "committed sends/s, one connection", 2500.0),
 ];
-/// What NATS JetStream does beside it.
-const YARDSTICKS: [(&str, &str); 3] = [
+/// What its parts do by themselves, and what NATS JetStream does beside it.
+const YARDSTICKS: [(&str, &str); 5] = [
+    (
+        "answers-1",
+        "answers/s to requests that change nothing, one connection",
+    ),
+    ("commits-1", "commits/s of SQLite alone, one message each"),
     ("nats-64", "JetStream: acknowledged/s, 64 connections"),
     ("nats-1", "JetStream: acknowledged/s, one after the other"),
     (
