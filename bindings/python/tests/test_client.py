@@ -1,8 +1,8 @@
 """Agents that talk over a relay."""
 
-from __future__ import gc
-import annotations
+from __future__ import annotations
 
+import gc
 import threading
 from typing import Any
 
