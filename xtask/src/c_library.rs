@@ -197,13 +197,15 @@ impl Bench {
         };
         let calls = self.folder.join("calls-gcc-shared");
         steps.run("C: valgrind, wrong calls", valgrind().arg(calls))?;
-        steps.run(
-            "C: valgrind, use",
-            valgrind()
-                .arg(self.folder.join("use-gcc-shared"))
-                .arg(self.empty_folder()?)
-                .arg("quick"),
-        )?;
+        for program in ["use-gcc-shared", "use-clang-static"] {
+            steps.run(
+                &format!("C: valgrind, {program}"),
+                valgrind()
+                    .arg(self.folder.join(program))
+                    .arg(self.empty_folder()?)
+                    .arg("quick"),
+            )?;
+        }
         // A forked child lacks the threads that would free what they hold.
         let online = self.folder.join("online-gcc-shared");
         steps.run("C: valgrind, online", valgrind().arg(online).arg("alone"))?;
