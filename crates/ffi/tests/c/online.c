@@ -143,6 +143,49 @@ static void a_forked_child_is_refused_and_harms_nothing(ctalk_relay *relay, ctal
     ctalk_stopper_free(stopper);
 }
 
+struct waiter {
+    const ctalk_client *client;
+    const ctalk_stopper *stopper;
+};
+
+static void *wait_until_stopped(void *user) {
+    const struct waiter *waiter = user;
+    ctalk_message *message = NULL;
+    FAILS(CTALK_INTERRUPTED, ctalk_client_next(waiter->client, CTALK_FOREVER, waiter->stopper,
+                                               &message, &error));
+    return NULL;
+}
+
+static void a_child_forked_while_threads_wait_frees_all_and_they_wait_on(ctalk_client *client) {
+    ctalk_stopper *stopper = NULL;
+    OK(ctalk_stopper_new(&stopper, &error));
+    struct waiter waiter = {client, stopper};
+    pthread_t threads[THREADS];
+    for (int number = 0; number < THREADS; number++) {
+        CHECK(pthread_create(&threads[number], NULL, wait_until_stopped, &waiter) == 0);
+    }
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(60);
+        OK(ctalk_stopper_stop(stopper, &error));
+        ctalk_stopper_free(stopper);
+        ctalk_client_free(client);
+        ctalk_bytes *out = NULL;
+        FAILS(CTALK_WRONG_HANDLE, ctalk_client_whoami(client, &out, &error));
+        _exit(0);
+    }
+    ends_well(child);
+    ctalk_message *message = NULL;
+    OK(ctalk_client_next(client, 0, stopper, &message, &error));
+    CHECK(message == NULL);
+    OK(ctalk_stopper_stop(stopper, &error));
+    for (int number = 0; number < THREADS; number++) {
+        CHECK(pthread_join(threads[number], NULL) == 0);
+    }
+    ctalk_stopper_free(stopper);
+}
+
 static atomic_int is_over;
 
 static void *make_and_free_handles(void *unused) {
@@ -206,6 +249,7 @@ int main(int argc, char **argv) {
     a_call_that_could_not_be_stopped_does_not_begin(bob);
     if (forks) {
         a_forked_child_is_refused_and_harms_nothing(relay, alice, bob);
+        a_child_forked_while_threads_wait_frees_all_and_they_wait_on(bob);
         a_child_of_a_process_with_busy_threads_frees_what_it_inherited();
     }
     a_handler_that_frees_what_it_is_given_does_no_harm(alice, bob);
