@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::relay::RelayError;
+
 /// Time to connect.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -41,6 +43,54 @@ pub(crate) fn reason(error: &reqwest::Error) -> String {
         cause = next;
     }
     cleaned(&cause.to_string())
+}
+
+/// Reads what a relay answered, never more than `most` bytes of it.
+pub(crate) async fn body(
+    url: &str,
+    mut response: reqwest::Response,
+    most: usize,
+) -> Result<Vec<u8>, RelayError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| transport(url, &error))?
+    {
+        if bytes.len().saturating_add(chunk.len()) > most {
+            let why = format_args!("it is larger than {most} bytes");
+            return Err(bad_answer(url, why));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// What it means for a relay that a request did not go through.
+pub(crate) fn transport(url: &str, error: &reqwest::Error) -> RelayError {
+    let url = url.to_owned();
+    if error.is_builder() {
+        return RelayError::BadKey;
+    }
+    match (error.is_connect(), error.is_timeout()) {
+        (true, _) => RelayError::Unreachable {
+            url,
+            why: reason(error),
+        },
+        (false, true) => RelayError::TimedOut { url },
+        (false, false) => RelayError::Interrupted {
+            url,
+            why: reason(error),
+        },
+    }
+}
+
+/// An answer that is not what the relay's protocol says.
+pub(crate) fn bad_answer(url: &str, why: impl core::fmt::Display) -> RelayError {
+    RelayError::BadAnswer {
+        url: url.to_owned(),
+        why: cleaned(&why.to_string()),
+    }
 }
 
 /// Foreign text fit to be shown: short, one line, no control or directional characters.

@@ -15,7 +15,9 @@ mod socket;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use ctalk_core::{Card, classic};
+use ctalk_core::{
+    Card, classic, envelope::TEXT_PREFIX, pairing::MESSAGE_PREFIX, part::PART_PREFIX,
+};
 use serde_json::value::RawValue;
 
 use crate::{clock::Clock, store::Stored};
@@ -148,7 +150,21 @@ pub enum Incoming {
     },
 }
 
+/// What ctalk's own texts begin with.
+const OWN_PREFIXES: [&str; 3] = [TEXT_PREFIX, PART_PREFIX, MESSAGE_PREFIX];
+
 impl Incoming {
+    /// What a text of ctalk's own is, by its beginning.
+    fn of(claims: classic::Claims, text: String) -> Self {
+        if text.starts_with(MESSAGE_PREFIX) {
+            Self::Pairing { claims, text }
+        } else if text.starts_with(PART_PREFIX) {
+            Self::Part { claims, text }
+        } else {
+            Self::Native { claims, text }
+        }
+    }
+
     /// What relay and sender say about the message; nothing of it is proven.
     #[must_use]
     pub const fn claims(&self) -> &classic::Claims {

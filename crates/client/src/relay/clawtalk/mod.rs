@@ -12,9 +12,6 @@ use async_trait::async_trait;
 use ctalk_core::{
     CARD_PREFIX, Card, StatementKind,
     classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message},
-    envelope::TEXT_PREFIX,
-    pairing::MESSAGE_PREFIX,
-    part::PART_PREFIX,
 };
 use ctalk_wire as wire;
 use futures_util::StreamExt;
@@ -25,7 +22,10 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use self::push::{Push, Pushed};
-use super::{Accepted, Body, Delivery, Destination, Incoming, Outgoing, Peeked, Relay, RelayError};
+use super::{
+    Accepted, Body, Delivery, Destination, Incoming, OWN_PREFIXES, Outgoing, Peeked, Relay,
+    RelayError,
+};
 use crate::{
     clock::Clock,
     http::{self, cleaned, reason},
@@ -326,23 +326,14 @@ impl ClawTalk {
     }
 
     async fn run(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, RelayError> {
-        request.send().await.map_err(|error| self.transport(&error))
+        request
+            .send()
+            .await
+            .map_err(|error| http::transport(&self.url, &error))
     }
 
-    /// Reads an answer, never more than [`MAX_ANSWER`] bytes of it.
-    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, RelayError> {
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.transport(&error))?
-        {
-            if bytes.len().saturating_add(chunk.len()) > MAX_ANSWER {
-                return Err(self.bad_answer(format_args!("it is larger than {MAX_ANSWER} bytes")));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok(bytes)
+    async fn body(&self, response: reqwest::Response) -> Result<Vec<u8>, RelayError> {
+        http::body(&self.url, response, MAX_ANSWER).await
     }
 
     async fn refusal(&self, response: reqwest::Response) -> RelayError {
@@ -378,29 +369,8 @@ impl ClawTalk {
         }
     }
 
-    fn transport(&self, error: &reqwest::Error) -> RelayError {
-        let url = self.url.clone();
-        if error.is_builder() {
-            return RelayError::BadKey;
-        }
-        match (error.is_connect(), error.is_timeout()) {
-            (true, _) => RelayError::Unreachable {
-                url,
-                why: reason(error),
-            },
-            (false, true) => RelayError::TimedOut { url },
-            (false, false) => RelayError::Interrupted {
-                url,
-                why: reason(error),
-            },
-        }
-    }
-
     fn bad_answer(&self, why: impl core::fmt::Display) -> RelayError {
-        RelayError::BadAnswer {
-            url: self.url.clone(),
-            why: cleaned(&why.to_string()),
-        }
+        http::bad_answer(&self.url, why)
     }
 
     /// How long it is into the next rate window, spread so that several clients do not return together.
@@ -580,8 +550,7 @@ pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
         ts: Option<String>,
         payload: String,
     }
-    let prefixes = [TEXT_PREFIX, PART_PREFIX, MESSAGE_PREFIX];
-    let is_ours = |text: &str| prefixes.iter().any(|prefix| text.starts_with(prefix));
+    let is_ours = |text: &str| OWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix));
     let item = match serde_json::from_slice::<Item>(raw) {
         Ok(item) if is_ours(&item.payload) && raw.len() <= MAX_MESSAGE_LEN => item,
         _ => return Message::parse(raw).map(Incoming::Classic),
@@ -596,14 +565,7 @@ pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
         reply_to: None,
         ts: item.ts,
     };
-    let text = item.payload;
-    Ok(if text.starts_with(MESSAGE_PREFIX) {
-        Incoming::Pairing { claims, text }
-    } else if text.starts_with(PART_PREFIX) {
-        Incoming::Part { claims, text }
-    } else {
-        Incoming::Native { claims, text }
-    })
+    Ok(Incoming::of(claims, item.payload))
 }
 
 /// Takes the items of a page.

@@ -1,15 +1,10 @@
 //! What stands in messages: one envelope, several where a plugin put messages together, or words.
 
-use ctalk_core::{
-    classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message as Classic},
-    envelope::TEXT_PREFIX,
-    pairing::MESSAGE_PREFIX,
-    part::PART_PREFIX,
-};
+use ctalk_core::classic::{Claims, MAX_MESSAGE_LEN, Malformed, Message as Classic};
 use serde_json::json;
 
 use super::frame::Message;
-use crate::relay::{Delivery, Incoming};
+use crate::relay::{Delivery, Incoming, OWN_PREFIXES};
 
 /// Most envelopes that are looked for in one message: a plugin puts 50 messages together.
 const MAX_FOUND: usize = 64;
@@ -61,13 +56,7 @@ pub(super) fn read(raw: &[u8]) -> Result<Incoming, Malformed> {
         reply_to: None,
         ts: Some(crate::relay::clawtalk::timestamp(message.timestamp)),
     };
-    Ok(if text.starts_with(MESSAGE_PREFIX) {
-        Incoming::Pairing { claims, text }
-    } else if text.starts_with(PART_PREFIX) {
-        Incoming::Part { claims, text }
-    } else {
-        Incoming::Native { claims, text }
-    })
+    Ok(Incoming::of(claims, text))
 }
 
 /// Words of somebody without ctalk, as a message that everybody on the way could read and change.
@@ -86,10 +75,9 @@ fn plain(message: &Message) -> Result<Incoming, Malformed> {
 
 /// The texts of ctalk's that stand anywhere in a message, up to the first character that none of them has.
 fn texts(content: &str) -> impl Iterator<Item = &str> {
-    const PREFIXES: [&str; 3] = [TEXT_PREFIX, PART_PREFIX, MESSAGE_PREFIX];
     let mut rest = content;
     std::iter::from_fn(move || {
-        let found = PREFIXES
+        let found = OWN_PREFIXES
             .iter()
             .filter_map(|prefix| Some((rest.find(prefix)?, prefix.len())));
         let (begin, prefix) = found.min()?;

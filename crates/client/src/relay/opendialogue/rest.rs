@@ -194,22 +194,12 @@ impl Rest {
             request = request.body(json);
         }
         let sent = request.send().await;
-        let mut response = sent.map_err(|error| self.transport(&error))?;
+        let response = sent.map_err(|error| http::transport(&self.base, &error))?;
         let status = response.status();
         if !status.is_success() {
             return Err(self.refusal(status));
         }
-        let mut bytes = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| self.transport(&error))?
-        {
-            if bytes.len().saturating_add(chunk.len()) > MAX_ANSWER {
-                return Err(self.bad_answer(format_args!("it is larger than {MAX_ANSWER} bytes")));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = http::body(&self.base, response, MAX_ANSWER).await?;
         serde_json::from_slice(&bytes).map_err(|error| self.bad_answer(error))
     }
 
@@ -228,26 +218,8 @@ impl Rest {
         }
     }
 
-    fn transport(&self, error: &reqwest::Error) -> RelayError {
-        let url = self.base.clone();
-        match (error.is_connect(), error.is_timeout()) {
-            (true, _) => RelayError::Unreachable {
-                url,
-                why: reason(error),
-            },
-            (false, true) => RelayError::TimedOut { url },
-            (false, false) => RelayError::Interrupted {
-                url,
-                why: reason(error),
-            },
-        }
-    }
-
     fn bad_answer(&self, why: impl core::fmt::Display) -> RelayError {
-        RelayError::BadAnswer {
-            url: self.base.clone(),
-            why: cleaned(&why.to_string()),
-        }
+        http::bad_answer(&self.base, why)
     }
 }
 
