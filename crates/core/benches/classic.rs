@@ -10,6 +10,7 @@ use ctalk_core::{
     classic::{self, BoxKeys, Message, Metadata},
 };
 use getrandom::{SysRng, rand_core::UnwrapErr};
+use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 
 const ROUNDS: usize = 21;
@@ -24,6 +25,13 @@ const METADATA: Metadata<'_> = Metadata {
 
 type Error = Box<dyn std::error::Error>;
 
+#[derive(Serialize)]
+struct Written<'a> {
+    payload: &'a str,
+    nonce: &'a str,
+    signature: &'a str,
+}
+
 fn main() -> Result<(), Error> {
     let mut rng = UnwrapErr(SysRng);
     let alice = Identity::generate(&mut rng);
@@ -36,6 +44,19 @@ fn main() -> Result<(), Error> {
         seal(&alice, &mut keys, &bob, &payload, &mut rng).map(|sealed| {
             black_box(sealed);
         })
+    })?;
+
+    // The same from bytes to JSON, as programs in other languages begin and end.
+    let bytes = payload.get().as_bytes();
+    measure("seal_sign_json_1k", || {
+        let payload: &RawValue = serde_json::from_slice(black_box(bytes))?;
+        let sealed = seal(&alice, &mut keys, &bob, payload, &mut rng)?;
+        black_box(serde_json::to_vec(&Written {
+            payload: &sealed.payload,
+            nonce: &sealed.nonce,
+            signature: &sealed.signature,
+        })?);
+        Ok(())
     })?;
 
     let relayed = relayed(&seal(&alice, &mut keys, &bob, &payload, &mut rng)?);
