@@ -93,10 +93,49 @@ pub(crate) fn bad_answer(url: &str, why: impl core::fmt::Display) -> RelayError 
     }
 }
 
+/// An address that is refused, fit to be shown: without the user name, password and query that it may have.
+pub(crate) fn shown_address(text: &str) -> String {
+    let text = text.split(['?', '#']).next().unwrap_or_default();
+    let (scheme, rest) = text.split_once("://").map_or(("", text), |(scheme, rest)| {
+        (text.get(..scheme.len() + 3).unwrap_or_default(), rest)
+    });
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    cleaned(&format!("{scheme}{host}{path}"))
+}
+
 /// Foreign text fit to be shown: short, one line, no control or directional characters.
 pub(crate) fn cleaned(text: &str) -> String {
     text.chars()
         .filter(|character| !crate::text::is_unsafe(*character))
         .take(200)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shown_address;
+
+    #[test]
+    fn an_address_that_is_shown_holds_no_password_and_no_token() {
+        for (text, shown) in [
+            (
+                "http://ann:secret@relay.example/a",
+                "http://relay.example/a",
+            ),
+            ("http://ann:sec@ret@relay.example", "http://relay.example"),
+            ("ann:secret@relay.example/p@th", "relay.example/p@th"),
+            (
+                "https://relay.example/?token=secret",
+                "https://relay.example/",
+            ),
+            ("https://relay.example#secret", "https://relay.example"),
+            ("ftp://relay.example", "ftp://relay.example"),
+            ("", ""),
+        ] {
+            assert_eq!(shown_address(text), shown);
+        }
+    }
 }

@@ -622,7 +622,7 @@ pub(crate) fn timestamp(milliseconds: i64) -> String {
 /// Checks a relay's address and takes its trailing slash off.
 fn normalise_url(text: &str) -> Result<String, RelayError> {
     let bad = |why| RelayError::BadUrl {
-        url: cleaned(text),
+        url: http::shown_address(text),
         why,
     };
     let url = url::Url::parse(text).map_err(|_| bad("it is no URL"))?;

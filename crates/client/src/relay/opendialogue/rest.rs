@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{CONNECT, Credentials, SCHEME};
 use crate::{
-    http::{self, cleaned, reason},
+    http::{self, reason},
     relay::RelayError,
 };
 
@@ -32,7 +32,7 @@ pub(super) struct Address {
 /// Reads `opendialogue+wss://HOST/connect`; `/connect` may be left out.
 pub(super) fn address(text: &str) -> Result<Address, RelayError> {
     let bad = |why| RelayError::BadUrl {
-        url: cleaned(text),
+        url: http::shown_address(text),
         why,
     };
     let socket = text
