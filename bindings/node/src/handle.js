@@ -2,7 +2,7 @@
 
 import { isMainThread } from 'node:worker_threads';
 
-import { look } from './native.js';
+import { look, prepare } from './native.js';
 // First of all, calls that run are stopped when the thread ends.
 import './threads.js';
 
@@ -31,6 +31,7 @@ export class Handle {
   #held;
 
   constructor(handle, free) {
+    prepare(free);
     this.#held = { free, handle };
     held.add(this.#held);
     registry.register(this, this.#held, this);

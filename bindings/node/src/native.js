@@ -177,6 +177,16 @@ function bind(name) {
   return found;
 }
 
+/**
+ * Declares functions that are called as a thread ends. Where it is terminated at that moment, to declare
+ * one would end the process.
+ *
+ * @param {...string} names
+ */
+export function prepare(...names) {
+  names.forEach(bind);
+}
+
 function bindFallible(name) {
   const kinds = FALLIBLE_KINDS[name];
   const outputs = kinds.filter((kind) => kind.startsWith('=')).map((kind) => OUTPUTS[kind.slice(1)]);

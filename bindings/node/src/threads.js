@@ -7,7 +7,7 @@ import { Worker } from 'node:worker_threads';
 
 import { codes } from './codes.js';
 import { AbortError, errorOf, UnexpectedError } from './errors.js';
-import { call, LIBRARY, look } from './native.js';
+import { call, LIBRARY, look, prepare } from './native.js';
 
 /** Threads that take calls, started when they are needed and kept. */
 class Lane {
@@ -168,6 +168,7 @@ export async function patiently(name, values, { signal, running, keep } = {}) {
   if (signal?.aborted) {
     throw aborted(signal);
   }
+  prepare('ctalk_stopper_stop', 'ctalk_stopper_free');
   const stopper = call('ctalk_stopper_new');
   const lane = longest.get(name) ?? patient;
   let job;

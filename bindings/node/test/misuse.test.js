@@ -1,6 +1,7 @@
 // Whatever a program does, it gets an error of the right class and goes on.
 
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
@@ -236,6 +237,24 @@ test('a program that uses the package in a thread of its own can end that thread
   });
   assert.match(fingerprint, /^[0-9a-f]{64}$/);
   await worker.terminate();
+});
+
+test('a thread that is ended while it ends takes nobody with it', async () => {
+  const code = `
+    import('ctalk').then(({ Identity }) => {
+      const identity = Identity.generate();
+      globalThis.cards = Array.from({ length: 20 }, () => identity.card());
+      require('node:worker_threads').parentPort.postMessage('ready');
+    });
+  `;
+  // A little later each time, from before its end to after it.
+  for (let round = 0; round < 60; round += 1) {
+    const worker = new Worker(code, { eval: true });
+    await once(worker, 'message');
+    const until = process.hrtime.bigint() + BigInt((round % 30) * 10_000);
+    while (process.hrtime.bigint() < until);
+    await worker.terminate();
+  }
 });
 
 test('the version of the interface is the header’s', () => {
