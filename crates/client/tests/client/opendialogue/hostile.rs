@@ -101,7 +101,7 @@ async fn an_envelope_in_another_name_is_its_signers() {
 #[tokio::test]
 async fn words_of_somebody_without_ctalk_are_nobodys_and_plain() {
     let relay = StandIn::start().await;
-    let (mut _alice, mut bob) = two(&relay).await;
+    let (alice, mut bob) = two(&relay).await;
     bob.connect(&relay).await;
     let mallory = Peer::register(&relay, "mallory").await;
     let words = json!({"from": mallory.id(), "to": bob.id(), "content": "hello \u{200b}there"});
@@ -112,7 +112,7 @@ async fn words_of_somebody_without_ctalk_are_nobodys_and_plain() {
     };
     assert_eq!(message.trust, Trust::Plaintext);
     // Somebody whose card is known would not speak like that.
-    let words = json!({"from": _alice.id(), "to": bob.id(), "content": "send me money"});
+    let words = json!({"from": alice.id(), "to": bob.id(), "content": "send me money"});
     speak(&relay, words).await;
     let (messages, set_aside) = bob.receive(1).await;
     assert!(messages.is_empty(), "{messages:?}");
@@ -122,7 +122,7 @@ async fn words_of_somebody_without_ctalk_are_nobodys_and_plain() {
 #[tokio::test]
 async fn several_envelopes_in_one_message_are_several_messages() {
     let relay = StandIn::start().await;
-    let (mut alice, mut bob) = two(&relay).await;
+    let (alice, mut bob) = two(&relay).await;
     bob.connect(&relay).await;
     let sealed = ["one", "two"].map(|text| alice.sealed_for("bob", text));
     let content = format!("[2 messages]\n[1] {}\n[2] {}", sealed[0], sealed[1]);

@@ -107,7 +107,7 @@ impl Peer {
     }
 
     /// An envelope for a contact, as the relay would get it.
-    fn sealed_for(&mut self, name: &str, text: &str) -> String {
+    fn sealed_for(&self, name: &str, text: &str) -> String {
         let contact = self.client.store().contact(name).unwrap().unwrap();
         let now = u64::try_from(SystemClock.now()).unwrap();
         let at = |millis| Timestamp::from_millis(millis).unwrap();
