@@ -37,6 +37,8 @@
 //! relay.fail(Faults { seed: 7, drop: 0.5, ..Faults::default() });
 //!
 //! let message = json!({ "to": "bob", "type": "request", "encrypted": false, "payload": "hello" });
+//! # // A client asks for this before it is made, though it never speaks TLS here.
+//! # let _ = rustls::crypto::ring::default_provider().install_default();
 //! let http = reqwest::Client::new();
 //! let mut sent = 0;
 //! while sent < 10 {
