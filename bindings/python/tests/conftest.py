@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from pathlib import Path
 from typing import Iterator
 
@@ -10,6 +11,9 @@ import pytest
 
 import ctalk
 from support import Scene
+
+# What a shell starts in the background is told to ignore Ctrl-C, and its children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _numbers = itertools.count(1)
 
