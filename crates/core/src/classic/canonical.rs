@@ -60,7 +60,12 @@ pub(crate) fn canonical(metadata: &Metadata<'_>, payload: &str, nonce: &str) -> 
 /// U+0020; everything else stands as it is, U+007F, U+2028 and `/` included.
 fn push_string(json: &mut String, text: &str) {
     json.push('"');
-    if is_any_escaped(text.as_bytes()) {
+    // Looking at every byte, instead of stopping at the first match, lets the compiler use vector
+    // instructions: a box of 1 KiB takes a twentieth of the time.
+    if text
+        .bytes()
+        .fold(false, |found, byte| found | is_escaped(byte))
+    {
         for character in text.chars() {
             push_character(json, character);
         }
@@ -70,34 +75,8 @@ fn push_string(json: &mut String, text: &str) {
     json.push('"');
 }
 
-/// Whether any byte is to be escaped. Eight are looked at together: a quarter of the work, even where the
-/// compiler was told to make code small.
-fn is_any_escaped(bytes: &[u8]) -> bool {
-    let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().any(|word| holds_escaped(*word)) || rest.iter().any(|byte| is_escaped(*byte))
-}
-
 const fn is_escaped(byte: u8) -> bool {
     matches!(byte, b'"' | b'\\' | 0..=0x1f)
-}
-
-/// Whether one of eight bytes is to be escaped.
-const fn holds_escaped(word: [u8; 8]) -> bool {
-    let word = u64::from_le_bytes(word);
-    has_below(word, 0x20)
-        || has_below(word ^ repeated(b'"'), 1)
-        || has_below(word ^ repeated(b'\\'), 1)
-}
-
-/// A byte eight times.
-const fn repeated(byte: u8) -> u64 {
-    u64::from_le_bytes([byte; 8])
-}
-
-/// Whether a byte is less than `limit`, which is at most 0x80: taking it away borrows into the highest
-/// bit of the byte, which was not set.
-const fn has_below(word: u64, limit: u8) -> bool {
-    word.wrapping_sub(repeated(limit)) & !word & repeated(0x80) != 0
 }
 
 fn push_character(json: &mut String, character: char) {
@@ -213,30 +192,6 @@ mod tests {
             let mut json = String::new();
             push_string(&mut json, &text);
             assert_eq!(json, serde_json::to_string(&text).unwrap());
-        }
-    }
-
-    #[test]
-    fn every_byte_is_seen_at_every_place_among_all_others() {
-        for byte in 0..=u8::MAX {
-            for place in 0..19 {
-                for other in [
-                    b' ',
-                    b'!',
-                    b'#',
-                    b'[',
-                    b']',
-                    0x7f,
-                    0x80,
-                    0xa2,
-                    0xdc,
-                    u8::MAX,
-                ] {
-                    let mut bytes = [other; 19];
-                    bytes[place] = byte;
-                    assert_eq!(is_any_escaped(&bytes), is_escaped(byte), "{bytes:x?}");
-                }
-            }
         }
     }
 
