@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use super::stats::{duration, measurement, measurements, percentile, verdict};
+use super::stats::{duration, measurement, measurements, median, percentile, verdict};
 use super::{output, wall_times};
 use crate::debian::{self, GCC, NODE, NPM, PKG_CONFIG, PYTHON, Tool};
 use crate::dist;
@@ -358,14 +358,6 @@ fn least(rounds: &[BTreeMap<String, f64>], name: &str) -> Result<f64> {
         least = least.min(measurement(round, name)?);
     }
     Ok(least)
-}
-
-fn median(rounds: &[BTreeMap<String, f64>], name: &str) -> Result<f64> {
-    let values = rounds
-        .iter()
-        .map(|round| measurement(round, name))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(percentile(&values, 50))
 }
 
 /// As people say it: a small one as a part of 1.

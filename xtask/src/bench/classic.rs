@@ -1,11 +1,9 @@
 //! Sealing and opening a classic message in ctalk and in libsodium, over the same canonical bytes.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Result, bail};
 
 use super::output;
-use super::stats::{duration, measurement, measurements, percentile, verdict};
+use super::stats::{duration, measurements, median, verdict};
 use crate::debian::{self, LIBSODIUM};
 use crate::steps::Steps;
 use crate::workspace::{cargo, command, target};
@@ -66,12 +64,4 @@ pub(super) fn table(steps: &mut Steps) -> Result<String> {
         ));
     }
     Ok(table)
-}
-
-fn median(rounds: &[BTreeMap<String, f64>], name: &str) -> Result<f64> {
-    let values = rounds
-        .iter()
-        .map(|round| measurement(round, name))
-        .collect::<Result<Vec<_>>>()?;
-    Ok(percentile(&values, 50))
 }

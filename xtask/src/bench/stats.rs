@@ -49,6 +49,18 @@ pub(crate) fn measurement(all: &BTreeMap<String, f64>, name: &str) -> Result<f64
         .with_context(|| format!("the bench printed no `{name}`"))
 }
 
+/// The median of what each round printed under `name`.
+///
+/// # Errors
+/// When a round did not print it.
+pub(crate) fn median(rounds: &[BTreeMap<String, f64>], name: &str) -> Result<f64> {
+    let values = rounds
+        .iter()
+        .map(|round| measurement(round, name))
+        .collect::<Result<Vec<_>>>()?;
+    Ok(percentile(&values, 50))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
