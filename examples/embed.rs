@@ -8,7 +8,7 @@
 use std::{error::Error, sync::Arc, time::Duration};
 
 use ctalk::{
-    Admission, Client, Content, Draft, Filter, Next, Profile,
+    Admission, Client, Content, Draft, Filter, Next, Profile, Registration,
     clock::SystemClock,
     core::Identity,
     keystore::{Kind, PassphraseSource},
@@ -73,9 +73,12 @@ async fn agent(relay: &TestRelay, name: &str) -> Result<(Client, TempDir), Box<d
         &mut profile,
         &keystore,
         &keystore.read()?,
-        &url,
-        admission,
-        name,
+        Registration {
+            url: &url,
+            relay_name: None,
+            admission: Some(admission),
+            owner: name,
+        },
         clock.clone(),
     )
     .await?;

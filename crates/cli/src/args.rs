@@ -20,8 +20,8 @@ use crate::{
     commands::{
         ack, admin, agents, call, card, channels, completions, contact, demo, doctor, export,
         flush, health, import, inbox, inspect, keygen, listen, man, open, outbox, pair, passwd,
-        recv, register, relay, revoke, rotate, seal, send, service, succeed, verify, webhook,
-        whoami,
+        recv, register, relay, relays, revoke, rotate, seal, send, service, succeed, verify,
+        webhook, whoami,
     },
     exit,
     output::Output,
@@ -68,7 +68,7 @@ pub(crate) struct Global {
 /// Which relay a command talks to.
 #[derive(Args, Clone)]
 pub(crate) struct RelayArg {
-    /// The relay's address [default: the one the profile is registered at] [env: CLAWTALK_URL]
+    /// The relay's address, or its name in `ctalk relays` [default: the profile's first] [env: CLAWTALK_URL]
     #[arg(long = "relay", value_name = "URL")]
     pub(crate) url: Option<String>,
 }
@@ -114,6 +114,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Outbox(outbox::Command),
     Flush(flush::Args),
+    Relays(relays::Args),
     Recv(recv::Args),
     Listen(listen::Args),
     #[command(subcommand)]

@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Result;
 use ctalk::{
-    Class, Client, Profile,
-    clock::SystemClock,
+    Agent, Class, Client, Profile,
+    clock::{Clock, SystemClock},
     keystore::{Keystore, KeystoreError, Kind, Passphrase, PassphraseSource, Prompt, Secrets},
     relay::{
         Relay,
@@ -117,9 +117,12 @@ impl<'a> Context<'a> {
         given: RelayArg,
         profile: Option<&Profile>,
     ) -> Result<Option<String>> {
-        let url = match given.url {
-            Some(url) => Some(url),
-            None => environment::text(environment::RELAY_URL)?
+        let url = match (given.url, profile) {
+            (Some(name), Some(profile)) if !name.contains("://") => {
+                Some(profile.relay_named(&name)?.to_owned())
+            }
+            (Some(url), _) => Some(url),
+            (None, _) => environment::text(environment::RELAY_URL)?
                 .or_else(|| profile?.relay().map(str::to_owned)),
         };
         if let Some(url) = &url {
@@ -141,6 +144,46 @@ impl<'a> Context<'a> {
         let url = self.relay_url(relay, Some(profile))?;
         let (keystore, secrets) = self.keystore(profile)?;
         self.client_with(profile, keystore, &secrets, &url)
+    }
+
+    /// The profile's agent at the relay that is given, or in the environment, or else at all of its relays.
+    pub(crate) fn agent(&self, profile: &Profile, relay: RelayArg) -> Result<Agent> {
+        let is_named = relay.url.is_some() || environment::text(environment::RELAY_URL)?.is_some();
+        if is_named || profile.relays().len() < 2 {
+            let client = self.client(profile, relay)?;
+            return Ok(Agent::new(vec![(String::new(), client)]));
+        }
+        let (keystore, secrets) = self.keystore(profile)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        Ok(ctalk::agent(
+            profile,
+            keystore,
+            &secrets,
+            api_key()?,
+            &clock,
+        )?)
+    }
+
+    /// Connections to the relay of the environment, or else to all that the profile is registered at, in
+    /// its name.
+    pub(crate) fn relays(
+        &self,
+        profile: &Profile,
+        secrets: &Secrets,
+    ) -> Result<Vec<Arc<dyn Relay>>> {
+        let first = self.relay_url(RelayArg { url: None }, Some(profile))?;
+        let mut urls = vec![first];
+        if environment::text(environment::RELAY_URL)?.is_none() {
+            let others = profile.relays().iter().skip(1);
+            let registered = others.filter(|relay| secrets.api_key(&relay.url).is_some());
+            urls.extend(registered.map(|relay| relay.url.clone()));
+        }
+        let mut relays = Vec::with_capacity(urls.len());
+        for (place, url) in urls.iter().enumerate() {
+            let key = api_key()?.filter(|_| place == 0);
+            relays.push(ctalk::connect(url, secrets, key, Arc::new(SystemClock))?);
+        }
+        Ok(relays)
     }
 
     /// The profile's client at the relay at `url`, for who has opened the key store already.
@@ -178,9 +221,8 @@ impl<'a> Context<'a> {
         // Without a relay there are contacts nevertheless, only no addresses.
         let url = self
             .known_relay_url(relay, Some(profile))?
-            .map(|url| ClawTalk::new(&url, None, Arc::new(SystemClock)))
-            .transpose()?
-            .map(|relay| relay.url().to_owned());
+            .map(|url| ctalk::relay::normalised(&url))
+            .transpose()?;
         Ok(Store::open(&profile.store_path(), url.as_deref())?)
     }
 }

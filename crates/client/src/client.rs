@@ -11,12 +11,13 @@ use ctalk_core::{Card, Identity, PublicKeys, Timestamp, classic::BoxKeys};
 
 use crate::{
     clock::Clock,
+    contacts,
     directory::Directory,
     endings::Notice,
     error::Error,
     keeper::Keeper,
     message::{Draft, Sent},
-    outbox::Manner,
+    outbox::{Among, Manner},
     parts::Transfer,
     policy::Policy,
     receive::LEASE,
@@ -66,16 +67,19 @@ pub struct Client {
     pub(crate) keeper: Option<Keeper>,
     /// How many messages were settled.
     pub(crate) settled: u64,
+    /// The longest text that every relay of the agent takes, where it has several.
+    pub(crate) shortest: usize,
     /// Who is told how far a message in parts is.
     pub(crate) on_transfer: Option<Box<dyn FnMut(Transfer) + Send>>,
 }
 
-/// Gives back what is in hand; else others would wait for its leases.
+/// Gives back what is in hand; else others would wait for its leases. Keeps what was pushed so far.
 impl Drop for Client {
     fn drop(&mut self) {
         // Then they wait.
         let _ = self.release_all();
         let _ = self.put_back();
+        let _ = self.store_buffered();
     }
 }
 
@@ -96,6 +100,16 @@ impl Client {
         store: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Error> {
+        Self::at(name, identity, Arc::new(relay), store, clock)
+    }
+
+    pub(crate) fn at(
+        name: &str,
+        identity: Identity,
+        relay: Arc<dyn Relay>,
+        store: &Path,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             policy: Policy::beside(store)?,
             name: name.to_owned(),
@@ -105,7 +119,7 @@ impl Client {
             card: None,
             home: None,
             store: Store::open(store, Some(relay.url()))?,
-            relay: Arc::new(relay),
+            relay,
             box_keys: BoxKeys::default(),
             clock,
             require: Require::default(),
@@ -114,6 +128,7 @@ impl Client {
             in_hand: HashMap::new(),
             keeper: None,
             settled: 0,
+            shortest: usize::MAX,
             on_transfer: None,
         })
     }
@@ -207,7 +222,9 @@ impl Client {
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
-        self.post(recipients, draft, Manner::Sealed, true).await
+        let among = Among::these(recipients);
+        self.post(recipients, among, draft, Manner::Sealed, true)
+            .await
     }
 
     /// Sends a message that everybody on the way can read and change, to each recipient by itself. If
@@ -221,7 +238,9 @@ impl Client {
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
         self.check_plaintext()?;
-        self.post(recipients, draft, Manner::Plaintext, true).await
+        let among = Among::these(recipients);
+        self.post(recipients, among, draft, Manner::Plaintext, true)
+            .await
     }
 
     /// Sends plaintext to every agent of the relay as one message.
@@ -231,7 +250,10 @@ impl Client {
     pub async fn broadcast_plaintext(&mut self, draft: &Draft) -> Result<Sent, Error> {
         self.check_plaintext()?;
         let everyone = [send::EVERYONE.to_owned()];
-        let mut outcomes = self.post(&everyone, draft, Manner::Broadcast, true).await?;
+        let among = Among::these(&everyone);
+        let mut outcomes = self
+            .post(&everyone, among, draft, Manner::Broadcast, true)
+            .await?;
         let [name] = everyone;
         outcomes
             .pop()
@@ -282,6 +304,41 @@ impl Client {
         Ok(fresh)
     }
 
+    /// Ends the connection to the relay in good order. A relay that forgets by handing out may have handed
+    /// something out meanwhile, which is in the inbox afterwards; without this it may be lost. For who ends:
+    /// nothing goes over such a relay any more.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn close(&mut self) -> Result<(), Error> {
+        self.store_buffered()?;
+        let deliveries = self.relay.close().await;
+        if !deliveries.is_empty() {
+            let _stored = self.store.admit(&deliveries, self.clock.now())?;
+        }
+        Ok(())
+    }
+
+    /// Finds out where contacts are at this relay, as far as its directory knows. A contact that it shows
+    /// with other keys is not found there.
+    pub(crate) async fn locate(&mut self, names: &[String]) {
+        let known = names
+            .iter()
+            .filter_map(|name| self.contact_for(name).ok().flatten());
+        let lost: Vec<Contact> = known.filter(|contact| contact.address.is_none()).collect();
+        if lost.is_empty() {
+            return;
+        }
+        let Ok(Some(directory)) = Directory::fetch(&*self.relay).await else {
+            return;
+        };
+        for contact in lost {
+            if let Ok(entry) = directory.entry_of(&contact) {
+                let _ = contacts::meet(self, Some(&directory), entry, None);
+            }
+        }
+    }
+
     /// The clock's time as envelopes carry it.
     pub(crate) fn now(&self) -> Timestamp {
         timestamp(self.clock.now())
@@ -319,7 +376,7 @@ impl Client {
         }
     }
 
-    fn check_plaintext(&self) -> Result<(), Error> {
+    pub(crate) fn check_plaintext(&self) -> Result<(), Error> {
         match self.require.words().next() {
             None => Ok(()),
             Some(required) => Err(Error::PlaintextRefused { required }),

@@ -12,6 +12,7 @@ use ctalk_core::{
 use crate::{
     backup::BackupError,
     keystore::KeystoreError,
+    message::Sent,
     policy::PolicyError,
     profile::ProfileError,
     relay::RelayError,
@@ -403,6 +404,14 @@ pub enum Error {
         number: i64,
         /// What the relay or the network said; `None` if older messages to the same recipient go first.
         why: Option<RelayError>,
+        /// What is known of it.
+        sent: Box<Sent>,
+    },
+    /// The agent has no relay of this name.
+    #[error("there is no relay called `{name}`")]
+    UnknownRelay {
+        /// The name.
+        name: String,
     },
     /// The relay refuses a message, which it may have got before.
     #[error("the relay refuses the message: {why}")]
@@ -474,6 +483,7 @@ impl Error {
             | Self::IdempotencyMismatch
             | Self::GivenUp
             | Self::CallOpen { .. }
+            | Self::UnknownRelay { .. }
             | Self::UnknownOutgoing { .. } => Class::Usage,
             Self::Queued { why: None, .. } => Class::RelayUnreachable,
             Self::Queued { why: Some(why), .. } => why.class(),
@@ -641,6 +651,7 @@ impl Error {
             Self::GivenUp => {
                 Some("ask whether it arrived; if not, send it with another key".to_owned())
             }
+            Self::UnknownRelay { .. } => Some("see them: ctalk relays".to_owned()),
             Self::UnknownOutgoing { .. } => Some("`ctalk outbox list` shows them all".to_owned()),
             Self::NotText => {
                 Some("encode them first, for example with `base64 FILE | ctalk send …`".to_owned())

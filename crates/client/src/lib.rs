@@ -24,6 +24,7 @@
 //!   that run on messages
 //! - [`Client::follow`], [`Following`], [`Client::keep_leases`]: messages one by one as they come, for
 //!   programs that ask for the next one
+//! - [`Agent`], [`agent`](fn@agent), [`Via`], [`Sending`], [`NamedRelay`]: one agent at several relays
 //! - [`Call`], [`Response`], [`Client::send_and_wait`]: waiting for what becomes of a message
 //! - [`Policy`], [`Rules`]: what others may send
 //! - [`Listener`], [`Refusal`], [`set_webhook`], [`rotate_webhook_secret`], [`clear_webhook`],
@@ -50,6 +51,7 @@ pub mod store;
 pub mod stream;
 pub mod text;
 
+mod agent;
 mod call;
 mod client;
 mod contact_list;
@@ -84,6 +86,7 @@ mod worker;
 pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
+pub use agent::{Agent, Sending, Via};
 pub use call::Call;
 pub use client::{Client, MAX_PAYLOAD};
 pub use contact_list::{ImportError, Imported, LineError, ListedContact, import_contacts};
@@ -99,11 +102,11 @@ pub use own_ending::{Succeeded, revoke, succeed};
 pub use pairing::Pairing;
 pub use parts::Transfer;
 pub use policy::{Policy, PolicyError, Rules, Strangers, Violation};
-pub use profile::{Profile, ProfileError, check_name, profiles_folder};
+pub use profile::{NamedRelay, Profile, ProfileError, check_name, profiles_folder};
 pub use receive::{
     Contract, Filter, Handover, Next, Peek, Receiving, Response, Ticket, VerifiedSender, verify,
 };
-pub use registration::{Admission, client, publish, register};
+pub use registration::{Admission, Registration, agent, client, connect, publish, register};
 pub use require::{Require, UnknownRequirement};
 pub use rotation::{Retired, Rotated, own_card, rotate};
 pub use sanitize::{Hygiene, Sanitized, sanitize};

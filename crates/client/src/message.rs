@@ -210,6 +210,9 @@ pub struct Sent {
     pub relay_id: Option<String>,
     /// The relay's time, if it gave one.
     pub ts: Option<String>,
+    /// The name of the relay that it went over, where the agent has several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// The format.
     pub format: Format,
     /// Whether it was sealed and signed.

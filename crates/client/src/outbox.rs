@@ -21,7 +21,9 @@ use crate::{
     message::{Draft, Progress, Sent},
     relay::{Accepted, Body, MAX_RATE_WAIT, Outgoing, RelayError},
     send::{self, Plan, Planned},
-    store::{Claimed, Enqueued, Key, MAX_PAUSE, NewOutcome, OutboxState, OutcomeState, Settled},
+    store::{
+        Claimed, Enqueued, Key, MAX_PAUSE, NewOutcome, OutboxState, OutcomeState, Settled, Way,
+    },
 };
 
 /// Pause after the first attempt, in milliseconds; each one after that doubles it.
@@ -47,6 +49,23 @@ pub(crate) enum Manner {
     Sealed,
     Plaintext,
     Broadcast,
+}
+
+/// What else a message goes to than the recipients whom it is sealed for here.
+#[derive(Clone, Copy)]
+pub(crate) struct Among<'a> {
+    /// All recipients, whom an idempotency key stands for together.
+    pub(crate) everybody: &'a [String],
+    /// The relays that get a copy.
+    pub(crate) others: &'a [Way],
+}
+
+impl<'a> Among<'a> {
+    /// Nobody and nothing else.
+    pub(crate) const fn these(everybody: &'a [String]) -> Self {
+        let others = &[];
+        Self { everybody, others }
+    }
 }
 
 /// What became of a message in the outbox.
@@ -102,7 +121,9 @@ impl Client {
         recipients: &[String],
         draft: &Draft,
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
-        self.post(recipients, draft, Manner::Sealed, false).await
+        let among = Among::these(recipients);
+        self.post(recipients, among, draft, Manner::Sealed, false)
+            .await
     }
 
     /// Sends what is in the outbox, whether its next attempt is due or not, as fast as the relay's rate
@@ -143,6 +164,7 @@ impl Client {
     pub(crate) async fn post(
         &mut self,
         recipients: &[String],
+        among: Among<'_>,
         draft: &Draft,
         manner: Manner,
         waits: bool,
@@ -153,7 +175,7 @@ impl Client {
             return Err(Error::PayloadTooLong { found });
         }
         self.put_back()?;
-        let key = self.key(recipients, draft, manner)?;
+        let key = self.key(among.everybody, draft, manner)?;
         let (recorded, plan, numbers, claimed) = loop {
             let recorded = match &key {
                 Some(key) => self.store.outcomes(key)?,
@@ -181,12 +203,14 @@ impl Client {
                 })
                 .collect();
             let key = key.as_ref().map(|key| (key, &*outcomes));
-            let claims_at = waits.then(|| self.clock.monotonic());
+            let claims_at = (waits && self.relay.is_mine()).then(|| self.clock.monotonic());
             let now = self.clock.now();
+            let messages = &plan.messages;
+            let enqueued = self
+                .store
+                .enqueue(messages, among.others, key, now, claims_at)?;
             // Nothing is there if another process used the key meanwhile; then its outcome counts.
-            if let Some(Enqueued { numbers, claimed }) =
-                self.store.enqueue(&plan.messages, key, now, claims_at)?
-            {
+            if let Some(Enqueued { numbers, claimed }) = enqueued {
                 break (recorded, plan, numbers, claimed);
             }
         };
@@ -268,7 +292,7 @@ impl Client {
         let numbers = self.batch("post-recorded", |client| {
             record(client, &sent)?;
             let now = client.clock.now();
-            let enqueued = client.store.enqueue(&plan.messages, None, now, None)?;
+            let enqueued = client.store.enqueue(&plan.messages, &[], None, now, None)?;
             Ok::<_, Error>(enqueued.map_or_else(Vec::new, |enqueued| enqueued.numbers))
         })?;
         let fates = self.send_mine(None, &numbers).await?;
@@ -336,6 +360,59 @@ impl Client {
         }))
     }
 
+    /// Hands over what was moved here from another relay's outbox, and changes the outcomes to what becomes
+    /// of it.
+    pub(crate) async fn send_moved(
+        &mut self,
+        moved: &[i64],
+        outcomes: &mut [Result<Sent, Error>],
+    ) -> Result<(), Error> {
+        let fates = self.send_mine(None, moved).await?;
+        let mut told = HashSet::new();
+        for outcome in outcomes {
+            if let Err(Error::Queued { number, sent, .. }) = outcome
+                && let Some(fate) = fates.get(number)
+            {
+                *outcome = fate.outcome(*number, (**sent).clone(), told.insert(*number));
+            }
+        }
+        self.store_buffered()?;
+        Ok(())
+    }
+
+    /// Hands over what is in the outbox here of envelopes that are in those of other relays too. What none
+    /// of them took has the outcome that it has here.
+    pub(crate) async fn send_copies(
+        &mut self,
+        outcomes: &mut [(Result<Sent, Error>, Option<Sent>)],
+    ) -> Result<(), Error> {
+        for (outcome, sent) in outcomes {
+            let Some(sent) = sent else {
+                continue;
+            };
+            let is_taken = matches!(outcome, Ok(sent) if sent.state == Progress::Sent);
+            let numbers = match &sent.id {
+                Some(id) => self.store.outgoing_here(id)?,
+                None => Vec::new(),
+            };
+            for (number, fate) in self.send_mine(None, &numbers).await? {
+                if !is_taken {
+                    *outcome = fate.outcome(number, sent.clone(), true);
+                }
+            }
+        }
+        self.store_buffered()?;
+        Ok(())
+    }
+
+    /// How a message goes over the relay instead of another one.
+    pub(crate) fn way(&self) -> Option<Way> {
+        self.longest_slice().map(|longest_slice| Way {
+            relay: self.store.relay(),
+            longest_slice,
+        })
+    }
+
     /// Hands over until it is known what became of these messages, which may be with other processes.
     async fn send_mine(
         &mut self,
@@ -364,7 +441,7 @@ impl Client {
                 return Ok(fates);
             };
             // Another process has it in hand, or an older one to the same recipient.
-            let is_elsewhere = self.store.is_handed_over(newest, self.clock.monotonic())?;
+            let is_elsewhere = self.is_elsewhere(newest)?;
             if !is_elsewhere && claimed.is_none() || waited >= OTHERS {
                 break;
             }
@@ -467,7 +544,21 @@ impl Client {
         Ok(flushed)
     }
 
+    /// Whether another process hands the message over, or one before it, or is to do so.
+    fn is_elsewhere(&self, number: i64) -> Result<bool, Error> {
+        if self.relay.is_mine() {
+            return Ok(self.store.is_handed_over(number, self.clock.monotonic())?);
+        }
+        let entry = self.store.outgoing_named(&number.to_string())?.pop();
+        Ok(entry.is_some_and(|entry| {
+            entry.state == OutboxState::Queued && entry.due.is_none() && entry.error.is_none()
+        }))
+    }
+
     fn claim(&mut self) -> Result<Option<Claimed>, Error> {
+        if !self.relay.is_mine() {
+            return Ok(None);
+        }
         self.put_back()?;
         let (now, monotonic) = (self.clock.now(), self.clock.monotonic());
         Ok(self.store.claim_outgoing(now, monotonic)?)
@@ -566,9 +657,10 @@ enum MyFate {
 impl MyFate {
     /// The outcome for one recipient, the first that is told of it or another one.
     fn outcome(&self, number: i64, sent: Sent, is_first: bool) -> Result<Sent, Error> {
-        let queued = |why: Option<&RelayError>| Error::Queued {
+        let queued = |why: Option<&RelayError>, sent: Sent| Error::Queued {
             number,
             why: why.cloned(),
+            sent: Box::new(sent),
         };
         match self {
             Self::Known(Fate::Sent(accepted)) => Ok(Sent {
@@ -582,8 +674,8 @@ impl MyFate {
                 state: Progress::Sent,
                 ..sent
             }),
-            Self::Known(Fate::Queued(why)) => Err(queued(Some(why))),
-            Self::Queued(why) => Err(queued(why.as_ref())),
+            Self::Known(Fate::Queued(why)) => Err(queued(Some(why), sent)),
+            Self::Queued(why) => Err(queued(why.as_ref(), sent)),
             Self::Known(Fate::Failed(error)) if is_first => Err(Error::Relay(error.clone())),
             Self::Known(Fate::Failed(error)) => Err(Error::SharedMessage {
                 class: error.class(),

@@ -34,6 +34,11 @@ impl Client {
         TEXT_PREFIX.len() + (bytes * 4).div_ceil(3) <= self.relay.longest_text()
     }
 
+    /// The longest slice of an envelope that may go in a part, whichever of the agent's relays takes it.
+    pub(crate) fn longest_slice(&self) -> Option<u16> {
+        slice_len_for(self.relay.longest_text().min(self.shortest))
+    }
+
     /// Hands a message over, in parts if it is an envelope that is too long. Whoever `waits` does so for
     /// rate limits between parts, so long as each lets one through in time.
     pub(crate) async fn transmit(
@@ -47,7 +52,7 @@ impl Client {
         };
         let unsupported = |what| Ok(Err(RelayError::Unsupported { what }));
         let slice_len = message.slice_len;
-        let Some(slice_len) = slice_len.or_else(|| slice_len_for(self.relay.longest_text())) else {
+        let Some(slice_len) = slice_len.or_else(|| self.longest_slice()) else {
             return unsupported("messages as long as a part of an envelope");
         };
         let bytes = envelope::from_text(text).unwrap_or_default();

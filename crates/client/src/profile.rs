@@ -13,13 +13,16 @@ use ctalk_core::Identity;
 
 use crate::{
     error::{Class, Error},
-    keystore::{Keystore, Kind, PassphraseSource, Secrets},
+    keystore::{self, Keystore, PassphraseSource, Secrets},
+    relay::{self, Kind, RelayError},
     require::Require,
     store::InboxLimits,
 };
 
 const SETTINGS: &str = "profile.toml";
 const STORE: &str = "store.sqlite";
+/// What stands for every relay where one may be named.
+const ALL: &str = "all";
 /// Largest settings file that is read, in bytes.
 const MAX_SETTINGS: u64 = 64 << 10;
 
@@ -37,9 +40,9 @@ pub(crate) struct Settings {
     name: String,
     /// Where the secrets are.
     #[serde(serialize_with = "kind_to_text", deserialize_with = "kind_from_text")]
-    key_store: Kind,
-    /// The relay that it is registered at.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    key_store: keystore::Kind,
+    /// Where earlier versions kept the only relay.
+    #[serde(skip_serializing, default)]
     relay: Option<String>,
     /// What is required of everybody who is written to or read.
     #[serde(skip_serializing_if = "Require::is_nothing", default)]
@@ -47,6 +50,34 @@ pub(crate) struct Settings {
     /// How much is kept in the inbox of what waits for the user.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     inbox: Option<Inbox>,
+    /// Its relays, the one that is preferred first.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    relays: Vec<NamedRelay>,
+}
+
+/// A relay by the name that the user knows it by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NamedRelay {
+    /// Its name here.
+    pub name: String,
+    /// Its URL, normalised.
+    pub url: String,
+    /// The agent's address there, where that is not its name.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub address: Option<String>,
+}
+
+impl NamedRelay {
+    /// Where the agent is reached, as its key card says it: the relay's URL, and behind a `#` the address
+    /// there where that is not its name.
+    #[must_use]
+    pub fn on_card(&self) -> String {
+        match &self.address {
+            Some(address) => format!("{}#{address}", self.url),
+            None => self.url.clone(),
+        }
+    }
 }
 
 /// How much is kept in each of the states `dead`, `held` and `quarantined`.
@@ -91,6 +122,23 @@ pub enum ProfileError {
         /// The name, escaped.
         name: String,
     },
+    /// The name is that of another relay of the profile.
+    #[error("the name `{name}` already belongs to the relay at {url}")]
+    RelayNameTaken {
+        /// The name.
+        name: String,
+        /// The other relay's URL.
+        url: String,
+    },
+    /// The profile has no relay of this name.
+    #[error("the profile has no relay called `{name}`")]
+    UnknownRelay {
+        /// The name, escaped.
+        name: String,
+    },
+    /// The URL is none that a relay has.
+    #[error(transparent)]
+    BadRelay(#[from] RelayError),
     /// The file system refused.
     #[error("{path}: {why}")]
     Io {
@@ -106,7 +154,11 @@ impl ProfileError {
     #[must_use]
     pub const fn class(&self) -> Class {
         match self {
-            Self::BadName { .. } | Self::Exists { .. } => Class::Usage,
+            Self::BadName { .. }
+            | Self::Exists { .. }
+            | Self::RelayNameTaken { .. }
+            | Self::UnknownRelay { .. } => Class::Usage,
+            Self::BadRelay(error) => error.class(),
             Self::Missing { .. } | Self::Damaged { .. } | Self::Io { .. } => Class::LocalStore,
         }
     }
@@ -119,6 +171,9 @@ impl ProfileError {
             Self::Exists { .. } => {
                 Some("another identity needs another profile: --profile OTHER".to_owned())
             }
+            Self::RelayNameTaken { .. } => Some("give it another one: --as NAME".to_owned()),
+            Self::UnknownRelay { .. } => Some("see them: ctalk relays".to_owned()),
+            Self::BadRelay(error) => error.hint(),
             _ => None,
         }
     }
@@ -153,6 +208,9 @@ impl Profile {
         let text = fs::read_to_string(&path).map_err(io)?;
         let settings: Settings =
             toml::from_str(&text).map_err(|error| damaged(error.to_string()))?;
+        let settings = settings
+            .current()
+            .map_err(|error| damaged(error.to_string()))?;
         check_name(&settings.name)?;
         Ok(Self {
             folder: folder.to_owned(),
@@ -164,7 +222,11 @@ impl Profile {
     ///
     /// # Errors
     /// [`ProfileError::Exists`], [`ProfileError::BadName`], and what [`Profile::open`] gives.
-    pub fn begin(folder: &Path, name: &str, key_store: Kind) -> Result<Self, ProfileError> {
+    pub fn begin(
+        folder: &Path,
+        name: &str,
+        key_store: keystore::Kind,
+    ) -> Result<Self, ProfileError> {
         check_name(name)?;
         match Self::open(folder) {
             Ok(old) => Err(ProfileError::Exists {
@@ -179,6 +241,7 @@ impl Profile {
                     relay: None,
                     require: Require::default(),
                     inbox: None,
+                    relays: Vec::new(),
                 },
             }),
             Err(error) => Err(error),
@@ -192,7 +255,7 @@ impl Profile {
     pub fn create(
         folder: &Path,
         name: &str,
-        kind: Kind,
+        kind: keystore::Kind,
         passphrase: PassphraseSource<'_>,
         identity: &Identity,
     ) -> Result<(Self, Keystore), Error> {
@@ -210,14 +273,14 @@ impl Profile {
     pub(crate) fn restored(
         folder: &Path,
         settings: Settings,
-        key_store: Kind,
+        key_store: keystore::Kind,
     ) -> Result<Self, ProfileError> {
         check_name(&settings.name)?;
         Ok(Self {
             folder: folder.to_owned(),
             settings: Settings {
                 key_store,
-                ..settings
+                ..settings.current()?
             },
         })
     }
@@ -260,26 +323,110 @@ impl Profile {
         &self.settings.name
     }
 
-    /// Where the secrets were put. Where a change was interrupted, [`Kind::of`] the folder knows better.
+    /// Where the secrets were put. Where a change was interrupted, [`keystore::Kind::of`] the folder knows better.
     #[must_use]
-    pub const fn key_store(&self) -> Kind {
+    pub const fn key_store(&self) -> keystore::Kind {
         self.settings.key_store
     }
 
     /// Records where the secrets are now; [`Profile::save`] makes it last.
-    pub const fn set_key_store(&mut self, kind: Kind) {
+    pub const fn set_key_store(&mut self, kind: keystore::Kind) {
         self.settings.key_store = kind;
     }
 
-    /// The relay that the agent is registered at.
+    /// The agent's relays, the one that is preferred first.
     #[must_use]
-    pub fn relay(&self) -> Option<&str> {
-        self.settings.relay.as_deref()
+    pub fn relays(&self) -> &[NamedRelay] {
+        &self.settings.relays
     }
 
-    /// Records the relay that the agent is registered at; [`Profile::save`] makes it last.
-    pub fn set_relay(&mut self, url: &str) {
-        self.settings.relay = Some(url.to_owned());
+    /// The URL of the relay that is preferred.
+    #[must_use]
+    pub fn relay(&self) -> Option<&str> {
+        self.relays().first().map(|relay| relay.url.as_str())
+    }
+
+    /// The URL of the relay of this name.
+    ///
+    /// # Errors
+    /// [`ProfileError::UnknownRelay`].
+    pub fn relay_named(&self, name: &str) -> Result<&str, ProfileError> {
+        let mut relays = self.relays().iter();
+        let found = relays.find(|relay| relay.name == name);
+        found
+            .map(|relay| relay.url.as_str())
+            .ok_or_else(|| unknown_relay(name))
+    }
+
+    /// Adds a relay behind the others, under this name or else that of its [`Kind`], or gives a known one
+    /// this name; [`Profile::save`] makes it last.
+    ///
+    /// # Errors
+    /// [`ProfileError::BadRelay`], [`ProfileError::BadName`], [`ProfileError::RelayNameTaken`].
+    pub fn add_relay(
+        &mut self,
+        url: &str,
+        name: Option<&str>,
+    ) -> Result<&NamedRelay, ProfileError> {
+        let url = relay::normalised(url)?;
+        let kind = Kind::of(&url)?;
+        let relays = &mut self.settings.relays;
+        let known = relays.iter().position(|relay| relay.url == url);
+        let name = match (name, known.and_then(|place| relays.get(place))) {
+            (Some(name), _) => name.to_owned(),
+            (None, Some(known)) => known.name.clone(),
+            (None, None) => kind.as_str().to_owned(),
+        };
+        check_name(&name)?;
+        if name.eq_ignore_ascii_case(ALL) {
+            return Err(ProfileError::BadName { name });
+        }
+        let others = relays.iter().filter(|relay| relay.url != url);
+        if let Some(other) = others.into_iter().find(|other| other.name == name) {
+            let url = other.url.clone();
+            return Err(ProfileError::RelayNameTaken { name, url });
+        }
+        let place = known.unwrap_or(relays.len());
+        match relays.get_mut(place) {
+            Some(known) => known.name = name,
+            None => relays.push(NamedRelay {
+                name,
+                url,
+                address: None,
+            }),
+        }
+        relays.get(place).ok_or_else(|| unknown_relay(ALL))
+    }
+
+    /// Records the agent's address at a relay; [`Profile::save`] makes it last.
+    pub(crate) fn set_address(&mut self, url: &str, address: &str) {
+        let mut relays = self.settings.relays.iter_mut();
+        if let Some(relay) = relays.find(|relay| relay.url == url) {
+            relay.address = Some(address.to_owned());
+        }
+    }
+
+    /// Puts a relay before the others: whoever has a new key card uses it first; [`Profile::save`] makes it
+    /// last.
+    ///
+    /// # Errors
+    /// [`ProfileError::UnknownRelay`].
+    pub fn prefer_relay(&mut self, name: &str) -> Result<(), ProfileError> {
+        let relay = self.remove_relay(name)?;
+        self.settings.relays.insert(0, relay);
+        Ok(())
+    }
+
+    /// Takes a relay out, whose contacts and messages stay in the store; [`Profile::save`] makes it last.
+    ///
+    /// # Errors
+    /// [`ProfileError::UnknownRelay`].
+    pub fn remove_relay(&mut self, name: &str) -> Result<NamedRelay, ProfileError> {
+        let relays = &mut self.settings.relays;
+        match relays.iter().position(|relay| relay.name == name) {
+            Some(place) => Ok(relays.remove(place)),
+            None => Err(unknown_relay(name)),
+        }
     }
 
     /// What is required of everybody who is written to or read; the user writes it into the settings.
@@ -305,11 +452,30 @@ impl Profile {
     }
 }
 
-fn kind_to_text<S: Serializer>(kind: &Kind, serializer: S) -> Result<S::Ok, S::Error> {
+impl Settings {
+    /// With what earlier versions wrote as this one does.
+    fn current(mut self) -> Result<Self, RelayError> {
+        if let Some(url) = self.relay.take().filter(|_| self.relays.is_empty()) {
+            self.relays.push(NamedRelay {
+                name: Kind::of(&url)?.as_str().to_owned(),
+                url,
+                address: None,
+            });
+        }
+        Ok(self)
+    }
+}
+
+fn unknown_relay(name: &str) -> ProfileError {
+    let name = crate::text::escaped(name).chars().take(64).collect();
+    ProfileError::UnknownRelay { name }
+}
+
+fn kind_to_text<S: Serializer>(kind: &keystore::Kind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(kind)
 }
 
-fn kind_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+fn kind_from_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<keystore::Kind, D::Error> {
     String::deserialize(deserializer)?
         .parse()
         .map_err(serde::de::Error::custom)

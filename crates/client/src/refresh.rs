@@ -87,7 +87,8 @@ impl Client {
             return Ok(());
         };
         let published = self.store.published()?;
-        let is_listed = published.is_some() || home.profile.relay() == Some(self.relay.url());
+        let mut relays = home.profile.relays().iter();
+        let is_listed = published.is_some() || relays.any(|relay| relay.url == self.relay.url());
         if !is_listed || published == Some(card.serial()) {
             return Ok(());
         }

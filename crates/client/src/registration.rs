@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use ctalk_core::{Card, Identity, Timestamp};
+use ctalk_core::{Card, Identity, PublicKeys, Timestamp};
 use ctalk_wire as wire;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::{
+    agent::Agent,
     client::{Client, timestamp},
     clock::Clock,
     endings,
@@ -15,8 +17,9 @@ use crate::{
     profile::Profile,
     refresh::Home,
     relay::{
-        Relay,
+        self, Exclusive, Kind, Relay, RelayError,
         clawtalk::{BearerKey, ClawTalk},
+        opendialogue,
     },
     rotation::own_card,
     store::Store,
@@ -31,10 +34,23 @@ pub enum Admission {
     Invite(Zeroizing<String>),
 }
 
-/// Registers the profile's agent at the relay at `url`, stores the API key, and publishes the keys
-/// and the key card, which is returned.
+/// Where and how an agent is registered.
+#[derive(Debug)]
+pub struct Registration<'a> {
+    /// The relay's URL.
+    pub url: &'a str,
+    /// What the profile calls the relay from then on, unless it is called after its kind.
+    pub relay_name: Option<&'a str>,
+    /// What lets the agent in, which OpenDialogue relays do not ask for.
+    pub admission: Option<Admission>,
+    /// Who answers for the agent, where the relay wants to know.
+    pub owner: &'a str,
+}
+
+/// Registers the profile's agent at a relay, stores what the relay knows it by, and publishes the keys and
+/// the key card, which is returned.
 ///
-/// Safe to repeat: once an API key is stored, there is only publishing left.
+/// Safe to repeat: once that is stored, there is only publishing left.
 ///
 /// # Errors
 /// [`Error::Relay`], [`Error::Profile`], [`Error::Store`], [`Error::OwnIdentityEnded`], and those of [`own_card`].
@@ -42,54 +58,117 @@ pub async fn register(
     profile: &mut Profile,
     keystore: &Keystore,
     secrets: &Secrets,
-    url: &str,
-    admission: Admission,
-    owner: &str,
+    registration: Registration<'_>,
     clock: Arc<dyn Clock>,
 ) -> Result<Card, Error> {
     let identity = secrets.unlock()?;
     check_not_ended(profile, &identity)?;
-    let public_key = identity.public_keys().encryption().to_base64();
-    let signing_key = identity.public_keys().verifying().to_base64();
-    let visitor = ClawTalk::new(url, None, Arc::clone(&clock))?;
-    let url = visitor.url().to_owned();
-    let name = profile.name().to_owned();
-    let key = match secrets.api_key(&url) {
-        Some(key) => BearerKey::new(key),
+    let mut registered = profile.clone();
+    let relay = registered.add_relay(registration.url, registration.relay_name)?;
+    let (url, kind) = (relay.url.clone(), Kind::of(&relay.url)?);
+    let known = secrets
+        .api_key(&url)
+        .map(|key| Zeroizing::new(key.to_owned()));
+    let key = match known {
+        Some(key) => key,
         None => {
-            let registered = match admission {
-                Admission::AdminKey(admin_key) => {
-                    let agent = wire::RegisterAgent {
-                        name: name.clone(),
-                        owner: owner.to_owned(),
-                        public_key: public_key.clone(),
-                        signing_key: signing_key.clone(),
-                        capabilities: None,
-                        webhook_url: None,
+            let key = match kind {
+                Kind::ClawTalk => {
+                    let agent = NewAgent {
+                        name: profile.name(),
+                        owner: registration.owner,
+                        keys: identity.public_keys(),
                     };
-                    visitor.register(&admin_key, &agent).await?
+                    let admission = registration.admission;
+                    agent
+                        .at_clawtalk(&url, admission, Arc::clone(&clock))
+                        .await?
                 }
-                Admission::Invite(code) => {
-                    let registration = wire::RegisterWithInvite {
-                        invite: code.as_str().to_owned(),
-                        name: name.clone(),
-                        owner: Some(owner.to_owned()),
-                        webhook_url: None,
-                        public_key: Some(public_key.clone()),
-                        signing_key: Some(signing_key.clone()),
-                    };
-                    visitor.register_with_invite(&registration).await?
-                }
+                Kind::OpenDialogue => opendialogue::register(&url, profile.name()).await?.expose(),
             };
-            let key = Zeroizing::new(registered.api_key);
             keystore.update(|secrets| secrets.set_api_key(&url, key.clone()))?;
-            BearerKey::new(key.as_str())
+            key
         }
     };
-    profile.set_relay(&url);
-    profile.save()?;
-    let relay = ClawTalk::new(&url, Some(key), Arc::clone(&clock))?;
-    publish(profile, keystore, secrets, &relay, timestamp(clock.now())).await
+    if kind == Kind::OpenDialogue
+        && let Some(credentials) = opendialogue::Credentials::from_text(&key)
+    {
+        registered.set_address(&url, credentials.agent());
+    }
+    registered.save()?;
+    *profile = registered;
+    let secrets = keystore.read()?;
+    let relay = connect(&url, &secrets, None, Arc::clone(&clock))?;
+    publish(profile, keystore, &secrets, &*relay, timestamp(clock.now())).await
+}
+
+/// Who is to be registered.
+struct NewAgent<'a> {
+    name: &'a str,
+    owner: &'a str,
+    keys: &'a PublicKeys,
+}
+
+impl NewAgent<'_> {
+    async fn at_clawtalk(
+        &self,
+        url: &str,
+        admission: Option<Admission>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Zeroizing<String>, RelayError> {
+        let visitor = ClawTalk::new(url, None, clock)?;
+        let public_key = self.keys.encryption().to_base64();
+        let signing_key = self.keys.verifying().to_base64();
+        let registered = match admission {
+            Some(Admission::AdminKey(admin_key)) => {
+                let agent = wire::RegisterAgent {
+                    name: self.name.to_owned(),
+                    owner: self.owner.to_owned(),
+                    public_key,
+                    signing_key,
+                    capabilities: None,
+                    webhook_url: None,
+                };
+                visitor.register(&admin_key, &agent).await?
+            }
+            Some(Admission::Invite(code)) => {
+                let registration = wire::RegisterWithInvite {
+                    invite: code.as_str().to_owned(),
+                    name: self.name.to_owned(),
+                    owner: Some(self.owner.to_owned()),
+                    webhook_url: None,
+                    public_key: Some(public_key),
+                    signing_key: Some(signing_key),
+                };
+                visitor.register_with_invite(&registration).await?
+            }
+            None => {
+                let url = url.to_owned();
+                return Err(RelayError::NoKey { url });
+            }
+        };
+        Ok(Zeroizing::new(registered.api_key))
+    }
+}
+
+/// A connection to the relay at `url` in the name of whose secrets these are, with `api_key` or else what
+/// the relay gave out at registration.
+///
+/// # Errors
+/// As [`relay::connect`].
+pub fn connect(
+    url: &str,
+    secrets: &Secrets,
+    api_key: Option<BearerKey>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Relay>, RelayError> {
+    let given = api_key.map(|key| Zeroizing::new(key.expose().to_owned()));
+    let stored = |url: &str| {
+        secrets
+            .api_key(url)
+            .map(|key| Zeroizing::new(key.to_owned()))
+    };
+    relay::connect(url, |url| given.or_else(|| stored(url)), clock)
 }
 
 /// Publishes the profile's keys and its card in its entry of the relay's directory, and returns the
@@ -102,7 +181,7 @@ pub async fn publish(
     profile: &Profile,
     keystore: &Keystore,
     secrets: &Secrets,
-    relay: &ClawTalk,
+    relay: &dyn Relay,
     now: Timestamp,
 ) -> Result<Card, Error> {
     check_not_ended(profile, &secrets.unlock()?)?;
@@ -116,6 +195,33 @@ pub async fn publish(
 fn check_not_ended(profile: &Profile, identity: &Identity) -> Result<(), Error> {
     let store = Store::open(&profile.store_path(), None)?;
     endings::check_own_not_ended(&store, identity.public_keys())
+}
+
+/// Puts the profile's agent together for all relays that it is registered at, with `api_key` for the
+/// preferred one, or else the stored keys.
+///
+/// # Errors
+/// As [`client`]; [`Error::UnknownRelay`] where the profile has no relay.
+pub fn agent(
+    profile: &Profile,
+    keystore: impl Into<Arc<Keystore>>,
+    secrets: &Secrets,
+    api_key: Option<BearerKey>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Agent, Error> {
+    let keystore = keystore.into();
+    let mut clients = Vec::new();
+    for (place, relay) in profile.relays().iter().enumerate() {
+        // The others are only named so far.
+        if place > 0 && secrets.api_key(&relay.url).is_none() {
+            continue;
+        }
+        let key = api_key.clone().filter(|_| place == 0);
+        let (keystore, clock) = (Arc::clone(&keystore), Arc::clone(clock));
+        let client = client(profile, keystore, secrets, &relay.url, key, clock)?;
+        clients.push((relay.name.clone(), client));
+    }
+    Ok(Agent::new(clients))
 }
 
 /// Puts the profile's agent together for the relay at `url`, with `api_key` or else the stored one.
@@ -135,16 +241,15 @@ pub fn client(
     clock: Arc<dyn Clock>,
 ) -> Result<Client, Error> {
     let identity = secrets.unlock()?;
-    let relay = ClawTalk::connect(url, clock.clone(), |url| {
-        api_key.or_else(|| secrets.api_key(url).map(BearerKey::new))
-    })?;
-    let mut client = Client::new(
-        profile.name(),
-        identity,
-        relay,
-        &profile.store_path(),
-        clock,
-    )?;
+    let mut relay = connect(url, secrets, api_key, clock.clone())?;
+    if Kind::of(url)?.is_exclusive() {
+        let digest = hex::encode(Sha256::digest(relay.url()));
+        let lock = format!("relay-{}.lock", digest.get(..16).unwrap_or_default());
+        let path = profile.folder().join(lock);
+        relay = Arc::new(Exclusive::new(relay, path, clock.clone()));
+    }
+    let store = profile.store_path();
+    let mut client = Client::at(profile.name(), identity, relay, &store, clock)?;
     client.require(profile.require());
     client.limit_inbox(profile.inbox_limits());
     client.use_keys(secrets)?;

@@ -20,6 +20,12 @@ const VERIFIED: &str = "verified";
 const NATIVE: &str = "native";
 
 impl Require {
+    /// The native format.
+    pub(crate) const NATIVE: Self = Self {
+        verified: false,
+        native: true,
+    };
+
     /// Every word for something that can be required.
     pub const WORDS: [&str; 2] = [VERIFIED, NATIVE];
 

@@ -4,12 +4,14 @@
 
 use std::time::Duration;
 
-use ctalk_core::{CLOCK_SKEW, Card, CardStatement, Timestamp, XWingSecret, envelope::MAX_LIFE};
+use ctalk_core::{
+    CLOCK_SKEW, Card, CardStatement, MAX_CARD_ADDRESSES, Timestamp, XWingSecret, envelope::MAX_LIFE,
+};
 
 use crate::{
     error::Error,
     keystore::{Keystore, Secrets},
-    profile::Profile,
+    profile::{NamedRelay, Profile},
 };
 
 /// Age at which a key is replaced.
@@ -165,7 +167,9 @@ fn with_statement<T>(
     now: Timestamp,
     work: impl FnOnce(&CardStatement<'_>) -> T,
 ) -> T {
-    let addresses: Vec<_> = profile.relay().into_iter().collect();
+    let relays = profile.relays().iter().take(MAX_CARD_ADDRESSES);
+    let addresses: Vec<_> = relays.map(NamedRelay::on_card).collect();
+    let addresses: Vec<_> = addresses.iter().map(String::as_str).collect();
     work(&CardStatement {
         name: profile.name(),
         serial: now.as_millis(),

@@ -5,13 +5,15 @@
 
 mod leases;
 pub(crate) mod pace;
+mod watch;
 
 use std::{pin::pin, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 
-use self::{leases::Leases, pace::Pace};
+use self::{leases::Leases, pace::Pace, watch::Watch};
 use crate::{
+    agent::Together,
     client::{Client, as_millis},
     endings::Notice,
     error::Error,
@@ -141,10 +143,29 @@ impl Client {
         stop: impl Future<Output = ()>,
         observe: impl FnMut(Event<'_>),
     ) -> Result<Worked, Error> {
+        let together = Together::new(vec![None], work.concurrency, self.clock.monotonic());
+        self.work_at(0, &together, work, handler, stop, observe)
+            .await
+    }
+
+    /// As [`Client::work`], beside workers at other relays of the same agent.
+    pub(crate) async fn work_at(
+        &mut self,
+        place: usize,
+        together: &Together,
+        work: &Work,
+        handler: &dyn Handler,
+        stop: impl Future<Output = ()>,
+        observe: impl FnMut(Event<'_>),
+    ) -> Result<Worked, Error> {
         let mut receiving = self.receive_under(work.contract, work.filter.clone())?;
         receiving.handler.clone_from(&work.handler);
         let pace = Pace::new(work.until, self.clock.monotonic());
+        let watch = Watch::new(&self.store.path(), &*self.relay)?;
         let worker = Worker {
+            place,
+            together,
+            watch,
             client: self,
             work,
             handler,
@@ -155,7 +176,6 @@ impl Client {
             is_fresh: work.until != Until::Empty,
             owes: false,
             is_flushed: false,
-            started: 0,
             worked: Worked::default(),
             failure: None,
         };
@@ -164,6 +184,11 @@ impl Client {
 }
 
 struct Worker<'a, O> {
+    /// Its place among the relays of the agent.
+    place: usize,
+    together: &'a Together,
+    /// Sees what other processes write.
+    watch: Watch,
     client: &'a mut Client,
     work: &'a Work,
     handler: &'a dyn Handler,
@@ -178,7 +203,6 @@ struct Worker<'a, O> {
     owes: bool,
     /// Whether what is due in the outbox was tried since the relay was last asked.
     is_flushed: bool,
-    started: u64,
     worked: Worked,
     /// Why the relay could not be asked, where nobody waits for it to come back.
     failure: Option<Error>,
@@ -279,6 +303,11 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                         pinned_now,
                         ticket,
                     } = *next;
+                    if self.is_full() {
+                        // Another worker began the last one meanwhile.
+                        self.give_back(ticket);
+                        continue;
+                    }
                     let attempt = Attempt {
                         message,
                         number: attempt,
@@ -286,9 +315,9 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                     self.notices();
                     self.begin(&attempt, pinned_now);
                     leases.hold(ticket.fence);
-                    let handler = self.handler;
+                    let (handler, together) = (self.handler, self.together);
                     running.push(async move {
-                        let outcome = handler.handle(&attempt).await;
+                        let outcome = together.in_turn(handler.handle(&attempt)).await;
                         (attempt, ticket, outcome)
                     });
                 }
@@ -302,8 +331,9 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         }
     }
 
-    fn step(&self, running: usize, is_stopped: bool) -> Result<Step, Error> {
-        let is_last = is_stopped || self.work.most.is_some_and(|most| self.started >= most);
+    fn step(&mut self, running: usize, is_stopped: bool) -> Result<Step, Error> {
+        self.pace.stir(self.together.busy_at());
+        let is_last = is_stopped || self.is_full();
         let now = self.client.clock.monotonic();
         Ok(if self.owes {
             Step::Flush
@@ -329,6 +359,22 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         })
     }
 
+    /// Whether as many messages were begun as were to be.
+    fn is_full(&self) -> bool {
+        let most = self.work.most;
+        most.is_some_and(|most| self.together.started() >= most)
+    }
+
+    fn give_back(&mut self, ticket: Ticket) {
+        let unsettled = Unsettled {
+            fence: ticket.fence,
+            settlement: Settlement::Released,
+            mail: Vec::new(),
+            answer: None,
+        };
+        self.client.settle_soon(&mut self.receiving, unsettled);
+    }
+
     /// Whether nothing has happened for long enough, and no message is to be tried again within as long.
     fn is_over(&self, now: i64) -> Result<bool, Error> {
         let Until::Stopped {
@@ -337,7 +383,8 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         else {
             return Ok(self.pace.is_done());
         };
-        if self.pace.idle_left(now).is_none_or(|left| left > 0) {
+        let left = self.pace.idle_left(now);
+        if left.is_none_or(|left| left > 0) || self.together.is_running() {
             return Ok(false);
         }
         let wall = self.client.clock.now();
@@ -368,18 +415,37 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         let clock = self.client.clock.clone();
         let (before, wait) = self.pace.look(clock.monotonic());
         let due = self.until_due()?;
-        if due.is_some_and(|due| due < before) {
-            clock.sleep(due.unwrap_or_default()).await;
-            return Ok(Came::Due);
+        let (place, together, relay) = (self.place, self.together, self.client.relay.clone());
+        let watch = &mut self.watch;
+        let mut told = pin!(async {
+            tokio::select! {
+                () = together.woken(place) => {}
+                () = watch.changed(&*relay, &*clock) => {}
+            }
+        });
+        let pause = due.map_or(before, |due| due.min(before));
+        if !pause.is_zero() {
+            tokio::select! {
+                () = clock.sleep(pause) => {}
+                () = &mut told => return Ok(Came::Due),
+            }
         }
-        if !before.is_zero() {
-            clock.sleep(before).await;
+        if due.is_some_and(|due| due < before) {
+            return Ok(Came::Due);
         }
         let wait = due.map_or(wait, |due| wait.min(due.saturating_sub(before)));
         let began = clock.monotonic();
         self.pace.begin_look(began);
-        let fresh = self.client.fetch(wait).await?;
-        if self.pace.answered(fresh, began, clock.monotonic()) {
+        let fresh = tokio::select! {
+            biased;
+            fresh = self.client.fetch(wait) => fresh?,
+            () = &mut told => return Ok(Came::Due),
+        };
+        let now = clock.monotonic();
+        if fresh > 0 {
+            together.stir(now);
+        }
+        if self.pace.answered(fresh, began, now) {
             (self.observe)(Event::Recovered);
         }
         Ok(Came::Fetched(Ok(fresh)))
@@ -401,8 +467,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
     }
 
     fn begin(&mut self, attempt: &Attempt, pinned_now: bool) {
-        self.started = self.started.saturating_add(1);
-        self.pace.stir(self.client.clock.monotonic());
+        self.together.begin(self.client.clock.monotonic());
         (self.observe)(Event::Started {
             attempt,
             pinned_now,
@@ -430,6 +495,9 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             }
             Came::Fetched(outcome) => {
                 self.is_flushed = false;
+                let is_down = matches!(&outcome, Err(Error::Relay(_)));
+                self.together.set_down(self.place, is_down);
+                self.divert()?;
                 // There may be something even so: what came before it failed, or is due by now.
                 self.look_again();
                 outcome.err()
@@ -437,9 +505,11 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             Came::Flushed(outcome) => {
                 // What did not leave stays in the outbox, and is looked at before each fetch.
                 (self.owes, self.is_flushed) = (false, true);
+                self.divert()?;
                 outcome.err()
             }
             Came::Due => {
+                self.is_flushed = false;
                 self.look_again();
                 None
             }
@@ -451,6 +521,17 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
             }
         };
         trouble.map_or(Ok(()), |error| self.trouble(error))
+    }
+
+    /// Has what the relay does not take go over another one that answers.
+    fn divert(&mut self) -> Result<(), Error> {
+        let now = self.client.clock.monotonic();
+        for (place, way) in self.together.instead_of(self.place) {
+            if self.client.store.reroute_tried(way, now)? > 0 {
+                self.together.wake(place);
+            }
+        }
+        Ok(())
     }
 
     fn look_again(&mut self) {
@@ -544,7 +625,7 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         };
         self.client.settle_soon(&mut self.receiving, unsettled);
         self.is_fresh = true;
-        self.pace.stir(self.client.clock.monotonic());
+        self.together.end(self.client.clock.monotonic());
         (self.observe)(Event::Ended {
             attempt: &attempt,
             outcome: &outcome,

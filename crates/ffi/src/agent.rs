@@ -21,10 +21,7 @@ use ctalk::{
     clock::SystemClock,
     core::{Card, Identity},
     keystore::{Keystore, Kind, Passphrase, PassphraseSource},
-    relay::{
-        Relay,
-        clawtalk::{BearerKey, ClawTalk},
-    },
+    relay::clawtalk::BearerKey,
     shown::Failure,
     store::Store,
 };
@@ -464,11 +461,13 @@ impl Desk {
         // Without a relay there are contacts nevertheless, only no addresses.
         let relay = self
             .relay_url()
-            .map(|url| ClawTalk::new(url, None, Arc::new(SystemClock)))
+            .map(ctalk::relay::normalised)
             .transpose()
             .map_err(ctalk::Error::from)?;
-        let url = relay.as_ref().map(Relay::url);
-        work(&mut Store::open(&self.profile.store_path(), url)?)
+        work(&mut Store::open(
+            &self.profile.store_path(),
+            relay.as_deref(),
+        )?)
     }
 
     /// The current key card.

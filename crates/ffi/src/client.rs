@@ -8,9 +8,9 @@ use std::{
 };
 
 use ctalk::{
-    Admission, Call, Class, Draft, Error, Event, Next, Sent,
+    Admission, Call, Class, Draft, Error, Event, Next, Registration, Sent,
     clock::SystemClock,
-    relay::clawtalk::BearerKey,
+    relay::{Kind, clawtalk::BearerKey},
     shown::{Failure, Myself, NotSent, Registered},
     wire::MessageType,
 };
@@ -195,17 +195,17 @@ pub unsafe extern "C" fn ctalk_client_identity(
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct Registration {
+struct Registering {
     relay: Option<String>,
     admin_key: Option<Zeroizing<String>>,
     invite: Option<Zeroizing<String>>,
     owner: Option<String>,
 }
 
-/// Registers the agent at a relay: its name, its keys and its key card. The profile is at that relay from
-/// now on. Safe to repeat. `out` becomes what `ctalk --json register` prints; it may be NULL.
+/// Registers the agent at a relay: its name, its keys and its key card. The client is at that relay from
+/// now on; the profile prefers the first one that it was registered at. Safe to repeat. `out` becomes what `ctalk --json register` prints; it may be NULL.
 ///
-/// Options: `adminKey` or `invite`, which the relay asks for; `relay`, by default the client's; `owner`, who
+/// Options: `adminKey` or `invite`, which a ClawTalk relay asks for; `relay`, by default the client's; `owner`, who
 /// answers for the agent, by default its name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ctalk_client_register(
@@ -220,10 +220,11 @@ pub unsafe extern "C" fn ctalk_client_register(
     guard(unsafe { Caller::new(error) }, |caller| {
         let out = caller.out_or_none(out)?;
         let agent = agent(client)?;
-        let options: Registration = options::read(caller, options, options_len)?;
+        let options: Registering = options::read(caller, options, options_len)?;
         let admission = match (options.admin_key, options.invite) {
-            (Some(key), None) => Admission::AdminKey(BearerKey::new(key.as_str())),
-            (None, Some(code)) => Admission::Invite(code),
+            (Some(key), None) => Some(Admission::AdminKey(BearerKey::new(key.as_str()))),
+            (None, Some(code)) => Some(Admission::Invite(code)),
+            (None, None) if is_open(options.relay.as_deref()) => None,
             _ => {
                 let text = "the options need either `adminKey` or `invite`";
                 return Err(Fault::new(Code::CTALK_BAD_OPTIONS, text));
@@ -245,9 +246,12 @@ pub unsafe extern "C" fn ctalk_client_register(
                 &mut desk.profile,
                 &desk.keystore,
                 &secrets,
-                &url,
-                admission,
-                &owner,
+                Registration {
+                    url: &url,
+                    relay_name: None,
+                    admission,
+                    owner: &owner,
+                },
                 clock,
             )
             .await?;
@@ -264,6 +268,11 @@ pub unsafe extern "C" fn ctalk_client_register(
         }
         Ok(())
     })
+}
+
+/// Whether a relay lets everybody in.
+fn is_open(url: Option<&str>) -> bool {
+    url.is_some_and(|url| matches!(Kind::of(url), Ok(kind) if kind != Kind::ClawTalk))
 }
 
 /// One recipient, or several.

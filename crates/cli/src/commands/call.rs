@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use anyhow::Result;
-use ctalk::{Call, Draft, core::envelope::MAX_LIFE};
+use ctalk::{Call, Draft, Via, core::envelope::MAX_LIFE};
 
 use super::send;
 use crate::{
@@ -50,7 +50,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         correlation_id: args.correlation_id,
         ..Draft::new(send::content(args.text, args.data, args.file)?)
     };
-    let mut client = context.client(&profile, args.relay)?;
+    let agent = context.agent(&profile, args.relay)?;
+    let mut client = agent.into_client_for(&args.peer, Via::Preferred)?;
     client.require(args.require.with(&profile));
     let bar = progress::Progress::new(context.output, None);
     client.on_transfer(move |transfer| bar.show_of(transfer.done, transfer.total));
@@ -64,7 +65,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             context.output.bytes(response.message.payload.as_bytes())?;
         }
         // Only now: what could not be printed stays in the inbox.
-        Ok(response.settle(&mut client)?)
+        response.settle(&mut client)?;
+        Ok(client.close().await?)
     });
     context.output.notices(client.take_notices());
     answered?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use ctalk::{Class, core::Fingerprint};
 use serde::Serialize;
 
-use crate::{args::RelayArg, context::Context, exit::Complaint, qr, runtime};
+use crate::{context::Context, exit::Complaint, qr, runtime};
 
 /// Print the profile's key card, which others need to seal envelopes to it
 #[derive(clap::Args)]
@@ -39,11 +39,14 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     context.check_not_ended(&profile, &secrets)?;
     let now = super::now();
     let card = if args.publish {
-        let url = context.relay_url(RelayArg { url: None }, Some(&profile))?;
-        let relay = context.connect(&url, &secrets)?;
+        let relays = context.relays(&profile, &secrets)?;
         runtime::run(async {
-            Ok(ctalk::publish(&profile, &keystore, &secrets, &relay, now).await?)
-        })?
+            for relay in relays {
+                ctalk::publish(&profile, &keystore, &secrets, &*relay, now).await?;
+            }
+            Ok(())
+        })?;
+        ctalk::own_card(&profile, &keystore, &secrets, now)?
     } else {
         ctalk::own_card(&profile, &keystore, &secrets, now)?
     };

@@ -5,7 +5,7 @@ use std::{fs, net::Ipv4Addr, path::Path, process::ExitCode, sync::Arc, time::Dur
 use anstyle::Style;
 use anyhow::{Context, Result, bail};
 use ctalk::{
-    Admission, Client, Content, Draft, Filter, Next, Profile, Received, SetAside,
+    Admission, Client, Content, Draft, Filter, Next, Profile, Received, Registration, SetAside,
     clock::SystemClock,
     core::Identity,
     keystore::{Kind, PassphraseSource},
@@ -111,9 +111,12 @@ impl Agent {
             &mut profile,
             &keystore,
             &keystore.read()?,
-            url,
-            admission,
-            name,
+            Registration {
+                url,
+                relay_name: None,
+                admission: Some(admission),
+                owner: name,
+            },
             clock.clone(),
         )
         .await?;

@@ -36,12 +36,17 @@ struct Line<'a> {
 
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let profile = context.profile()?;
-    let mut client = context.client(&profile, args.relay)?;
+    let mut agent = context.agent(&profile, args.relay)?;
     let flushed = crate::runtime::run(async {
-        context::refresh(&mut client, context.output).await;
-        Ok(client.flush().await?)
+        let mut flushed = Vec::new();
+        for client in agent.clients_mut() {
+            context::refresh(client, context.output).await;
+            flushed.extend(client.flush().await?);
+        }
+        agent.close().await?;
+        Ok(flushed)
     });
-    context.output.notices(client.take_notices());
+    context.output.notices(agent.take_notices());
     let mut first = None;
     for flushed in flushed? {
         let failed = print(&flushed, context.output)?;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::Result;
-use ctalk::{Class, Listener, Refusal, Until, clock::SystemClock, relay::Relay};
+use ctalk::{Agent, Class, Listener, Refusal, Until, clock::SystemClock, relay::Relay};
 
 use super::recv::{self, Doing, Taking};
 use crate::{context::Context, duration, exit::Complaint};
@@ -80,5 +80,6 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         }
     };
     let serving = async { Ok(listener.serve(refused).await?) };
-    recv::take(taking, doing, until, &profile, client, serving, output)
+    let agent = Agent::new(vec![(String::new(), client)]);
+    recv::take(taking, doing, until, &profile, agent, serving, output)
 }

@@ -26,6 +26,7 @@ pub(crate) mod passwd;
 pub(crate) mod recv;
 pub(crate) mod register;
 pub(crate) mod relay;
+pub(crate) mod relays;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
 pub(crate) mod seal;
@@ -73,6 +74,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Call(args) => call::run(args, &context),
         Command::Outbox(command) => outbox::run(command, &context),
         Command::Flush(args) => flush::run(args, &context),
+        Command::Relays(args) => relays::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
         Command::Listen(args) => listen::run(args, &context),
         Command::Webhook(command) => webhook::run(command, &context),

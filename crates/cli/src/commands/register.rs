@@ -3,7 +3,12 @@
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Result;
-use ctalk::{Admission, Class, clock::SystemClock, relay::clawtalk::BearerKey, shown::Registered};
+use ctalk::{
+    Admission, Class, Error, Registration,
+    clock::SystemClock,
+    relay::{Kind, clawtalk::BearerKey},
+    shown::Registered,
+};
 
 use crate::{
     args::RelayArg, context::Context, environment, exit::Complaint, output::Output, secrets,
@@ -14,6 +19,9 @@ use crate::{
 pub(crate) struct Args {
     #[command(flatten)]
     relay: RelayArg,
+    /// The relay of this name, which `ctalk relays add` gave it; with --relay the name that it gets
+    #[arg(long, value_name = "NAME")]
+    on: Option<String>,
     /// The relay's admin key [env: ADMIN_KEY]
     #[arg(long, value_name = "@FILE")]
     admin_key: Option<secrets::SecretArg>,
@@ -28,8 +36,14 @@ pub(crate) struct Args {
 pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     let output = context.output;
     let mut profile = context.profile()?;
-    let url = context.relay_url(args.relay, Some(&profile))?;
-    let admission = admission(args.admin_key, args.invite, output)?;
+    let url = match (&args.on, &args.relay.url) {
+        (Some(name), None) => profile.relay_named(name)?.to_owned(),
+        _ => context.relay_url(args.relay, Some(&profile))?,
+    };
+    let admission = match Kind::of(&url).map_err(Error::from)? {
+        Kind::ClawTalk => Some(admission(args.admin_key, args.invite, output)?),
+        _ => None,
+    };
     context.warn_of_clear_text(&url, "the API key and everything else but payloads");
     let (keystore, secrets) = context.keystore(&profile)?;
     let owner = args.owner.unwrap_or_else(|| profile.name().to_owned());
@@ -39,16 +53,20 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             &mut profile,
             &keystore,
             &secrets,
-            &url,
-            admission,
-            &owner,
+            Registration {
+                url: &url,
+                relay_name: args.on.as_deref(),
+                admission,
+                owner: &owner,
+            },
             clock,
         );
         Ok(registering.await?)
     })?;
+    let relay = ctalk::relay::normalised(&url).map_err(Error::from)?;
     let registered = Registered {
         name: profile.name(),
-        relay: profile.relay(),
+        relay: Some(&relay),
         fingerprint: card.fingerprint(),
     };
     if output.is_json() {

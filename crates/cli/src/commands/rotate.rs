@@ -6,7 +6,7 @@ use anyhow::Result;
 use ctalk::{Profile, Retired, Rotated, keystore::Keystore};
 use serde::Serialize;
 
-use crate::{args::RelayArg, context::Context, runtime};
+use crate::{context::Context, runtime};
 
 /// Replace the key that envelopes are sealed to, and publish the new key card
 ///
@@ -86,11 +86,18 @@ fn publish(
     if profile.relay().is_none() {
         return Ok(false);
     }
-    let url = context.relay_url(RelayArg { url: None }, Some(profile))?;
-    let relay = context.connect(&url, &rotated.secrets)?;
+    let relays = context.relays(profile, &rotated.secrets)?;
     let now = super::now();
     let published = runtime::run(async {
-        Ok(ctalk::publish(profile, keystore, &rotated.secrets, &relay, now).await)
+        let mut published = Ok(());
+        for relay in relays {
+            let secrets = &rotated.secrets;
+            let outcome = ctalk::publish(profile, keystore, secrets, &*relay, now).await;
+            if published.is_ok() {
+                published = outcome.map(|_| ());
+            }
+        }
+        Ok(published)
     })?;
     if let Err(error) = &published {
         context.output.warning(&format!(

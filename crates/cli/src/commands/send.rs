@@ -10,7 +10,7 @@ use std::{
 use anyhow::Result;
 use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use ctalk::{
-    Class, Content, Draft, Error, MAX_PAYLOAD, Progress, Sent,
+    Agent, Class, Content, Draft, Error, MAX_PAYLOAD, Progress, Sending, Sent, Via,
     core::envelope::MAX_LIFE,
     shown::NotSent,
     text::{distinct, escaped},
@@ -94,6 +94,9 @@ pub(crate) struct Args {
     /// Neither encrypt nor sign: everybody on the way can read and change the message
     #[arg(long)]
     plaintext: bool,
+    /// Send over the relay of this name, or over `all` of the recipient's [default: the first that works]
+    #[arg(long, value_name = "NAME", conflicts_with = "relay")]
+    via: Option<String>,
     #[command(flatten)]
     require: RequireArg,
     #[command(flatten)]
@@ -130,38 +133,58 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         idempotency_key: args.idempotency_key,
         receipt: args.receipt,
     };
-    let mut client = context.client(&profile, args.relay)?;
-    client.require(args.require.with(&profile));
-    let bar = progress::Progress::new(context.output, None);
-    client.on_transfer(move |transfer| bar.show_of(transfer.done, transfer.total));
+    let mut agent = context.agent(&profile, args.relay)?;
+    let via = match args.via.as_deref() {
+        None => Via::Preferred,
+        Some("all") => Via::All,
+        Some(name) => Via::Named(name),
+    };
+    let require = args.require.with(&profile);
+    for client in agent.clients_mut() {
+        client.require(require);
+        let bar = progress::Progress::new(context.output, None);
+        client.on_transfer(move |transfer| bar.show_of(transfer.done, transfer.total));
+    }
+    if args.broadcast || args.wait.is_some() {
+        // Whoever is asked for everybody, or waited for, is at one relay.
+        let to = recipients.first().map_or("", String::as_str);
+        let client = agent.into_client_for(to, via)?;
+        agent = Agent::new(vec![(String::new(), client)]);
+    }
     let sent = crate::runtime::run(async {
         if !args.no_wait {
-            context::refresh(&mut client, context.output).await;
+            for client in agent.clients_mut() {
+                context::refresh(client, context.output).await;
+            }
         }
-        if args.broadcast && args.plaintext {
-            let sent = client.broadcast_plaintext(&draft).await?;
-            return Ok((vec![sent.to.clone()], vec![Ok(sent)]));
+        let mut recipients = recipients;
+        if let Some(client) = agent.clients_mut().next() {
+            if args.broadcast && args.plaintext {
+                let sent = client.broadcast_plaintext(&draft).await?;
+                return Ok((vec![sent.to.clone()], vec![Ok(sent)]));
+            }
+            if args.broadcast {
+                recipients = client.everyone_else().await?;
+            }
+            if args.wait.is_some() {
+                let timeout = args.timeout.unwrap_or(WAIT);
+                let outcomes = client.send_and_wait(&recipients, draft, timeout).await?;
+                client.close().await?;
+                return Ok((recipients, outcomes));
+            }
         }
-        let recipients = if args.broadcast {
-            client.everyone_else().await?
-        } else {
-            recipients
+        let sending = match (args.plaintext, args.no_wait) {
+            (true, _) => Sending::Plaintext,
+            (false, true) => Sending::Later,
+            (false, false) => Sending::Now,
         };
-        let outcomes = if args.plaintext {
-            client.send_plaintext(&recipients, &draft).await?
-        } else if args.no_wait {
-            client.enqueue(&recipients, &draft).await?
-        } else if args.wait.is_some() {
-            let timeout = args.timeout.unwrap_or(WAIT);
-            client.send_and_wait(&recipients, draft, timeout).await?
-        } else {
-            client.send(&recipients, &draft).await?
-        };
+        let outcomes = agent.send(&recipients, &draft, sending, via).await?;
+        agent.close().await?;
         Ok((recipients, outcomes))
     });
-    context.output.notices(client.take_notices());
+    context.output.notices(agent.take_notices());
     // The bar goes before anything is printed.
-    drop(client);
+    drop(agent);
     let (recipients, outcomes) = sent?;
     if outcomes.is_empty() {
         return Err(Complaint::new(Class::RelayRefused, "the relay has no other agents").into());

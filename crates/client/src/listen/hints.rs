@@ -118,12 +118,20 @@ impl Relay for Hinted {
         self.relay.longest_text()
     }
 
+    fn is_mine(&self) -> bool {
+        self.relay.is_mine()
+    }
+
     async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError> {
         self.relay.send(outgoing).await
     }
 
     fn take_buffered(&self) -> Vec<Delivery> {
         self.relay.take_buffered()
+    }
+
+    async fn close(&self) -> Vec<Delivery> {
+        self.relay.close().await
     }
 
     async fn acknowledge(&self, stored: Stored) -> Result<usize, RelayError> {

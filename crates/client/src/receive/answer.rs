@@ -87,7 +87,7 @@ impl Client {
         };
         self.batch("repeat-answer", |client| {
             client.store.answer_repeated(sender, id, now)?;
-            let _enqueued = client.store.enqueue(&[answer.mail], None, now, None)?;
+            let _enqueued = client.store.enqueue(&[answer.mail], &[], None, now, None)?;
             Ok(())
         })
     }
@@ -96,9 +96,9 @@ impl Client {
     pub(super) fn write_answer(&mut self, mark: &Mark, answer: &Answer) -> Result<(), Error> {
         let now = self.clock.now();
         self.store.record_answer(mark, &answer.receipt, now)?;
-        let _enqueued = self
-            .store
-            .enqueue(std::slice::from_ref(&answer.mail), None, now, None)?;
+        let _enqueued =
+            self.store
+                .enqueue(std::slice::from_ref(&answer.mail), &[], None, now, None)?;
         Ok(())
     }
 

@@ -272,6 +272,21 @@ impl Judge<'_> {
         }
     }
 
+    /// Finds out where somebody who was added by the card is at this relay, to be answered there.
+    pub(super) async fn locate(&mut self, contact: &Contact) {
+        if contact.address.is_some() {
+            return;
+        }
+        // Whom it does not show, or with other keys, is not answered here.
+        let entry = match self.directory().await {
+            Ok(Some(directory)) => directory.entry_of(contact).ok().cloned(),
+            _ => None,
+        };
+        if let Some(entry) = entry {
+            let _ = contacts::meet(self.client, None, &entry, None);
+        }
+    }
+
     /// The directory, asked at most once in the life of this run; `None` where there is none.
     async fn directory(&mut self) -> Result<Option<&Directory>, Refusal> {
         let is_needed = match &self.receiving.directory {

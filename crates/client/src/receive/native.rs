@@ -132,6 +132,9 @@ impl Judge<'_> {
             // The message stands for itself; a card in it that is out of order changes nothing.
             let _ = contacts::renew(self.client, contact, card);
         }
+        if let (Some(contact), true) = (&contact, self.may_pin) {
+            self.locate(contact).await;
+        }
         let trust = self.trust(contact.as_ref())?;
         let payload = Content::from_native(&opened.metadata.content_type, opened.payload);
         let message = Received {

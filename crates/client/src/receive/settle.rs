@@ -138,7 +138,7 @@ impl Client {
                 continue;
             }
             if !mail.is_empty() {
-                let _enqueued = self.store.enqueue(mail, None, now, None)?;
+                let _enqueued = self.store.enqueue(mail, &[], None, now, None)?;
             }
             if let Some((mark, answer)) = answer {
                 self.write_answer(mark, answer)?;
@@ -178,7 +178,7 @@ impl Client {
             let now = client.clock.now();
             let is_mine = client.store.settle(ticket.fence, &settlement, now)?;
             if is_mine && !mail.is_empty() {
-                let _enqueued = client.store.enqueue(&mail, None, now, None)?;
+                let _enqueued = client.store.enqueue(&mail, &[], None, now, None)?;
             }
             if let (true, Some(answer)) = (is_mine, &answer) {
                 client.write_answer(&ticket.mark, answer)?;

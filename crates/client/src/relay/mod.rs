@@ -9,6 +9,8 @@
 
 pub mod admin;
 pub mod clawtalk;
+mod exclusive;
+mod kind;
 pub mod opendialogue;
 mod socket;
 
@@ -20,6 +22,8 @@ use ctalk_core::{
 };
 use serde_json::value::RawValue;
 
+pub(crate) use self::exclusive::Exclusive;
+pub use self::kind::{Kind, connect, normalised};
 use crate::{clock::Clock, store::Stored};
 
 /// One relay, as one agent sees it.
@@ -38,6 +42,12 @@ pub trait Relay: Send + Sync {
         60_000
     }
 
+    /// Whether this process may talk to the relay: one that knows a single connection of each agent is
+    /// talked to by one process at a time, which sends what the others put into the outbox.
+    fn is_mine(&self) -> bool {
+        true
+    }
+
     /// Hands over one message. Ok means that the relay accepted it, never that it arrived. Does not
     /// wait for a rate limit; [`RelayError::RateLimited`] says how long to wait.
     async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError>;
@@ -52,6 +62,12 @@ pub trait Relay: Send + Sync {
     /// Gives away what arrived unasked during another call. Relays that push or that forget by
     /// handing out deliver whenever they are connected; the client stores this after every call.
     fn take_buffered(&self) -> Vec<Delivery> {
+        Vec::new()
+    }
+
+    /// Ends the connection in good order, and gives away what came until the relay took note of that.
+    /// Nothing else is asked of the adapter afterwards.
+    async fn close(&self) -> Vec<Delivery> {
         Vec::new()
     }
 

@@ -284,8 +284,8 @@ impl Store {
         })
     }
 
-    /// Shows every message of the current relay in the given state to `visit`, oldest first and one
-    /// at a time: together they may be more than fits into memory.
+    /// Shows every message in the given state, whichever relay it came over, to `visit`, oldest first and
+    /// one at a time: together they may be more than fits into memory.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -296,12 +296,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         // Not a parameter: which index may be used depends on the state.
         let query = format!(
-            "{ENTRY} WHERE relay = ?1 AND state = '{}' ORDER BY sent_at, number",
+            "{ENTRY} WHERE state = '{}' ORDER BY sent_at, number",
             state.as_str()
         );
         self.read(|db| {
             let mut query = db.prepare_cached(&query)?;
-            for found in query.query_map([self.relay], entry)? {
+            for found in query.query_map([], entry)? {
                 visit(found?);
             }
             Ok(())

@@ -22,6 +22,7 @@
 //! - `receipts`: what became of one's own messages
 //! - `schema`: the tables and their migrations
 
+mod addresses;
 mod answers;
 mod backup;
 mod bounds;
@@ -41,6 +42,7 @@ mod outbox;
 mod own_card;
 mod parts;
 mod receipts;
+mod routes;
 mod schema;
 #[cfg(test)]
 mod steps;
@@ -69,6 +71,7 @@ pub(crate) use self::{
     inbox::REMEMBERED,
     outbox::{Claimed, Enqueued, MAX_PAUSE, NewOutgoing, Settled, To},
     parts::Kept,
+    routes::Way,
 };
 pub use self::{
     bounds::InboxLimits,
@@ -166,6 +169,14 @@ impl Store {
         self.path.clone()
     }
 
+    /// A number that changes whenever another connection has written.
+    pub(crate) fn version(&self) -> Result<i64, StoreError> {
+        self.read(|db| {
+            db.prepare_cached("PRAGMA data_version")?
+                .query_row([], |row| row.get(0))
+        })
+    }
+
     fn relay_row(&mut self, url: &str) -> Result<i64, StoreError> {
         let known = self.read(|db| {
             db.query_row("SELECT id FROM relays WHERE url = ?1", [url], |row| {
@@ -179,6 +190,7 @@ impl Store {
         // Another process may add it at the same moment.
         self.write("relay-row", |transaction| {
             transaction.execute("INSERT OR IGNORE INTO relays (url) VALUES (?1)", [url])?;
+            addresses::take_from_cards(transaction)?;
             transaction.query_row("SELECT id FROM relays WHERE url = ?1", [url], |row| {
                 row.get(0)
             })

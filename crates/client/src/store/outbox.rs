@@ -16,6 +16,7 @@ use super::{
     Store, StoreError, Transaction,
     idempotency::{self, Key, NewOutcome},
     own_card,
+    routes::{self, Way},
 };
 use crate::{
     message::Format,
@@ -23,7 +24,7 @@ use crate::{
 };
 
 /// How long a claim lasts, in milliseconds: longer than handing a message over takes.
-const LEASE: i64 = 60 * 1000;
+pub(super) const LEASE: i64 = 60 * 1000;
 /// Longest pause before the next attempt, in milliseconds. A time further away than this was set by a
 /// clock that has been set back since.
 pub(crate) const MAX_PAUSE: i64 = 60 * 60 * 1000;
@@ -73,6 +74,8 @@ pub struct OutboxEntry {
     pub id: Option<String>,
     /// The format.
     pub format: Format,
+    /// The URL of the relay that it goes to.
+    pub relay: String,
     /// Names of those who get it.
     pub to: Vec<String>,
     /// Where it stands.
@@ -173,7 +176,7 @@ pub(crate) enum Settled<'a> {
 const MESSAGE: &str =
     "SELECT message.number, id, format, state, created, expires, attempt, due, error,
      uncertain, message_type, topic, correlation_id, reply_to, ttl, body, nonce, signature, parts,
-     slice_len FROM outbox AS message";
+     slice_len, (SELECT url FROM relays WHERE relays.id = message.relay) FROM outbox AS message";
 
 /// What is due and in nobody's hands. A lease that ends too far away was made before the machine started
 /// anew; one that another process made after the time was read is not that far. Its parameters are the
@@ -205,14 +208,15 @@ const OVERDUE: &str = "message.number IN (
 impl Store {
     /// Puts messages into the outbox, in order, with their outcomes under a key if there is one, and
     /// claims the first that is to be handed over unless it is not to be claimed. What waits for the
-    /// same recipients goes before them and so is due now. `None`, and nothing is put anywhere, when
-    /// another process has used the key meanwhile.
+    /// same recipients goes before them and so is due now. Copies of envelopes go into the outboxes of
+    /// `others` too. `None`, and nothing is put anywhere, when another process has used the key meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub(crate) fn enqueue(
         &mut self,
         messages: &[NewOutgoing],
+        others: &[Way],
         key: Option<(&Key, &[NewOutcome<'_>])>,
         now: i64,
         claims_at: Option<i64>,
@@ -227,7 +231,11 @@ impl Store {
             let mut numbers = Vec::with_capacity(messages.len());
             for message in messages {
                 hasten(transaction, relay, &message.outgoing.to)?;
-                numbers.push(insert(transaction, relay, message, now)?);
+                let number = insert(transaction, relay, message, now)?;
+                for way in others {
+                    routes::copy(transaction, number, *way)?;
+                }
+                numbers.push(number);
             }
             if let Some((key, outcomes)) = key {
                 idempotency::record(transaction, key, outcomes, &numbers)?;
@@ -257,6 +265,14 @@ impl Store {
         self.write("claim-outgoing", |transaction| {
             claim(transaction, relay, now, monotonic)
         })
+    }
+
+    /// Whether something is to be handed over now that is in nobody's hands.
+    ///
+    /// # Errors
+    /// [`StoreError::Failed`].
+    pub(crate) fn has_outgoing_due(&self, now: i64, monotonic: i64) -> Result<bool, StoreError> {
+        self.read(|db| Ok(next(db, self.relay, now, monotonic)?.is_some()))
     }
 
     /// Until when everything that is to be handed over waits because the relay wants to be left alone, in
@@ -354,15 +370,15 @@ impl Store {
         })
     }
 
-    /// Shows every message in the current relay's outbox to `visit`, oldest first.
+    /// Shows every message in the outbox, whichever relay it goes to, to `visit`, oldest first.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
     pub fn each_outgoing(&self, mut visit: impl FnMut(OutboxEntry)) -> Result<(), StoreError> {
-        let all = format!("{MESSAGE} WHERE relay = ?1 ORDER BY message.number");
+        let all = format!("{MESSAGE} ORDER BY message.number");
         self.read(|db| {
             let mut query = db.prepare_cached(&all)?;
-            for found in query.query_map([self.relay], message)? {
+            for found in query.query_map([], message)? {
                 visit(with_recipients(db, found?)?.entry);
             }
             Ok(())
@@ -700,6 +716,7 @@ fn message(row: &Row<'_>) -> rusqlite::Result<Claimed> {
             number: row.get(0)?,
             id: row.get(1)?,
             format,
+            relay: row.get(20)?,
             to: Vec::new(),
             state: OutboxState::from_text(&state).unwrap_or(OutboxState::Failed),
             created: row.get(4)?,

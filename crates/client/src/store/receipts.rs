@@ -1,7 +1,7 @@
 //! Receipts: what became of one's own messages at their recipients.
 
 use ctalk_core::envelope::{Receipt, ReceiptOutcome};
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
 use super::{Store, StoreError, Transaction, idempotency, outbox, own_card};
 
@@ -42,15 +42,16 @@ impl Store {
             if is_known {
                 return Ok(true);
             }
-            let message: Option<i64> = transaction
+            // Several where it goes over several relays.
+            let messages: Vec<i64> = transaction
                 .prepare_cached(
                     "SELECT number FROM outbox JOIN outbox_recipients ON message = number
                      WHERE id = ?1 AND receipt AND contact = ?2",
                 )?
-                .query_row(params![id, contact], |row| row.get(0))
-                .optional()?;
+                .query_map(params![id, contact], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
             // The request of a call goes before its receipt comes, if it has its response or is given up.
-            let is_asked = message.is_some()
+            let is_asked = !messages.is_empty()
                 || transaction
                     .prepare_cached("SELECT 1 FROM calls WHERE contact = ?2 AND message = ?1")?
                     .exists(params![id, contact])?;
@@ -71,9 +72,10 @@ impl Store {
                     now,
                     expires
                 ])?;
-            if let Some(message) = message
-                && !is_missing(transaction, message, &id)?
-            {
+            for message in messages {
+                if is_missing(transaction, message, &id)? {
+                    continue;
+                }
                 // The relay's confirmation may have been lost.
                 own_card::told(transaction, message)?;
                 idempotency::answered(transaction, message)?;

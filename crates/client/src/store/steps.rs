@@ -235,7 +235,7 @@ fn steps_to_the_next(missing: usize, behind: usize) -> u64 {
     };
     let filled = store.batch("test", |store| {
         for place in 0..=missing + behind {
-            let _enqueued = store.enqueue(&[outgoing()], None, NOW, None)?;
+            let _enqueued = store.enqueue(&[outgoing()], &[], None, NOW, None)?;
             let settled = match place {
                 place if place < missing => Settled::Sent {
                     accepted: &accepted,

@@ -39,8 +39,8 @@ impl Pace {
     }
 
     /// Something came or ended.
-    pub(crate) const fn stir(&mut self, now: i64) {
-        self.busy_at = now;
+    pub(crate) fn stir(&mut self, now: i64) {
+        self.busy_at = self.busy_at.max(now);
     }
 
     /// How long to wait before the relay is asked, and how long the asking may take.

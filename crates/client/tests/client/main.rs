@@ -34,6 +34,7 @@ mod push;
 mod receipts;
 mod rotation;
 mod scene;
+mod several;
 mod trust_model;
 mod verification;
 mod webhooks;

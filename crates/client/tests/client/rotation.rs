@@ -4,7 +4,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ctalk::{
-    Admission, Class, Client, Error, Profile, Reason, Retired,
+    Admission, Class, Client, Error, Profile, Reason, Registration, Retired,
     core::{
         Card, Identity, Timestamp,
         envelope::{self, Envelope, OpenError, Opened},
@@ -49,9 +49,12 @@ impl Peer {
             &mut profile,
             &keystore,
             &secrets,
-            &url,
-            admission,
-            name,
+            Registration {
+                url: &url,
+                relay_name: None,
+                admission: Some(admission),
+                owner: name,
+            },
             time,
         )
         .await

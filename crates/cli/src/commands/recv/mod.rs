@@ -8,8 +8,8 @@ use std::{cell::Cell, convert::Infallible, path::PathBuf, process::ExitCode, tim
 use anyhow::Result;
 use clap::value_parser;
 use ctalk::{
-    Class, Client, Contract, Event, Filter, Profile, SetAside, Until, Work, handler::Handler,
-    store::EntryState, text::distinct,
+    Agent, Class, Client, Contract, Event, Filter, Profile, SetAside, Until, Work,
+    handler::Handler, store::EntryState, text::distinct,
 };
 
 use self::{
@@ -87,8 +87,8 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     };
     let doing = Doing::of(&taking, output)?;
     let profile = context.profile()?;
-    let mut client = context.client(&profile, taking.relay.clone())?;
     if args.peek {
+        let mut client = context.client(&profile, taking.relay.clone())?;
         let filter = taking.filter();
         client.require(taking.require.with(&profile));
         let printer = Printer::new(output, None);
@@ -96,8 +96,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         let set_aside = runtime::run(peek)?;
         return Ok(exit_code(set_aside));
     }
+    let agent = context.agent(&profile, taking.relay.clone())?;
     let meanwhile = std::future::pending();
-    take(taking, doing, until, &profile, client, meanwhile, output)
+    take(taking, doing, until, &profile, agent, meanwhile, output)
 }
 
 impl Taking {
@@ -130,12 +131,15 @@ pub(super) fn take(
     Doing { folder, aloud }: Doing<'_>,
     until: Until,
     profile: &Profile,
-    mut client: Client,
+    mut agent: Agent,
     meanwhile: impl Future<Output = Result<Infallible>>,
     output: &Output,
 ) -> Result<ExitCode> {
     let filter = taking.filter();
-    client.require(taking.require.with(profile));
+    let require = taking.require.with(profile);
+    agent
+        .clients_mut()
+        .for_each(|client| client.require(require));
     let handlers = taking.handlers;
     let printer = Printer::new(output, folder);
     let work = Work {
@@ -160,12 +164,14 @@ pub(super) fn take(
     let worked = runtime::run_through(async {
         let stop = async { ended_by.set(Some(runtime::signalled(1).await)) };
         let observe = |event: Event<'_>| report(&event, output);
-        tokio::select! {
-            worked = client.work(&work, handler, stop, observe) => Ok(worked?),
+        let worked = tokio::select! {
+            worked = agent.work(&work, handler, stop, observe) => worked,
             failed = meanwhile => match failed? {},
             // Whoever asks twice does not want to wait for what runs.
-            signal = runtime::signalled(2) => Err(signal.into()),
-        }
+            signal = runtime::signalled(2) => return Err(signal.into()),
+        };
+        agent.close().await?;
+        Ok(worked?)
     });
     if let Some(error) = printer.into_failure() {
         return Err(error);

@@ -620,7 +620,7 @@ pub(crate) fn timestamp(milliseconds: i64) -> String {
 }
 
 /// Checks a relay's address and takes its trailing slash off.
-fn normalise_url(text: &str) -> Result<String, RelayError> {
+pub(super) fn normalise_url(text: &str) -> Result<String, RelayError> {
     let bad = |why| RelayError::BadUrl {
         url: http::shown_address(text),
         why,

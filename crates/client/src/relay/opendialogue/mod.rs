@@ -245,6 +245,13 @@ impl Relay for OpenDialogue {
         self.socket.get().map(Socket::take).unwrap_or_default()
     }
 
+    async fn close(&self) -> Vec<Delivery> {
+        match self.socket.get() {
+            Some(socket) => socket.close().await,
+            None => Vec::new(),
+        }
+    }
+
     /// The relay has forgotten them already.
     async fn acknowledge(&self, stored: Stored) -> Result<usize, RelayError> {
         Ok(stored.into_relay_ids().len().max(1))
@@ -264,6 +271,11 @@ impl Relay for OpenDialogue {
     fn read(&self, raw: &[u8]) -> Result<Incoming, Malformed> {
         content::read(raw)
     }
+}
+
+/// Checks a relay's address and spells it as it is kept.
+pub(super) fn normalise_url(text: &str) -> Result<String, RelayError> {
+    Ok(rest::address(text)?.url)
 }
 
 /// What a peer without ctalk is to read: words where the payload is nothing else.

@@ -71,7 +71,7 @@ pub(super) struct Socket<P: Protocol> {
     shared: Arc<Shared>,
     link: watch::Receiver<Link>,
     /// Its end is the connection's.
-    _alive: oneshot::Sender<Infallible>,
+    alive: Mutex<Option<oneshot::Sender<Infallible>>>,
 }
 
 /// How the connection is.
@@ -159,7 +159,7 @@ impl<P: Protocol> Socket<P> {
             asks,
             shared,
             link: watched,
-            _alive: alive,
+            alive: Mutex::new(Some(alive)),
         }
     }
 
@@ -213,6 +213,20 @@ impl<P: Protocol> Socket<P> {
                 }
             }
         }
+    }
+
+    /// Ends the connection for good. What was pushed until the relay took note of that.
+    pub(super) async fn close(&self) -> Vec<Delivery> {
+        drop(
+            self.alive
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
+        let mut link = self.link.clone();
+        // Its other end goes with the task.
+        while link.changed().await.is_ok() {}
+        self.shared.take()
     }
 
     /// What was pushed so far.

@@ -189,11 +189,24 @@ impl<P: Protocol> Supervisor<P> {
         }
     }
 
-    async fn close(&self, connection: &mut Connection) {
-        tokio::select! {
+    /// Says that the connection is closed, and takes what is on its way until the relay says so too.
+    async fn close(&mut self, connection: &mut Connection) {
+        let clock = Arc::clone(&self.clock);
+        let farewell = async {
             // Whether it works does not matter any more.
-            _ = connection.close(None) => {}
-            () = self.clock.sleep(FAREWELL) => {}
+            let _ = connection.send(Message::Close(None)).await;
+            while let Some(Ok(message)) = connection.next().await {
+                if let Message::Text(text) = message
+                    && let Heard::Delivered(deliveries) = self.protocol.read(&text)
+                    && !self.shared.is_full()
+                {
+                    self.shared.put(deliveries);
+                }
+            }
+        };
+        tokio::select! {
+            () = farewell => {}
+            () = clock.sleep(FAREWELL) => {}
         }
     }
 

@@ -1,7 +1,7 @@
 //! ctalk over OpenDialogue: what that relay does, what it does wrong, and what others can have it do.
 
 mod hostile;
-mod stand_in;
+pub(crate) mod stand_in;
 
 use std::{sync::Arc, time::Duration};
 
