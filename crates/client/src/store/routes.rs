@@ -34,7 +34,7 @@ impl Store {
     }
 
     /// Moves a queued envelope to another relay's outbox, and before it whatever waits for one of the same
-    /// recipients. False when it stays where it is: it is in somebody's hands, or cannot go that way.
+    /// recipients. Whether it is there then: what is in somebody's hands, or cannot go that way, is not.
     ///
     /// # Errors
     /// [`StoreError::Failed`].
@@ -57,10 +57,12 @@ impl Store {
                 )?
                 .query_map([number], |row| row.get(0))?
                 .collect::<rusqlite::Result<_>>()?;
-            for number in before {
+            for number in before.into_iter().chain([number]) {
                 move_over(transaction, number, to, monotonic)?;
             }
-            move_over(transaction, number, to, monotonic)
+            transaction
+                .prepare_cached("SELECT 1 FROM outbox WHERE number = ?1 AND relay = ?2")?
+                .exists(params![number, to.relay])
         })
     }
 

@@ -11,6 +11,7 @@ mod parts;
 mod process;
 mod reading;
 mod receiving;
+mod rerouting;
 mod sending;
 mod source;
 mod trial;
@@ -29,13 +30,14 @@ use crate::{agents::Agent, scene::Scene};
 /// How many trials run at once.
 const AT_ONCE: usize = 2;
 
-const STORIES: [&dyn Story; 6] = [
+const STORIES: [&dyn Story; 7] = [
     &sending::Sending,
     &receiving::Receiving,
     &reading::Reading,
     &parts::Parts,
     &answering::Answering,
     &calling::Calling,
+    &rerouting::Rerouting,
 ];
 
 #[async_trait(?Send)]

@@ -99,6 +99,10 @@ impl Process {
     }
 
     pub(super) fn client(&self, name: &str) -> Client {
+        self.client_at(name, self.agents[name]["url"].as_str().unwrap())
+    }
+
+    pub(super) fn client_at(&self, name: &str, url: &str) -> Client {
         let agent = &self.agents[name];
         let text = |name: &str| agent[name].as_str().unwrap();
         let clock = Arc::new(self.clock.clone());
@@ -106,7 +110,7 @@ impl Process {
         let identity = Identity::from_keygen_json(text("identity")).unwrap();
         let identity = identity.with_xwing(XWingSecret::from_seed(&seed));
         let key = BearerKey::new(text("key"));
-        let relay = ClawTalk::new(text("url"), Some(key), clock.clone()).unwrap();
+        let relay = ClawTalk::new(url, Some(key), clock.clone()).unwrap();
         Client::new(name, identity, relay, Path::new(text("store")), clock).unwrap()
     }
 
