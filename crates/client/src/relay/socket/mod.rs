@@ -49,6 +49,12 @@ pub(super) trait Protocol: Send + Sync + 'static {
 
     /// What a frame says.
     fn read(&mut self, frame: &str) -> Heard<Self::Answer>;
+
+    /// A frame to be sent that nobody asked for. Called after the connection was opened and after each
+    /// frame that was read, until there is none.
+    fn unasked(&mut self) -> Option<String> {
+        None
+    }
 }
 
 /// What a frame says.
@@ -61,6 +67,8 @@ pub(super) enum Heard<A> {
     Answer(Result<A, RelayError>),
     /// Messages.
     Delivered(Vec<Delivery>),
+    /// The relay refuses this connection.
+    Refused(RelayError),
     /// Nothing that matters.
     Nothing,
 }

@@ -95,6 +95,7 @@ impl<P: Protocol> Supervisor<P> {
         let mut deadline = Some(clock.sleep(PATIENCE));
         let mut is_ready = false;
         let mut missed = 0;
+        self.say_unasked(connection).await?;
         loop {
             let is_full = self.shared.is_full();
             tokio::select! {
@@ -118,8 +119,10 @@ impl<P: Protocol> Supervisor<P> {
                             }
                         }
                         Heard::Delivered(deliveries) => self.shared.put(deliveries),
+                        Heard::Refused(error) => return Err(error),
                         Heard::Nothing => {}
                     }
+                    self.say_unasked(connection).await?;
                 }
                 Some(Asked { ask, answer }) = self.asked.recv(), if is_ready && self.under_way.is_none() => {
                     match self.protocol.write(ask) {
@@ -175,6 +178,13 @@ impl<P: Protocol> Supervisor<P> {
             }),
             Some(Err(error)) => Err(interrupted(error.to_string())),
         }
+    }
+
+    async fn say_unasked(&mut self, connection: &mut Connection) -> Result<(), RelayError> {
+        while let Some(frame) = self.protocol.unasked() {
+            self.say(connection, frame).await?;
+        }
+        Ok(())
     }
 
     async fn say(&self, connection: &mut Connection, frame: String) -> Result<(), RelayError> {
