@@ -8,6 +8,7 @@
 //! [`Stored`], and only that can be given to [`Relay::acknowledge`].
 
 pub mod admin;
+mod chat;
 pub mod clawtalk;
 mod exclusive;
 mod kind;

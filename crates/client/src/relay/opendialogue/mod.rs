@@ -32,7 +32,8 @@ use self::{
     session::{Ask, Session, random},
 };
 use super::{
-    Accepted, Body, Delivery, Destination, Incoming, Outgoing, Relay, RelayError, socket::Socket,
+    Accepted, Body, Delivery, Destination, Incoming, Outgoing, Relay, RelayError, chat::spoken,
+    socket::Socket,
 };
 use crate::{client::as_millis, clock::Clock, store::Stored};
 
