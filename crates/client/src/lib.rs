@@ -29,7 +29,7 @@
 //! - [`Policy`], [`Rules`]: what others may send
 //! - [`Listener`], [`Refusal`], [`set_webhook`], [`rotate_webhook_secret`], [`clear_webhook`],
 //!   [`webhook_secret`]: being told by the relay that something came
-//! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapters for ClawTalk and OpenDialogue relays
+//! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapters for ClawTalk, OpenDialogue and WTT relays
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
 //! - [`backup`]: a profile as one file, to move it to another machine

@@ -14,6 +14,7 @@ mod exclusive;
 mod kind;
 pub mod opendialogue;
 mod socket;
+pub mod wtt;
 
 use std::time::Duration;
 
@@ -136,6 +137,15 @@ pub(crate) async fn send_patiently(
             answer => return answer,
         }
     }
+}
+
+/// So many random bytes, as hex.
+fn random<const N: usize>() -> Result<String, RelayError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|_| RelayError::Unsupported {
+        what: "anything without the system's randomness",
+    })?;
+    Ok(hex::encode(bytes))
 }
 
 /// A delivery, read.

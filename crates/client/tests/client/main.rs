@@ -39,3 +39,4 @@ mod trust_model;
 mod verification;
 mod webhooks;
 mod worker;
+mod wtt;

@@ -29,11 +29,11 @@ pub use self::{
 use self::{
     refusal::RATE_WINDOW,
     rest::Rest,
-    session::{Ask, Session, random},
+    session::{Ask, Session},
 };
 use super::{
     Accepted, Body, Delivery, Destination, Incoming, Outgoing, Relay, RelayError, chat::spoken,
-    socket::Socket,
+    random, socket::Socket,
 };
 use crate::{client::as_millis, clock::Clock, store::Stored};
 

@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     http::cleaned,
     relay::{
-        RelayError,
+        RelayError, random,
         socket::{Heard, Opening, Protocol},
     },
 };
@@ -165,13 +165,4 @@ impl Protocol for Session {
             | Inbound::Other => Heard::Nothing,
         }
     }
-}
-
-/// So many random bytes, as hex.
-pub(super) fn random<const N: usize>() -> Result<String, RelayError> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(|_| RelayError::Unsupported {
-        what: "anything without the system's randomness",
-    })?;
-    Ok(hex::encode(bytes))
 }
