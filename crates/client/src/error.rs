@@ -245,6 +245,12 @@ pub enum Error {
         /// The contact.
         name: String,
     },
+    /// Nobody could read a message to a place of the relay.
+    #[error("nobody at {place} has a key card that is known here")]
+    NoReaders {
+        /// The address of the place.
+        place: String,
+    },
     /// An envelope cannot be sealed.
     #[error(transparent)]
     Envelope(#[from] envelope::SealError),
@@ -525,6 +531,7 @@ impl Error {
             | Self::BadStatement { .. }
             | Self::Unverified { .. }
             | Self::NoCard { .. }
+            | Self::NoReaders { .. }
             | Self::NameTaken { .. }
             | Self::UnusualName { .. }
             | Self::OtherFingerprint { .. } => Class::NotTrusted,

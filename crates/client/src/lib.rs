@@ -110,6 +110,7 @@ pub use registration::{Admission, Registration, agent, client, connect, publish,
 pub use require::{Require, UnknownRequirement};
 pub use rotation::{Retired, Rotated, own_card, rotate};
 pub use sanitize::{Hygiene, Sanitized, sanitize};
+pub use send::{LeftOut, Published};
 pub use verification::{Comparison, confirm, verify_contact};
 pub use webhook::{clear_webhook, rotate_webhook_secret, set_webhook, webhook_secret};
 pub use worker::{Event, Until, Work, Worked};

@@ -295,7 +295,16 @@ impl Client {
             let enqueued = client.store.enqueue(&plan.messages, &[], None, now, None)?;
             Ok::<_, Error>(enqueued.map_or_else(Vec::new, |enqueued| enqueued.numbers))
         })?;
-        let fates = self.send_mine(None, &numbers).await?;
+        self.hand_over_one(&numbers, sent).await
+    }
+
+    /// Hands over one message that is in the outbox.
+    pub(crate) async fn hand_over_one(
+        &mut self,
+        numbers: &[i64],
+        sent: Sent,
+    ) -> Result<Sent, Error> {
+        let fates = self.send_mine(None, numbers).await?;
         self.store_buffered()?;
         match fates.into_iter().next() {
             Some((number, fate)) => fate.outcome(number, sent, true),

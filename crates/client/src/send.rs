@@ -3,6 +3,8 @@
 //! Whoever has a key card gets an envelope, always; all of them share one. The others get ClawTalk's
 //! format, each a message of their own.
 
+mod publish;
+
 use std::{collections::HashMap, slice, time::Duration};
 
 use ctalk_core::{
@@ -13,6 +15,7 @@ use ctalk_core::{
 };
 use ctalk_wire::MessageType;
 
+pub use self::publish::{LeftOut, Published};
 use crate::{
     client::{Client, millis},
     contacts::{self, Added},
