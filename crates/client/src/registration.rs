@@ -19,7 +19,7 @@ use crate::{
     relay::{
         self, Exclusive, Kind, Relay, RelayError,
         clawtalk::{BearerKey, ClawTalk},
-        opendialogue,
+        opendialogue, wtt,
     },
     rotation::own_card,
     store::Store,
@@ -41,7 +41,7 @@ pub struct Registration<'a> {
     pub url: &'a str,
     /// What the profile calls the relay from then on, unless it is called after its kind.
     pub relay_name: Option<&'a str>,
-    /// What lets the agent in, which OpenDialogue relays do not ask for.
+    /// What lets the agent in, which only ClawTalk relays ask for.
     pub admission: Option<Admission>,
     /// Who answers for the agent, where the relay wants to know.
     pub owner: &'a str,
@@ -85,15 +85,14 @@ pub async fn register(
                         .await?
                 }
                 Kind::OpenDialogue => opendialogue::register(&url, profile.name()).await?.expose(),
+                Kind::Wtt => wtt::register(&url, profile.name()).await?.expose(),
             };
             keystore.update(|secrets| secrets.set_api_key(&url, key.clone()))?;
             key
         }
     };
-    if kind == Kind::OpenDialogue
-        && let Some(credentials) = opendialogue::Credentials::from_text(&key)
-    {
-        registered.set_address(&url, credentials.agent());
+    if let Some(address) = kind.address(&key) {
+        registered.set_address(&url, &address);
     }
     registered.save()?;
     *profile = registered;
@@ -187,7 +186,11 @@ pub async fn publish(
     check_not_ended(profile, &secrets.unlock()?)?;
     let card = own_card(profile, keystore, secrets, now)?;
     let successions = secrets.successions();
-    relay.publish(profile.name(), &card, successions).await?;
+    match relay.publish(profile.name(), &card, successions).await {
+        // Nobody looks for it there.
+        Ok(()) | Err(RelayError::Unsupported { .. }) => {}
+        Err(error) => return Err(error.into()),
+    }
     Store::open(&profile.store_path(), Some(relay.url()))?.set_published(card.serial())?;
     Ok(card)
 }

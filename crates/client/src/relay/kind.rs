@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 use super::{
     Relay, RelayError,
     clawtalk::{self, BearerKey, ClawTalk},
-    opendialogue::{self, Credentials, OpenDialogue},
+    opendialogue::{self, OpenDialogue},
+    wtt::{self, Wtt},
 };
 use crate::{clock::Clock, http};
 
@@ -20,6 +21,8 @@ pub enum Kind {
     ClawTalk,
     /// `opendialogue+wss://…`, or with `ws`.
     OpenDialogue,
+    /// `wtt+https://…`, or with `http` on this machine.
+    Wtt,
 }
 
 impl Kind {
@@ -36,8 +39,11 @@ impl Kind {
         match scheme.split_once('+').map_or(scheme, |(kind, _)| kind) {
             "http" | "https" | "clawtalk" => Ok(Self::ClawTalk),
             "opendialogue" => Ok(Self::OpenDialogue),
+            "wtt" => Ok(Self::Wtt),
             "openclaw" => Err(bad("it leads to one agent: talk to it with `ctalk chat`")),
-            _ => Err(bad("it must begin with https:// or opendialogue+wss://")),
+            _ => Err(bad(
+                "it must begin with https://, opendialogue+wss:// or wtt+https://",
+            )),
         }
     }
 
@@ -45,7 +51,18 @@ impl Kind {
     pub(crate) const fn is_exclusive(self) -> bool {
         match self {
             Self::ClawTalk => false,
-            Self::OpenDialogue => true,
+            Self::OpenDialogue | Self::Wtt => true,
+        }
+    }
+
+    /// The agent's address at a relay that chose one, by what the relay gave out at registration.
+    pub(crate) fn address(self, credential: &str) -> Option<String> {
+        match self {
+            Self::ClawTalk => None,
+            Self::OpenDialogue => opendialogue::Credentials::from_text(credential)
+                .map(|credentials| credentials.agent().to_owned()),
+            Self::Wtt => wtt::Credentials::from_text(credential)
+                .map(|credentials| credentials.agent().to_owned()),
         }
     }
 
@@ -55,6 +72,7 @@ impl Kind {
         match self {
             Self::ClawTalk => "clawtalk",
             Self::OpenDialogue => "opendialogue",
+            Self::Wtt => "wtt",
         }
     }
 }
@@ -73,6 +91,7 @@ pub fn normalised(url: &str) -> Result<String, RelayError> {
     match Kind::of(url)? {
         Kind::ClawTalk => clawtalk::normalise_url(plain(url)),
         Kind::OpenDialogue => opendialogue::normalise_url(url),
+        Kind::Wtt => wtt::normalise_url(url),
     }
 }
 
@@ -98,8 +117,18 @@ pub fn connect(
             let Some(text) = credential(&url) else {
                 return Err(RelayError::NoKey { url });
             };
-            let credentials = Credentials::from_text(&text).ok_or(RelayError::BadKey)?;
+            let credentials = opendialogue::Credentials::from_text(&text);
+            let credentials = credentials.ok_or(RelayError::BadKey)?;
             Arc::new(OpenDialogue::new(&url, credentials, clock)?)
+        }
+        Kind::Wtt => {
+            let url = wtt::normalise_url(url)?;
+            let Some(text) = credential(&url) else {
+                return Err(RelayError::NoKey { url });
+            };
+            let credentials = wtt::Credentials::from_text(&text);
+            let credentials = credentials.ok_or(RelayError::BadKey)?;
+            Arc::new(Wtt::new(&url, credentials, None, clock)?)
         }
     })
 }
@@ -127,6 +156,11 @@ mod tests {
                 "opendialogue+wss://od.example",
                 Kind::OpenDialogue,
                 "opendialogue+wss://od.example/connect",
+            ),
+            (
+                "wtt+https://wtt.example/",
+                Kind::Wtt,
+                "wtt+https://wtt.example",
             ),
         ] {
             assert_eq!(Kind::of(url).unwrap(), kind, "{url}");

@@ -88,6 +88,7 @@ impl Client {
             id: message.id.clone(),
             relay_id: None,
             ts: None,
+            via: None,
             format: Format::Native,
             encrypted: true,
             fingerprint: None,
@@ -95,7 +96,7 @@ impl Client {
             state: Progress::Queued,
         };
         let now = self.clock.now();
-        let enqueued = self.store.enqueue(&[message], None, now, None)?;
+        let enqueued = self.store.enqueue(&[message], &[], None, now, None)?;
         let numbers = enqueued.map_or_else(Vec::new, |enqueued| enqueued.numbers);
         Ok(Published {
             sent: self.hand_over_one(&numbers, sent).await?,

@@ -278,13 +278,3 @@ impl Relay for OpenDialogue {
 pub(super) fn normalise_url(text: &str) -> Result<String, RelayError> {
     Ok(rest::address(text)?.url)
 }
-
-/// What a peer without ctalk is to read: words where the payload is nothing else.
-fn spoken(json: &str) -> String {
-    #[derive(serde::Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Words {
-        text: String,
-    }
-    serde_json::from_str(json).map_or_else(|_| json.to_owned(), |Words { text }| text)
-}

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     agents::{Agent, body, receive_all},
-    scene::{NOW, Scene},
+    scene::{DAY, NOW, Scene},
 };
 
 /// Nothing listens there.
@@ -38,6 +38,7 @@ impl Story for Rerouting {
             "relay-row",
             "reroute",
             "reroute-tried",
+            "set-refreshed",
             "settle-outgoing",
         ]
     }
@@ -49,6 +50,12 @@ impl Story for Rerouting {
     }
 
     async fn tell(&self, process: &Process) {
+        let to = ["bob".to_owned()];
+        let mut live = process.client("alice");
+        // So that the directory of the dead one need not be asked.
+        process.wait_until(NOW + DAY);
+        let before = live.send(&to, &once("before")).await.unwrap();
+        assert!(before[0].is_ok(), "{before:?}");
         let mut dead = process.client_at("alice", DEAD);
         let bob = dead.store().contact("bob").unwrap().unwrap();
         let there = NewContact {
@@ -60,9 +67,7 @@ impl Story for Rerouting {
             standing: Standing::Pinned,
         };
         dead.store_mut().pin(there, NOW).unwrap();
-        let live = process.client("alice");
         let mut alice = AtRelays::new(vec![("dead".to_owned(), dead), ("live".to_owned(), live)]);
-        let to = ["bob".to_owned()];
         for (text, sending, via) in [
             ("instead", Sending::Now, Via::Preferred),
             ("over all", Sending::Now, Via::All),
@@ -94,6 +99,10 @@ impl Story for Rerouting {
         let (messages, _) = receive_all(bob).await;
         let mut received: Vec<String> = messages.iter().map(body).collect();
         received.sort_unstable();
-        assert_eq!(received, ["instead", "over all", "owed"], "{when}");
+        assert_eq!(
+            received,
+            ["before", "instead", "over all", "owed"],
+            "{when}"
+        );
     }
 }

@@ -194,14 +194,15 @@ async fn polls_without_end_are_broken_off() {
     let mut number = 0;
     let flood = async {
         loop {
-            let mut known = service.service();
-            let unread = &mut known.agents.get_mut(bob.id()).unwrap().unread;
-            while unread.len() < 200 {
-                number += 1;
-                let content = format!("ctalk2:{number}");
-                unread.push(json!({ "sender_id": alice.id(), "content": content }));
+            {
+                let mut known = service.service();
+                let unread = &mut known.agents.get_mut(bob.id()).unwrap().unread;
+                while unread.len() < 200 {
+                    number += 1;
+                    let content = format!("ctalk2:{number}");
+                    unread.push(json!({ "sender_id": alice.id(), "content": content }));
+                }
             }
-            drop(known);
             tokio::task::yield_now().await;
         }
     };
