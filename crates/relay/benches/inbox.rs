@@ -133,6 +133,8 @@ fn fill(folder: &Path, large: usize) -> Vec<String> {
                     FROM sample, numbers;
                  INSERT INTO copies (inbox, ts, message, topic, tail)
                     SELECT inbox, ts + i, numbers.seq, topic, tail FROM sample, numbers;
+                 UPDATE activity SET newest_ts = (SELECT max(ts + i) FROM sample, numbers)
+                    WHERE agent = (SELECT inbox FROM sample);
                  DROP TABLE sample;
                  DROP TABLE numbers;"
             ))

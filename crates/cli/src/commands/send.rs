@@ -95,7 +95,7 @@ pub(crate) struct Args {
     #[arg(long)]
     plaintext: bool,
     /// Send over the relay of this name, or over `all` of the recipient's [default: the first that works]
-    #[arg(long, value_name = "NAME", conflicts_with = "relay")]
+    #[arg(long, value_name = "NAME", conflicts_with = "url")]
     via: Option<String>,
     #[command(flatten)]
     require: RequireArg,

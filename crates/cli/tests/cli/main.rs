@@ -32,6 +32,7 @@ mod policy;
 mod processes;
 mod progress;
 mod relay;
+mod relays;
 mod rotation;
 mod saving;
 mod service;

@@ -617,7 +617,10 @@ fn settle(
     match settled {
         Settled::Sent { accepted, overdue } => {
             own_card::told(transaction, number)?;
-            idempotency::sent(transaction, number, accepted)?;
+            // A copy stands for all of them.
+            for number in routes::copies(transaction, number)? {
+                idempotency::sent(transaction, number, accepted)?;
+            }
             let awaits = transaction
                 .prepare_cached(
                     "UPDATE outbox SET state = 'sent', due = ?2, error = NULL, lease = NULL, parts = 0

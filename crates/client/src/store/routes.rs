@@ -153,6 +153,17 @@ fn move_over(
     Ok(true)
 }
 
+/// The numbers of a message and of its copies for other relays.
+pub(super) fn copies(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<Vec<i64>> {
+    transaction
+        .prepare_cached(
+            "SELECT ?1 UNION SELECT number FROM outbox
+             WHERE id = (SELECT id FROM outbox WHERE number = ?1)",
+        )?
+        .query_map([number], |row| row.get(0))?
+        .collect()
+}
+
 /// Puts a copy of a message that was just made into another relay's outbox, if it can go that way.
 pub(super) fn copy(transaction: &Transaction<'_>, number: i64, to: Way) -> rusqlite::Result<()> {
     let copy: Option<i64> = transaction
