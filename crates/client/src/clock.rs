@@ -20,6 +20,12 @@ pub trait Clock: Send + Sync {
     async fn sleep(&self, duration: Duration);
 }
 
+/// Randomness to spread pauses with, so that those whom one thing held up do not return together.
+pub(crate) fn jitter() -> u64 {
+    // Without it they only return less evenly spread.
+    getrandom::u64().unwrap_or_default()
+}
+
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;

@@ -93,6 +93,21 @@ pub(crate) fn bad_answer(url: &str, why: impl core::fmt::Display) -> RelayError 
     }
 }
 
+/// Reads a URL that names a host, and has nothing in it that could be a secret.
+pub(crate) fn plain_url(text: &str) -> Result<url::Url, &'static str> {
+    let url = url::Url::parse(text).map_err(|_| "it is no URL")?;
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err("it names no host");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("it must not carry a user name or password");
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("it must not carry a query or fragment");
+    }
+    Ok(url)
+}
+
 /// An address that is refused, fit to be shown: without the user name, password and query that it may have.
 pub(crate) fn shown_address(text: &str) -> String {
     let text = text.split(['?', '#']).next().unwrap_or_default();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::Until;
-use crate::client::as_millis;
+use crate::{client::as_millis, clock::jitter};
 
 /// The pause between two looks while something comes.
 const BUSY: Duration = Duration::from_millis(200);
@@ -119,9 +119,8 @@ fn shortest(until: Until) -> Duration {
 
 /// Up to a quarter longer, so that many workers do not return at the same moment.
 fn jittered(pause: Duration) -> Duration {
-    // Without randomness they only return less evenly spread.
-    let share = f64::from(getrandom::u32().unwrap_or(0)) / f64::from(u32::MAX);
-    pause.mul_f64(1.0 + share / 4.0)
+    let quarter = as_millis(pause).unsigned_abs() / 4;
+    pause + Duration::from_millis(jitter() % (quarter + 1))
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use super::{
     RelayError,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, jitter},
     http::{self, cleaned, reason},
     store::Stored,
 };
@@ -377,7 +377,7 @@ impl ClawTalk {
     fn next_window(&self) -> Duration {
         let window = i64::try_from(RATE_WINDOW.as_millis()).unwrap_or(i64::MAX);
         let left = window - self.clock.now().rem_euclid(window);
-        Duration::from_millis(u64::try_from(left).unwrap_or(0) + u64::from(jitter()))
+        Duration::from_millis(u64::try_from(left).unwrap_or(0) + jitter() % 1000)
     }
 }
 
@@ -625,32 +625,15 @@ pub(super) fn normalise_url(text: &str) -> Result<String, RelayError> {
         url: http::shown_address(text),
         why,
     };
-    let url = url::Url::parse(text).map_err(|_| bad("it is no URL"))?;
+    let url = http::plain_url(text).map_err(bad)?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err(bad("it must begin with http:// or https://"));
-    }
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(bad("it names no host"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("it must not carry a user name or password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("it must not carry a query or fragment"));
     }
     Ok(url.as_str().trim_end_matches('/').to_owned())
 }
 
 pub(super) fn percent_encoded(segment: &str) -> String {
     percent_encoding::utf8_percent_encode(segment, percent_encoding::NON_ALPHANUMERIC).to_string()
-}
-
-/// Up to one second, in milliseconds.
-fn jitter() -> u16 {
-    let mut bytes = [0; 2];
-    // Without randomness the clients only return less evenly spread.
-    let _ = getrandom::fill(&mut bytes);
-    u16::from_le_bytes(bytes) % 1000
 }
 
 #[cfg(test)]

@@ -29,14 +29,6 @@ impl Backoff {
     }
 }
 
-/// Randomness to spread pauses with.
-pub(super) fn random() -> u64 {
-    let mut bytes = [0; 8];
-    // Without it the clients only return less evenly spread.
-    let _ = getrandom::fill(&mut bytes);
-    u64::from_le_bytes(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::Backoff;

@@ -11,10 +11,14 @@ use tokio_tungstenite::{
 
 use super::{
     Asked, Heard, Link, MISSED, PATIENCE, Protocol, Shared,
-    backoff::{self, Backoff},
+    backoff::Backoff,
     connect::{Line, connect},
 };
-use crate::{clock::Clock, http::cleaned, relay::RelayError};
+use crate::{
+    clock::{Clock, jitter},
+    http::cleaned,
+    relay::RelayError,
+};
 
 /// How long it may take to say that the connection is closed.
 const FAREWELL: Duration = Duration::from_secs(1);
@@ -53,7 +57,7 @@ impl<P: Protocol> Supervisor<P> {
                 // What was sent may have arrived.
                 let _ = answer.send(Err(self.interrupted(&error)));
             }
-            let pause = self.backoff.next(backoff::random());
+            let pause = self.backoff.next(jitter());
             let clock = Arc::clone(&self.clock);
             let mut pause = clock.sleep(pause);
             self.link.send_replace(Link::Down(error.clone()));
