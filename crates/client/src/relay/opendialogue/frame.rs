@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// The one kind of message that carries something.
 pub(super) const TEXT: &str = "text";
+/// The kind that ends a conversation.
+pub(super) const END: &str = "end";
 
 /// A message on its way to the relay.
 #[derive(Serialize)]
@@ -19,6 +21,8 @@ pub(super) struct Outbound<'a> {
     pub(super) timestamp: i64,
     pub(super) nonce: &'a str,
     pub(super) signature: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) turn_number: Option<u64>,
     /// How many messages the conversation may have. The relay reads it only where it knows nothing of the
     /// conversation, which it may forget at any time, so that every message has it.
     pub(super) max_turns: u32,
@@ -40,8 +44,9 @@ pub(super) enum Inbound {
     Error { code: String },
     /// A message.
     Text(Message),
-    /// Everything else. What the relay says of conversations is a hint and no order, and what others type
-    /// or have read is nothing to store.
+    /// A conversation is over, or was for a moment. A hint, and no order.
+    ConversationEnded { conversation_id: String },
+    /// Everything else. What others type or have read is nothing to store.
     #[serde(other)]
     Other,
 }

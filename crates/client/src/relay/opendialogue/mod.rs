@@ -4,17 +4,41 @@
 //! It signs for everybody, and lets anybody speak as anybody: nothing that it says of a sender counts, and
 //! a status says only what it did with a message. To connect is to take what waits, so that one process at
 //! a time may, and storing what was pushed is the acknowledgement.
+//!
+//! ```no_run
+//! use std::{path::Path, sync::Arc};
+//!
+//! use ctalk::{
+//!     Client,
+//!     clock::SystemClock,
+//!     core::Identity,
+//!     relay::opendialogue::{OpenDialogue, register},
+//! };
+//!
+//! # async fn begin(identity: Identity, store: &Path) -> Result<Client, ctalk::Error> {
+//! let url = "opendialogue+wss://od.example/connect";
+//! // What `expose` gives belongs into a key store: the relay shows the secret once.
+//! let credentials = register(url, "planner").await?;
+//! let (name, clock) = (credentials.agent().to_owned(), Arc::new(SystemClock));
+//! let relay = OpenDialogue::new(url, credentials, clock.clone())?;
+//! Client::new(&name, identity, relay, store, clock)
+//! # }
+//! ```
 
+mod agent;
+mod answer;
 mod content;
 mod credentials;
 mod frame;
-mod refusal;
+mod lists;
 mod rest;
 mod session;
 mod signature;
+mod window;
+mod words;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::HashMap,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
@@ -23,19 +47,22 @@ use async_trait::async_trait;
 use ctalk_core::{Card, classic::Malformed};
 
 pub use self::{
+    agent::{Agent, Candidate},
     credentials::Credentials,
-    rest::{Agent, register},
+    lists::{AllowList, Allowed, Blocked, History, Kept},
+    rest::register,
 };
 use self::{
-    refusal::RATE_WINDOW,
+    answer::Answer,
+    credentials::is_id,
     rest::Rest,
-    session::{Ask, Session},
+    session::{Ask, Session, What},
+    window::Window,
 };
 use super::{
-    Accepted, Body, Delivery, Destination, Incoming, Outgoing, Relay, RelayError, chat::spoken,
-    random, socket::Socket,
+    Accepted, Body, Delivery, Destination, Incoming, Outgoing, Relay, RelayError, socket::Socket,
 };
-use crate::{client::as_millis, clock::Clock, store::Stored};
+use crate::{clock::Clock, http, store::Stored};
 
 /// What an address begins with.
 const SCHEME: &str = "opendialogue+";
@@ -43,14 +70,15 @@ const SCHEME: &str = "opendialogue+";
 const CONNECT: &str = "/connect";
 /// Longest text, in UTF-16 units; those of ctalk have one for each character.
 const LONGEST_TEXT: usize = 16_384;
-/// Bytes of a conversation's id.
-const CONVERSATION_LEN: usize = 16;
-/// Most conversations that are remembered.
-const MAX_CONVERSATIONS: usize = 10_000;
+/// Most peers that are remembered.
+const MAX_PEERS: usize = 10_000;
 /// Messages that the relay takes in its window.
 const RATE: usize = 60;
 /// How long nothing comes when everything that waited has come: nothing else says so.
 const QUIET: Duration = Duration::from_secs(1);
+
+/// Most bursts of what waited that are taken before a connection is closed.
+const MAX_BURSTS: usize = 100;
 
 /// One agent's connection to an OpenDialogue relay.
 pub struct OpenDialogue {
@@ -64,14 +92,25 @@ pub struct OpenDialogue {
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    /// The conversation with each peer.
-    conversations: HashMap<String, String>,
-    /// When the relay took the last messages, as many as it takes in its window, by the monotonic clock.
-    taken: VecDeque<i64>,
-    /// Since when nothing came, by the monotonic clock, in a run that ends when nothing is left.
-    quiet_since: Option<i64>,
+    /// For each peer that the relay knows, how many conversations with it the relay has ended.
+    ended: HashMap<String, u32>,
+    /// What the relay took.
+    taken: Window,
+    /// What peers without ctalk were told.
+    told: HashMap<String, Window>,
+    flow: Flow,
+}
+
+/// What comes over a connection, for whoever ends when nothing is left.
+#[derive(Clone, Copy)]
+enum Flow {
+    /// There was no connection yet.
+    Ahead,
+    /// Nothing came since then, by the monotonic clock.
+    QuietSince(i64),
+    /// All that waited has come, or nobody waits for the end of it.
+    Over,
 }
 
 impl OpenDialogue {
@@ -93,7 +132,12 @@ impl OpenDialogue {
             credentials,
             clock,
             socket: OnceLock::new(),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                ended: HashMap::new(),
+                taken: Window::new(RATE),
+                told: HashMap::new(),
+                flow: Flow::Ahead,
+            }),
         })
     }
 
@@ -119,74 +163,140 @@ impl OpenDialogue {
     }
 
     /// Hands a text to one agent. The id that it went under.
-    async fn tell(&self, to: &str, content: &str) -> Result<String, RelayError> {
-        if !credentials::is_id(to) {
+    async fn tell(&self, to: &str, content: &str, turn: Option<u64>) -> Result<String, RelayError> {
+        self.meet(to).await?;
+        let mut has_ended = false;
+        loop {
+            let ask = Ask {
+                to: to.to_owned(),
+                conversation: self.conversation(to)?,
+                what: What::Text(content.to_owned(), turn),
+            };
+            let answer = self.socket().ask(ask).await?;
+            let now = self.clock.monotonic();
+            let mut state = self.state();
+            state.connected(now);
+            match answer {
+                Answer::Taken(id) => {
+                    state.taken.count(now);
+                    return Ok(id);
+                }
+                Answer::TooMany => {
+                    return Err(RelayError::RateLimited {
+                        pause: state.taken.pause(now),
+                    });
+                }
+                // Others count on it, too, and need not say that it may be long.
+                Answer::Ended if !has_ended => {
+                    *state.ended.entry(to.to_owned()).or_default() += 1;
+                    has_ended = true;
+                }
+                Answer::Ended => {
+                    let why = "it ends a conversation that has not begun";
+                    return Err(http::bad_answer(&self.url, why));
+                }
+            }
+        }
+    }
+
+    /// Tells a peer without ctalk something, no faster than it listens.
+    async fn tell_words(&self, to: &str, words: &str) -> Result<String, RelayError> {
+        let pause = {
+            let state = self.state();
+            let now = self.clock.monotonic();
+            state.told.get(to).map(|told| told.left(now))
+        };
+        if let Some(pause) = pause.filter(|pause| !pause.is_zero()) {
+            return Err(RelayError::RateLimited { pause });
+        }
+        let id = self.tell(to, words, Some(words::TURN)).await?;
+        let now = self.clock.monotonic();
+        let told = &mut self.state().told;
+        if told.len() >= MAX_PEERS {
+            told.clear();
+        }
+        let told = told.entry(to.to_owned());
+        told.or_insert_with(|| Window::new(words::RATE)).count(now);
+        Ok(id)
+    }
+
+    /// Ends the conversation with a peer: what it said in it counts for nothing with a peer that remembers by
+    /// conversations. The next message begins it again.
+    ///
+    /// # Errors
+    /// Any [`RelayError`].
+    pub async fn end(&self, peer: &str) -> Result<(), RelayError> {
+        self.meet(peer).await?;
+        let ask = Ask {
+            to: peer.to_owned(),
+            conversation: self.conversation(peer)?,
+            what: What::End,
+        };
+        let answer = self.socket().ask(ask).await?;
+        let now = self.clock.monotonic();
+        let mut state = self.state();
+        state.connected(now);
+        match answer {
+            Answer::Ended => Ok(()),
+            Answer::TooMany => Err(RelayError::RateLimited {
+                pause: state.taken.pause(now),
+            }),
+            Answer::Taken(_) => Err(http::bad_answer(&self.url, "it took an end for a message")),
+        }
+    }
+
+    /// Asks whether the relay knows a peer, before the first message to it: it takes messages for anybody.
+    async fn meet(&self, peer: &str) -> Result<(), RelayError> {
+        if !is_id(peer) {
             return Err(RelayError::Unsupported {
                 what: "an address that is not eight digits",
             });
         }
-        let ask = Ask {
-            to: to.to_owned(),
-            content: content.to_owned(),
-            conversation: self.conversation(to).await?,
-        };
-        let answer = self.socket().ask(ask).await;
-        let now = self.clock.monotonic();
-        let mut state = self.state();
-        match answer {
-            Ok(id) => {
-                state.taken.push_back(now);
-                while state.taken.len() > RATE {
-                    state.taken.pop_front();
-                }
-                Ok(id)
-            }
-            // When the oldest of those that it counts is no longer counted.
-            Err(RelayError::RateLimited { pause }) if pause == RATE_WINDOW => {
-                let oldest = state.taken.front().filter(|_| state.taken.len() == RATE);
-                let passed = oldest.map_or(0, |oldest| now.saturating_sub(*oldest).max(0));
-                let left = as_millis(RATE_WINDOW).saturating_sub(passed).max(1000);
-                Err(RelayError::RateLimited {
-                    pause: Duration::from_millis(left.unsigned_abs()),
-                })
-            }
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The id of the conversation with a peer, made up here: the relay only counts by it. Before the first
-    /// one the relay is asked whether it knows the peer, because it takes messages for anybody.
-    async fn conversation(&self, peer: &str) -> Result<String, RelayError> {
-        if let Some(known) = self.state().conversations.get(peer) {
-            return Ok(known.clone());
+        if self.state().ended.contains_key(peer) {
+            return Ok(());
         }
         let _ = self.rest.agent(peer).await?;
-        let id = random::<CONVERSATION_LEN>()?;
-        let conversations = &mut self.state().conversations;
-        if conversations.len() >= MAX_CONVERSATIONS {
-            conversations.clear();
+        let ended = &mut self.state().ended;
+        if ended.len() >= MAX_PEERS {
+            ended.clear();
         }
-        conversations.insert(peer.to_owned(), id.clone());
-        Ok(id)
+        ended.insert(peer.to_owned(), 0);
+        Ok(())
+    }
+
+    /// The id of the conversation with a peer: the relay only counts by it, and a peer without ctalk may
+    /// remember by it.
+    fn conversation(&self, peer: &str) -> Result<String, RelayError> {
+        let number = self.state().ended.get(peer).copied().unwrap_or_default();
+        signature::conversation(self.credentials.secret(), peer, number).ok_or(RelayError::BadKey)
     }
 
     /// How long a run that ends when nothing is left waits for something. Whoever waits anyway has no end.
     async fn patience(&self, wait: Duration) -> Result<Duration, RelayError> {
         if !wait.is_zero() {
-            self.state().quiet_since = None;
+            self.state().flow = Flow::Over;
             return Ok(wait);
         }
-        let is_first = self.socket.get().is_none();
         self.socket().ready().await?;
         let now = self.clock.monotonic();
-        let state = &mut self.state();
-        if is_first {
-            state.quiet_since = Some(now);
+        let mut state = self.state();
+        state.connected(now);
+        Ok(match state.flow {
+            Flow::QuietSince(since) => {
+                let passed = now.saturating_sub(since).max(0).unsigned_abs();
+                QUIET.saturating_sub(Duration::from_millis(passed))
+            }
+            Flow::Ahead | Flow::Over => Duration::ZERO,
+        })
+    }
+}
+
+impl State {
+    /// There is a connection: what waits begins to come.
+    const fn connected(&mut self, now: i64) {
+        if matches!(self.flow, Flow::Ahead) {
+            self.flow = Flow::QuietSince(now);
         }
-        let since = state.quiet_since.map(|since| now.saturating_sub(since));
-        Ok(since.map_or(Duration::ZERO, |passed| {
-            QUIET.saturating_sub(Duration::from_millis(passed.max(0).unsigned_abs()))
-        }))
     }
 }
 
@@ -202,11 +312,11 @@ impl Relay for OpenDialogue {
 
     async fn send(&self, outgoing: &Outgoing) -> Result<Accepted, RelayError> {
         let words;
-        let content = match &outgoing.body {
-            Body::Native(text) | Body::Pairing(text) => text,
+        let (content, has_ctalk) = match &outgoing.body {
+            Body::Native(text) | Body::Pairing(text) => (text, true),
             Body::Plaintext(json) => {
-                words = spoken(json.get());
-                &words
+                words = words::words(json.get())?;
+                (&words, false)
             }
             Body::Classic(_) => {
                 return Err(RelayError::Unsupported {
@@ -226,7 +336,11 @@ impl Relay for OpenDialogue {
         let mut relay_id = None;
         for to in recipients {
             // One after the other: when one is refused, those before it get the same again, which counts once.
-            relay_id = Some(self.tell(to, content).await?);
+            relay_id = Some(if has_ctalk {
+                self.tell(to, content, None).await?
+            } else {
+                self.tell_words(to, content).await?
+            });
         }
         Ok(Accepted { relay_id, ts: None })
     }
@@ -235,10 +349,12 @@ impl Relay for OpenDialogue {
         let wait = self.patience(wait).await?;
         let deliveries = self.socket().next(self.clock.sleep(wait)).await?;
         let mut state = self.state();
-        state.quiet_since = state
-            .quiet_since
-            .filter(|_| !deliveries.is_empty())
-            .map(|_| self.clock.monotonic());
+        state.flow = match state.flow {
+            Flow::QuietSince(_) if !deliveries.is_empty() => {
+                Flow::QuietSince(self.clock.monotonic())
+            }
+            _ => Flow::Over,
+        };
         Ok(deliveries)
     }
 
@@ -246,11 +362,21 @@ impl Relay for OpenDialogue {
         self.socket.get().map(Socket::take).unwrap_or_default()
     }
 
+    /// Takes what waited before it goes: that comes a while after the connection, and is forgotten whether
+    /// anybody reads it or not.
     async fn close(&self) -> Vec<Delivery> {
-        match self.socket.get() {
-            Some(socket) => socket.close().await,
-            None => Vec::new(),
+        let Some(socket) = self.socket.get() else {
+            return Vec::new();
+        };
+        let mut taken = Vec::new();
+        for _ in 0..MAX_BURSTS {
+            match self.fetch(Duration::ZERO).await {
+                Ok(deliveries) if !deliveries.is_empty() => taken.extend(deliveries),
+                _ => break,
+            }
         }
+        taken.extend(socket.close().await);
+        taken
     }
 
     /// The relay has forgotten them already.

@@ -8,14 +8,14 @@ use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use super::{CONNECT, Credentials, SCHEME};
+use super::{CONNECT, Credentials, SCHEME, agent::Shown};
 use crate::{
     http::{self, reason},
     relay::RelayError,
 };
 
-/// Largest answer that is read, in bytes.
-const MAX_ANSWER: usize = 1 << 20;
+/// Largest answer that is read, in bytes: a history of the longest messages.
+const MAX_ANSWER: usize = 32 << 20;
 /// Longest request.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -38,7 +38,7 @@ pub(super) fn address(text: &str) -> Result<Address, RelayError> {
     let socket = text
         .strip_prefix(SCHEME)
         .ok_or_else(|| bad("it must begin with opendialogue+wss://"))?;
-    let url = url::Url::parse(socket).map_err(|_| bad("it is no URL"))?;
+    let url = http::plain_url(socket).map_err(bad)?;
     let scheme = match url.scheme() {
         "wss" => "https",
         "ws" => "http",
@@ -48,15 +48,6 @@ pub(super) fn address(text: &str) -> Result<Address, RelayError> {
             ));
         }
     };
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(bad("it names no host"));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad("it must not carry a user name or password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(bad("it must not carry a query or fragment"));
-    }
     let base = url.as_str().trim_end_matches('/');
     let base = base.strip_suffix(CONNECT).unwrap_or(base);
     let rest = format!("{scheme}{}", base.trim_start_matches(url.scheme()));
@@ -99,27 +90,6 @@ pub async fn register(url: &str, name: &str) -> Result<Credentials, RelayError> 
         .ok_or_else(|| rest.bad_answer("its id or its secret is none"))
 }
 
-/// What the relay shows of an agent. Anybody could have written it.
-#[derive(Debug, Deserialize)]
-pub struct Agent {
-    /// The agent's card.
-    pub card: AgentCard,
-    /// Whether it is connected now.
-    pub online: bool,
-}
-
-/// An agent as the relay describes it.
-#[derive(Debug, Deserialize)]
-pub struct AgentCard {
-    /// The agent's id.
-    pub agent_id: String,
-    /// What it calls itself; not unique.
-    pub name: String,
-    /// What it can do, ctalk's key card among it.
-    #[serde(default)]
-    pub capabilities: serde_json::Value,
-}
-
 /// The calls.
 pub(super) struct Rest {
     http: reqwest::Client,
@@ -140,7 +110,7 @@ impl Rest {
     }
 
     /// What the relay shows of an agent.
-    pub(super) async fn agent(&self, id: &str) -> Result<Agent, RelayError> {
+    pub(super) async fn agent(&self, id: &str) -> Result<Shown, RelayError> {
         self.call::<(), _>(Method::GET, &format!("/api/agent/{id}"), None)
             .await
     }
@@ -162,10 +132,7 @@ impl Rest {
             StatementKind::Succession.prefix(),
             StatementKind::Revocation.prefix(),
         ];
-        let mut capabilities = match self.agent(id).await?.card.capabilities {
-            serde_json::Value::Array(capabilities) => capabilities,
-            _ => Vec::new(),
-        };
+        let mut capabilities = self.agent(id).await?.capabilities();
         capabilities.retain(|entry| {
             let text = entry.as_str().unwrap_or_default();
             !own.iter().any(|prefix| text.starts_with(prefix))
@@ -182,7 +149,7 @@ impl Rest {
         Ok(())
     }
 
-    async fn call<Q: Serialize, A: DeserializeOwned>(
+    pub(super) async fn call<Q: Serialize, A: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
@@ -207,7 +174,10 @@ impl Rest {
     fn refusal(&self, status: StatusCode) -> RelayError {
         use ctalk_wire::ErrorCode;
         let (code, text) = match status.as_u16() {
-            404 => (ErrorCode::NotFound, "it knows no such agent"),
+            404 => (
+                ErrorCode::NotFound,
+                "it knows no such agent or conversation",
+            ),
             400 => (ErrorCode::BadRequest, "it does not take this"),
             _ => (ErrorCode::Unknown, "it gave no reason that can be read"),
         };

@@ -6,10 +6,10 @@ use hyper::{HeaderMap, header::HeaderName};
 use zeroize::Zeroizing;
 
 use super::{
+    answer::{Answer, refusal},
     content,
     credentials::Credentials,
-    frame::{Inbound, Outbound, Status, TEXT},
-    refusal::refusal,
+    frame::{END, Inbound, Outbound, Status, TEXT},
     signature::{self, Signed},
 };
 use crate::{
@@ -30,11 +30,27 @@ const NONCE_LEN: usize = 16;
 /// More messages than any conversation has: the relay ends a conversation that has as many.
 const MAX_TURNS: u32 = 1_000_000_000;
 
-/// A text for an agent.
+/// A frame for an agent.
 pub(super) struct Ask {
     pub(super) to: String,
-    pub(super) content: String,
     pub(super) conversation: String,
+    pub(super) what: What,
+}
+
+/// What a frame says.
+pub(super) enum What {
+    /// A text, and the turn that a peer without ctalk is to count it as.
+    Text(String, Option<u64>),
+    /// The conversation is over.
+    End,
+}
+
+/// What the next answer is about.
+enum UnderWay {
+    /// The text with this id.
+    Text(String),
+    /// The end of this conversation.
+    End(String),
 }
 
 /// An agent's side of its connections.
@@ -44,8 +60,8 @@ pub(super) struct Session {
     clock: Arc<dyn Clock>,
     /// The present connection's key, once it is known.
     key: Option<Zeroizing<String>>,
-    /// The id of the text whose answer is awaited.
-    under_way: Option<String>,
+    /// The frame whose answer is awaited.
+    under_way: Option<UnderWay>,
 }
 
 impl Session {
@@ -62,8 +78,7 @@ impl Session {
 
 impl Protocol for Session {
     type Ask = Ask;
-    /// The id that the text went under.
-    type Answer = String;
+    type Answer = Answer;
 
     const BEAT: Duration = Duration::from_secs(30);
     const PING: &'static str = r#"{"type":"ping"}"#;
@@ -93,14 +108,18 @@ impl Protocol for Session {
     fn write(&mut self, ask: Ask) -> Result<String, RelayError> {
         let key = self.key.as_ref().ok_or(RelayError::BadKey)?;
         let (id, nonce) = (random::<ID_LEN>()?, random::<NONCE_LEN>()?);
+        let (kind, content, turn) = match &ask.what {
+            What::Text(content, turn) => (TEXT, content.as_str(), *turn),
+            What::End => (END, "", None),
+        };
         let signed = Signed {
             id: &id,
             from: self.credentials.agent(),
             to: &ask.to,
-            kind: TEXT,
-            content: &ask.content,
+            kind,
+            content,
             conversation: &ask.conversation,
-            turn: None,
+            turn,
             timestamp: self.clock.now(),
             nonce: &nonce,
         };
@@ -115,17 +134,21 @@ impl Protocol for Session {
             timestamp: signed.timestamp,
             nonce: signed.nonce,
             signature: &signature,
+            turn_number: signed.turn,
             max_turns: MAX_TURNS,
         };
         let frame = serde_json::to_string(&frame).map_err(|error| RelayError::BadAnswer {
             url: self.socket_url.clone(),
             why: cleaned(&error.to_string()),
         })?;
-        self.under_way = Some(id);
+        self.under_way = Some(match ask.what {
+            What::Text(..) => UnderWay::Text(id),
+            What::End => UnderWay::End(ask.conversation),
+        });
         Ok(frame)
     }
 
-    fn read(&mut self, frame: &str) -> Heard<String> {
+    fn read(&mut self, frame: &str) -> Heard<Answer> {
         // What is no frame is nobody's answer, and must not end the connection: others can have the relay
         // deliver almost anything.
         match serde_json::from_str(frame).unwrap_or(Inbound::Other) {
@@ -140,28 +163,32 @@ impl Protocol for Session {
                 Heard::Ready
             }
             Inbound::Pong => Heard::Pong,
-            Inbound::Status { status, message_id }
-                if self.under_way.as_ref() == Some(&message_id) =>
+            Inbound::Status { status, message_id } if matches!(&self.under_way, Some(UnderWay::Text(id)) if *id == message_id) =>
             {
                 self.under_way = None;
-                match status {
-                    // Neither says that it arrived: a socket may be dead, and the queue keeps ten.
-                    Status::Sent | Status::Queued => Heard::Answer(Ok(message_id)),
-                    Status::Unknown => Heard::Answer(Err(RelayError::BadAnswer {
+                Heard::Answer(match status {
+                    Status::Sent | Status::Queued => Ok(Answer::Taken(message_id)),
+                    Status::Unknown => Err(RelayError::BadAnswer {
                         url: self.socket_url.clone(),
                         why: "it has a status that is not known".to_owned(),
-                    })),
-                }
+                    }),
+                })
             }
             // It names no message, and there is one at most that it can be about.
             Inbound::Error { code } if self.under_way.take().is_some() => {
-                Heard::Answer(Err(refusal(&code)))
+                Heard::Answer(refusal(&code))
+            }
+            Inbound::ConversationEnded { conversation_id } if matches!(&self.under_way, Some(UnderWay::End(id)) if *id == conversation_id) =>
+            {
+                self.under_way = None;
+                Heard::Answer(Ok(Answer::Ended))
             }
             Inbound::Text(message) => Heard::Delivered(content::deliveries(frame, message)),
             Inbound::Session { .. }
             | Inbound::Ping
             | Inbound::Status { .. }
             | Inbound::Error { .. }
+            | Inbound::ConversationEnded { .. }
             | Inbound::Other => Heard::Nothing,
         }
     }

@@ -5,6 +5,9 @@
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
+/// Hex digits of a conversation's id.
+const CONVERSATION_LEN: usize = 32;
+
 /// The signed fields of a message frame.
 pub(super) struct Signed<'a> {
     pub(super) id: &'a str,
@@ -52,6 +55,15 @@ pub(super) fn opening(agent: &str, secret: &str, timestamp: i64, nonce: &str) ->
         nonce,
     }
     .sign(secret)
+}
+
+/// The id of one of an agent's conversations with a peer: 32 hex digits, the same in every process, and
+/// nobody's to guess.
+pub(super) fn conversation(secret: &str, peer: &str, number: u32) -> Option<String> {
+    let number = number.to_string();
+    let mut id = mac(secret, &["ctalk conversation", peer, &number])?;
+    id.truncate(CONVERSATION_LEN);
+    Some(id)
 }
 
 /// The key is the text of its hex digits, and not the bytes that those stand for.

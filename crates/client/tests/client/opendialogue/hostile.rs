@@ -1,38 +1,25 @@
 //! What anybody can have an OpenDialogue relay do, and what the relay itself can.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use ctalk::{
     Reason, Trust,
-    clock::{Clock, SystemClock},
-    relay::{Relay, opendialogue::OpenDialogue},
+    relay::{Relay, RelayError},
 };
 use serde_json::json;
-use tokio::sync::Semaphore;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{
+    Message,
+    protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    },
+};
 
-use super::{LONG, Peer, StandIn, body, two};
-
-/// The time between two heartbeats.
-const BEAT: Duration = Duration::from_secs(30);
-
-/// The machine's clock, but for heartbeats, which come when a test says so.
-struct Beats(Arc<Semaphore>);
-
-#[async_trait::async_trait]
-impl Clock for Beats {
-    fn now(&self) -> i64 {
-        SystemClock.now()
-    }
-
-    async fn sleep(&self, duration: Duration) {
-        if duration == BEAT {
-            self.0.acquire().await.unwrap().forget();
-        } else {
-            SystemClock.sleep(duration).await;
-        }
-    }
-}
+use super::{
+    LONG, Peer, StandIn, body,
+    clocks::{BEAT, Gated, PATIENCE},
+    two, until,
+};
 
 /// Has the relay deliver something in somebody's name, as anybody can.
 async fn speak(relay: &StandIn, message: serde_json::Value) {
@@ -178,42 +165,159 @@ async fn a_frame_that_is_too_large_costs_one_connection_and_no_memory() {
     let (mut alice, mut bob) = two(&relay).await;
     bob.connect(&relay).await;
     relay.push(bob.id(), Message::text("x".repeat(64 << 20)));
-    while bob.connect_anew(&relay).await {}
+    bob.until_it_connected_anew(&relay).await;
     exchange(&relay, &mut alice, &mut bob).await;
     assert_eq!(relay.connections(), 3);
 }
 
 #[tokio::test]
-async fn a_line_whose_heartbeats_go_unanswered_is_dead() {
+async fn text_that_is_no_utf8_costs_one_connection() {
     let relay = StandIn::start().await;
-    let (mut alice, bob) = two(&relay).await;
-    let beats = Arc::new(Semaphore::new(0));
-    let clock = Arc::new(Beats(Arc::clone(&beats)));
-    let adapter = OpenDialogue::new(&relay.url(), bob.credentials.clone(), clock).unwrap();
-    assert!(
-        adapter
-            .fetch(Duration::from_millis(1))
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    // Answered ones are no reason: what comes after an answer shows that it came.
-    for answered in 1..=4 {
-        beats.add_permits(1);
-        while relay.pings() < answered {
-            tokio::task::yield_now().await;
-        }
-        alice.say("bob", "1").await.unwrap();
-        assert_eq!(adapter.fetch(LONG).await.unwrap().len(), 1);
-    }
-    assert_eq!(relay.connections(), 2);
+    let (mut alice, mut bob) = two(&relay).await;
+    bob.connect(&relay).await;
+    let bytes = b"{\"type\":\"text\",\"content\":\"\xff\xfe\"}".to_vec();
+    let frame = Frame::message(bytes, OpCode::Data(Data::Text), true);
+    relay.push(bob.id(), Message::Frame(frame));
+    bob.until_it_connected_anew(&relay).await;
+    exchange(&relay, &mut alice, &mut bob).await;
+    assert_eq!(relay.connections(), 3);
+}
 
-    relay.switch(|switches| switches.is_mute = true);
-    beats.add_permits(3);
-    while relay.connections() < 3 {
-        tokio::task::yield_now().await;
+#[tokio::test]
+async fn the_conversation_that_a_message_is_said_to_be_of_changes_nothing() {
+    let relay = StandIn::start().await;
+    let (alice, mut bob) = two(&relay).await;
+    bob.connect(&relay).await;
+    let conversations = [
+        json!(""),
+        json!("another"),
+        json!(7),
+        json!(null),
+        json!({}),
+    ];
+    for (number, conversation) in conversations.iter().enumerate() {
+        let sealed = alice.sealed_for("bob", &number.to_string());
+        let message = json!({
+            "from": alice.id(),
+            "to": bob.id(),
+            "content": sealed,
+            "conversation_id": conversation,
+        });
+        speak(&relay, message).await;
     }
-    relay.switch(|switches| switches.is_mute = false);
-    alice.say("bob", "2").await.unwrap();
-    assert_eq!(adapter.fetch(LONG).await.unwrap().len(), 1);
+    let (messages, _) = bob.receive(conversations.len()).await;
+    let texts: Vec<_> = messages.iter().map(body).collect();
+    assert_eq!(texts, ["0", "1", "2", "3", "4"]);
+}
+
+#[tokio::test]
+async fn when_the_relay_says_that_a_message_was_sent_does_not_matter() {
+    let relay = StandIn::start().await;
+    let (alice, mut bob) = two(&relay).await;
+    bob.connect(&relay).await;
+    let frame = |timestamp: i64, content: &str| {
+        let frame = json!({
+            "type": "text",
+            "id": timestamp.to_string(),
+            "from": alice.id(),
+            "to": bob.id(),
+            "content": content,
+            "timestamp": timestamp,
+        });
+        Message::text(frame.to_string())
+    };
+    // What the relay says of the time counts for nothing: here a day in 1970, and one in 2255.
+    relay.push(bob.id(), frame(1, &alice.sealed_for("bob", "old")));
+    relay.push(
+        bob.id(),
+        frame(9_000_000_000_000, &alice.sealed_for("bob", "new")),
+    );
+    let (messages, _) = bob.receive(2).await;
+    let mut texts: Vec<_> = messages.iter().map(body).collect();
+    texts.sort();
+    assert_eq!(texts, ["new", "old"]);
+}
+
+#[tokio::test]
+async fn a_frame_that_is_replayed_is_handled_once() {
+    let relay = StandIn::start().await;
+    let (mut alice, mut bob) = two(&relay).await;
+    bob.connect(&relay).await;
+    alice.say("bob", "once").await.unwrap();
+    assert_eq!(bob.receive(1).await.0.len(), 1);
+    let mut frame = relay.taken()[0].clone();
+    relay.push(bob.id(), Message::text(frame.to_string()));
+    frame["id"] = json!("another");
+    relay.push(bob.id(), Message::text(frame.to_string()));
+    alice.say("bob", "twice").await.unwrap();
+    let mut texts = Vec::new();
+    while !texts.contains(&"twice".to_owned()) {
+        let (messages, set_aside) = bob.receive(1).await;
+        assert!(set_aside.is_empty(), "{set_aside:?}");
+        texts.extend(messages.iter().map(body));
+    }
+    assert_eq!(texts, ["twice"]);
+}
+
+#[tokio::test]
+async fn a_flood_is_read_no_further_than_memory_is_set_aside_for_it() {
+    const FRAMES: usize = 64;
+    let relay = StandIn::start().await;
+    let (alice, bob) = two(&relay).await;
+    let clock = Gated::new(&[BEAT]);
+    let adapter = bob.adapter_with(&relay, clock.clone());
+    adapter.fetch(Duration::from_millis(1)).await.unwrap();
+    let content = "x".repeat(1 << 20);
+    for number in 0..FRAMES {
+        let frame = json!({
+            "type": "text",
+            "id": number.to_string(),
+            "from": alice.id(),
+            "to": bob.id(),
+            "content": content,
+            "timestamp": 1,
+        });
+        relay.push(bob.id(), Message::text(frame.to_string()));
+    }
+    // Until nothing more goes out, although everybody had a turn often enough.
+    let (mut written, mut still) = (0, 0);
+    while still < 20_000 {
+        tokio::task::yield_now().await;
+        still = if relay.written() == written {
+            still + 1
+        } else {
+            0
+        };
+        written = relay.written();
+    }
+    // Whoever is not asked for more reads no answers to heartbeats, and is not dead for that.
+    for _ in 0..3 {
+        clock.open(BEAT, 1);
+        until(|| clock.is_closed(BEAT)).await;
+    }
+    let mut waiting = adapter.take_buffered();
+    let bytes: usize = waiting.iter().map(|delivery| delivery.raw.len()).sum();
+    assert!((16 << 20..18 << 20).contains(&bytes), "{bytes}");
+    while waiting.len() < FRAMES {
+        waiting.extend(adapter.fetch(LONG).await.unwrap());
+    }
+    assert_eq!(relay.connections(), 1, "a reader that is busy is not dead");
+}
+
+#[tokio::test]
+async fn a_relay_that_opens_a_connection_and_says_nothing_is_given_up() {
+    let relay = StandIn::start().await;
+    let bob = Peer::register(&relay, "bob").await;
+    relay.switch(|switches| switches.is_silent = true);
+    let clock = Gated::new(&[PATIENCE]);
+    let adapter = bob.adapter_with(&relay, clock.clone());
+    let (answer, ()) = tokio::join!(adapter.fetch(Duration::ZERO), async {
+        until(|| relay.connections() == 1).await;
+        relay.switch(|switches| switches.is_silent = false);
+        // One for the connection and one for its session.
+        clock.open(PATIENCE, 2);
+    });
+    let error = answer.unwrap_err();
+    assert!(matches!(error, RelayError::TimedOut { .. }), "{error}");
+    until(|| relay.connections() > 1).await;
 }

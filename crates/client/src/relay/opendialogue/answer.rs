@@ -1,26 +1,26 @@
-//! The relay's codes for what it refuses. Its words are for people, in a language that they may not read.
-
-use std::time::Duration;
+//! What the relay says to a frame. Its words are for people, in a language that they may not read: only its
+//! codes count.
 
 use ctalk_wire::ErrorCode;
 
 use crate::{http::cleaned, relay::RelayError};
 
-/// How long the relay counts what it took, when it has taken enough of it.
-pub(super) const RATE_WINDOW: Duration = Duration::from_secs(60);
+/// What became of a frame that the relay did not refuse for good.
+pub(super) enum Answer {
+    /// It took the message, under this id. That it was written to a connection of the receiver's or put into
+    /// the queue does not say that it arrives: a connection may be dead, and the queue keeps ten.
+    Taken(String),
+    /// The conversation is over. Where that answers a message, the relay did nothing with it.
+    Ended,
+    /// It has taken as many messages as it does in its window, and did nothing with this one.
+    TooMany,
+}
 
 /// What a code means. `status` is the one that the same refusal has in HTTP.
-pub(super) fn refusal(code: &str) -> RelayError {
+pub(super) fn refusal(code: &str) -> Result<Answer, RelayError> {
     let (status, kind, why) = match code {
-        "RATE_LIMITED" => {
-            return RelayError::RateLimited { pause: RATE_WINDOW };
-        }
-        // Where it ends, the next message begins it again.
-        "CONVERSATION_ENDED" => {
-            return RelayError::RateLimited {
-                pause: Duration::from_secs(1),
-            };
-        }
+        "RATE_LIMITED" => return Ok(Answer::TooMany),
+        "CONVERSATION_ENDED" => return Ok(Answer::Ended),
         "TIMESTAMP_EXPIRED" => (
             400,
             ErrorCode::BadRequest,
@@ -47,16 +47,16 @@ pub(super) fn refusal(code: &str) -> RelayError {
             "the recipient hears only from agents that it listed",
         ),
         _ => {
-            return RelayError::Refused {
+            return Err(RelayError::Refused {
                 status: 400,
                 code: ErrorCode::Unknown,
                 text: cleaned(code),
-            };
+            });
         }
     };
-    RelayError::Refused {
+    Err(RelayError::Refused {
         status,
         code: kind,
         text: why.to_owned(),
-    }
+    })
 }
