@@ -2,8 +2,10 @@
 
 mod clocks;
 mod connection;
+mod crash;
 mod hostile;
 mod lists;
+mod lossy;
 pub(crate) mod stand_in;
 mod words;
 
