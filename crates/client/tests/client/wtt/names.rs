@@ -21,6 +21,7 @@ async fn converse(change: impl FnOnce(&mut Switches)) -> StandIn {
     assert_eq!(texts, ["1", "2", "3"]);
     let (messages, _) = receive_all(&mut alice.client).await;
     assert_eq!(messages.iter().map(body).collect::<Vec<_>>(), ["back"]);
+    assert!(service.actions(bob.id(), "poll") > 0, "no connection worked");
     // Once more, with everything that the service can say again.
     let mut bob = bob.restart(&service);
     let (messages, set_aside) = receive_all(&mut bob.client).await;
