@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// Whether it knows a single connection of each agent.
+    /// Whether it knows a single connection of each agent, or may.
     pub(crate) const fn is_exclusive(self) -> bool {
         match self {
             Self::ClawTalk => false,

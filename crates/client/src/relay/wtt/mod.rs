@@ -294,6 +294,14 @@ impl Relay for Wtt {
         taken
     }
 
+    async fn close(&self) -> Vec<Delivery> {
+        let mut taken = std::mem::take(&mut self.polled().waiting);
+        if let Some((socket, _)) = self.socket.get() {
+            taken.extend(socket.close().await);
+        }
+        taken
+    }
+
     /// What was handed out does not come again by itself.
     async fn acknowledge(&self, stored: Stored) -> Result<usize, RelayError> {
         Ok(stored.into_relay_ids().len().max(1))
@@ -312,4 +320,9 @@ impl Relay for Wtt {
     fn read(&self, raw: &[u8]) -> Result<Incoming, Malformed> {
         content::read(raw)
     }
+}
+
+/// Checks a service's address and spells it as it is kept.
+pub(super) fn normalise_url(text: &str) -> Result<String, RelayError> {
+    Ok(address(text)?.url)
 }

@@ -12,16 +12,23 @@ async fn converse(change: impl FnOnce(&mut Switches)) -> StandIn {
     service.switch(change);
     alice.say("bob", "1").await.unwrap();
     alice.say("bob", "2").await.unwrap();
-    let (mut messages, _) = receive_all(&mut bob.client).await;
+    let (mut messages, mut set_aside) = receive_all(&mut bob.client).await;
     bob.connect(&service).await;
     bob.say("alice", "back").await.unwrap();
     alice.say("bob", "3").await.unwrap();
-    messages.extend(bob.receive(1).await.0);
+    let more = bob.receive(1).await;
+    messages.extend(more.0);
+    set_aside.extend(more.1);
     let texts: Vec<_> = messages.iter().map(body).collect();
     assert_eq!(texts, ["1", "2", "3"]);
-    let (messages, _) = receive_all(&mut alice.client).await;
+    let (messages, more) = receive_all(&mut alice.client).await;
     assert_eq!(messages.iter().map(body).collect::<Vec<_>>(), ["back"]);
-    assert!(service.actions(bob.id(), "poll") > 0, "no connection worked");
+    set_aside.extend(more);
+    assert!(set_aside.is_empty(), "{set_aside:?}");
+    assert!(
+        service.actions(bob.id(), "poll") > 0,
+        "no connection worked"
+    );
     // Once more, with everything that the service can say again.
     let mut bob = bob.restart(&service);
     let (messages, set_aside) = receive_all(&mut bob.client).await;
