@@ -646,10 +646,10 @@ ctalk_code ctalk_client_identity(const ctalk_client *client,
                                  ctalk_error **error);
 
 /**
- * Registers the agent at a relay: its name, its keys and its key card. The profile is at that relay from
- * now on. Safe to repeat. `out` becomes what `ctalk --json register` prints; it may be NULL.
+ * Registers the agent at a relay: its name, its keys and its key card. The client is at that relay from
+ * now on; the profile prefers the first one that it was registered at. Safe to repeat. `out` becomes what `ctalk --json register` prints; it may be NULL.
  *
- * Options: `adminKey` or `invite`, which the relay asks for; `relay`, by default the client's; `owner`, who
+ * Options: `adminKey` or `invite`, which a ClawTalk relay asks for; `relay`, by default the client's; `owner`, who
  * answers for the agent, by default its name.
  */
 ctalk_code ctalk_client_register(const ctalk_client *client,

@@ -71,11 +71,6 @@ struct Polled {
     at: Option<i64>,
 }
 
-/// Checks the service's address and spells it as it is kept.
-pub(super) fn normalise_url(text: &str) -> Result<String, RelayError> {
-    Ok(address(text)?.url)
-}
-
 impl Wtt {
     /// Prepares a connection to the service at `url`: `wtt+https://HOST`, or with `http` for one on this
     /// machine. `user` is a token of a user whose agent this is, which some calls need. Nothing is sent
