@@ -25,11 +25,13 @@
 //! - [`Client::follow`], [`Following`], [`Client::keep_leases`]: messages one by one as they come, for
 //!   programs that ask for the next one
 //! - [`Agent`], [`agent`](fn@agent), [`Via`], [`Sending`], [`NamedRelay`]: one agent at several relays
+//! - [`Chat`], [`ChatEvent`], [`Answered`]: talking with one agent behind an OpenClaw host
 //! - [`Call`], [`Response`], [`Client::send_and_wait`]: waiting for what becomes of a message
 //! - [`Policy`], [`Rules`]: what others may send
 //! - [`Listener`], [`Refusal`], [`set_webhook`], [`rotate_webhook_secret`], [`clear_webhook`],
 //!   [`webhook_secret`]: being told by the relay that something came
-//! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapters for ClawTalk, OpenDialogue and WTT relays
+//! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapters for ClawTalk, OpenDialogue and WTT relays and
+//!   OpenClaw hosts
 //! - [`store`]: contacts and the inbox, in SQLite
 //! - [`keystore`]: where secrets are kept
 //! - [`backup`]: a profile as one file, to move it to another machine
@@ -53,6 +55,7 @@ pub mod text;
 
 mod agent;
 mod call;
+mod chat;
 mod client;
 mod contact_list;
 mod contacts;
@@ -88,6 +91,7 @@ pub use ctalk_wire as wire;
 
 pub use agent::{Agent, Sending, Via};
 pub use call::Call;
+pub use chat::{Answered, Chat, ChatEvent};
 pub use client::{Client, MAX_PAYLOAD};
 pub use contact_list::{ImportError, Imported, LineError, ListedContact, import_contacts};
 pub use contacts::{Added, add_contact};
@@ -106,7 +110,9 @@ pub use profile::{NamedRelay, Profile, ProfileError, check_name, profiles_folder
 pub use receive::{
     Contract, Filter, Handover, Next, Peek, Receiving, Response, Ticket, VerifiedSender, verify,
 };
-pub use registration::{Admission, Registration, agent, client, connect, publish, register};
+pub use registration::{
+    Admission, Registration, agent, client, client_over, connect, publish, register,
+};
 pub use require::{Require, UnknownRequirement};
 pub use rotation::{Retired, Rotated, own_card, rotate};
 pub use sanitize::{Hygiene, Sanitized, sanitize};

@@ -262,3 +262,27 @@ pub fn client(
     });
     Ok(client)
 }
+
+/// As [`client`], over any relay.
+///
+/// # Errors
+/// As [`client`].
+pub fn client_over(
+    profile: &Profile,
+    keystore: impl Into<Arc<Keystore>>,
+    secrets: &Secrets,
+    relay: impl Relay + 'static,
+    clock: Arc<dyn Clock>,
+) -> Result<Client, Error> {
+    let identity = secrets.unlock()?;
+    let store = profile.store_path();
+    let mut client = Client::new(profile.name(), identity, relay, &store, clock)?;
+    client.require(profile.require());
+    client.limit_inbox(profile.inbox_limits());
+    client.use_keys(secrets)?;
+    client.home = Some(Home {
+        profile: profile.clone(),
+        keystore: keystore.into(),
+    });
+    Ok(client)
+}

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::process;
 
 use super::{
-    Attempt, FACTS, Handler, MAX_OUTPUT, Outcome, TIMEOUT,
+    Attempt, FACTS, Handler, MAX_OUTPUT, Outcome, Show, TIMEOUT,
     process::{End, run},
 };
 use crate::text::escaped;
@@ -150,8 +150,8 @@ impl Command {
         self
     }
 
-    /// Runs it once. The error is a message that it cannot be given.
-    pub(super) async fn run(&self, attempt: &Attempt) -> Result<Ended, String> {
+    /// Runs it once, and gives `show` what it says so far. The error is a message that it cannot be given.
+    pub(super) async fn run(&self, attempt: &Attempt, show: Show<'_>) -> Result<Ended, String> {
         let input = if self.takes_json {
             let json = attempt.to_json();
             Cow::Owned(json.map_err(|error| format!("the message is no JSON: {error}"))?)
@@ -184,7 +184,7 @@ impl Command {
         {
             command.env(URLS, urls);
         }
-        let ended = match run(&mut command, &input, self.max_output, self.timeout).await {
+        let ended = match run(&mut command, &input, self.max_output, self.timeout, show).await {
             Ok((End::Exit(code), output)) => Ended::Exit {
                 code,
                 output: (!output.is_cut).then_some(output.bytes),
@@ -228,7 +228,11 @@ pub(super) enum Ended {
 #[async_trait]
 impl Handler for Command {
     async fn handle(&self, attempt: &Attempt) -> Outcome {
-        match self.run(attempt).await {
+        self.handle_shown(attempt, &|_| {}).await
+    }
+
+    async fn handle_shown(&self, attempt: &Attempt, show: Show<'_>) -> Outcome {
+        match self.run(attempt, show).await {
             Ok(Ended::Exit {
                 code: 0,
                 output: Some(output),

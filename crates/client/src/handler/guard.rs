@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Attempt, Command, Handler, Outcome, command::Ended};
+use super::{Attempt, Command, Handler, Outcome, Show, command::Ended};
 
 /// The exit code that refuses a message.
 const REFUSED: i32 = 1;
@@ -28,8 +28,12 @@ impl<H: Handler> Guarded<H> {
 #[async_trait]
 impl<H: Handler> Handler for Guarded<H> {
     async fn handle(&self, attempt: &Attempt) -> Outcome {
-        match self.guard.run(attempt).await {
-            Ok(Ended::Exit { code: 0, .. }) => self.handler.handle(attempt).await,
+        self.handle_shown(attempt, &|_| {}).await
+    }
+
+    async fn handle_shown(&self, attempt: &Attempt, show: Show<'_>) -> Outcome {
+        match self.guard.run(attempt, &|_| {}).await {
+            Ok(Ended::Exit { code: 0, .. }) => self.handler.handle_shown(attempt, show).await,
             Ok(Ended::Exit { code: REFUSED, .. }) => Outcome::Refused {
                 why: self.guard.say("refused it"),
             },

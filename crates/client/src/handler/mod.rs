@@ -140,10 +140,19 @@ pub enum Outcome {
     },
 }
 
+/// Is given what a handler says so far.
+pub type Show<'a> = &'a (dyn Fn(&[u8]) + Send + Sync);
+
 /// Runs something for each message.
 #[async_trait]
 pub trait Handler: Send + Sync {
     /// Handles a message. A crash, or dropping the future, counts as an attempt that has to be made
     /// again, so whatever it does may be done more than once until it returned [`Outcome::Done`].
     async fn handle(&self, attempt: &Attempt) -> Outcome;
+
+    /// As [`Self::handle`], and gives `show` what it says while it says it, each time all of it so far.
+    /// Handlers that know only in the end what they say show nothing.
+    async fn handle_shown(&self, attempt: &Attempt, _show: Show<'_>) -> Outcome {
+        self.handle(attempt).await
+    }
 }

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use super::Show;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -51,7 +52,8 @@ impl Output {
 }
 
 /// Runs a command with `input` on its stdin until it ends or its time is over, and keeps at most
-/// `max_output` bytes of its stdout; what exceeds them is read and dropped. Stderr is the caller's.
+/// `max_output` bytes of its stdout; what exceeds them is read and dropped. `show` is given what there is of
+/// them whenever something came. Stderr is the caller's.
 ///
 /// It runs in a process group of its own, which is killed when this returns or is dropped: nothing
 /// goes on that did not leave the group.
@@ -63,6 +65,7 @@ pub(super) async fn run(
     input: &[u8],
     max_output: usize,
     time: Duration,
+    show: Show<'_>,
 ) -> io::Result<(End, Output)> {
     let mut child = command
         .stdin(Stdio::piped())
@@ -79,8 +82,9 @@ pub(super) async fn run(
     };
     let end = {
         let ended = async {
-            let mut pipes =
-                Box::pin(async { tokio::join!(feed(stdin, input), drain(stdout, &mut output)) });
+            let mut pipes = Box::pin(async {
+                tokio::join!(feed(stdin, input), drain(stdout, &mut output, show))
+            });
             let mut is_served = false;
             let status = loop {
                 tokio::select! {
@@ -124,11 +128,12 @@ async fn feed(pipe: Option<ChildStdin>, input: &[u8]) {
 }
 
 /// Reads the output to its end, so that nobody has to wait for room in the pipe.
-async fn drain(pipe: Option<ChildStdout>, output: &mut Output) {
+async fn drain(pipe: Option<ChildStdout>, output: &mut Output, show: Show<'_>) {
     let Some(mut pipe) = pipe else { return };
     let mut chunk = vec![0; CHUNK];
     while let Ok(length @ 1..) = pipe.read(&mut chunk).await {
         output.push(chunk.get(..length).unwrap_or_default());
+        show(&output.bytes);
     }
 }
 

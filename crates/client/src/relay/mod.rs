@@ -12,6 +12,7 @@ mod chat;
 pub mod clawtalk;
 mod exclusive;
 mod kind;
+pub mod openclaw;
 pub mod opendialogue;
 mod socket;
 pub mod wtt;

@@ -24,6 +24,7 @@ mod hostile_relay;
 mod lying_relay;
 mod native;
 mod newer_store;
+mod openclaw;
 mod opendialogue;
 mod other_relays;
 mod outbox;

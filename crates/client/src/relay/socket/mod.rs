@@ -38,8 +38,8 @@ pub(super) trait Protocol: Send + Sync + 'static {
 
     /// The time between two heartbeats.
     const BEAT: Duration;
-    /// What is sent as one.
-    const PING: &'static str;
+    /// What is sent as one; nothing stands for a ping of WebSocket itself (RFC 6455, section 5.5.2).
+    const PING: &'static str = "";
 
     /// What the next connection begins with. What was known of the one before is forgotten.
     fn open(&mut self) -> Result<Opening, RelayError>;

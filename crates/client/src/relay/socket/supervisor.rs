@@ -2,6 +2,7 @@
 
 use std::{convert::Infallible, pin::Pin, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_tungstenite::{
@@ -104,6 +105,9 @@ impl<P: Protocol> Supervisor<P> {
             let is_full = self.shared.is_full();
             tokio::select! {
                 frame = connection.next(), if !is_full => {
+                    if P::PING.is_empty() && matches!(frame, Some(Ok(Message::Pong(_)))) {
+                        missed = 0;
+                    }
                     let Some(text) = self.text(frame)? else {
                         continue;
                     };
@@ -136,7 +140,7 @@ impl<P: Protocol> Supervisor<P> {
                         Ok(frame) => {
                             self.under_way = Some(answer);
                             deadline = Some(clock.sleep(PATIENCE));
-                            self.say(connection, frame).await?;
+                            self.say(connection, Message::text(frame)).await?;
                         }
                     }
                 }
@@ -147,7 +151,12 @@ impl<P: Protocol> Supervisor<P> {
                     }
                     missed = missed.saturating_add(1);
                     beat = clock.sleep(P::BEAT);
-                    self.say(connection, P::PING.to_owned()).await?;
+                    let ping = if P::PING.is_empty() {
+                        Message::Ping(Bytes::new())
+                    } else {
+                        Message::text(P::PING)
+                    };
+                    self.say(connection, ping).await?;
                 }
                 // After an answer that did not come the next one could not be told from it.
                 () = expired(&mut deadline) => return Err(self.timed_out()),
@@ -186,14 +195,14 @@ impl<P: Protocol> Supervisor<P> {
 
     async fn say_unasked(&mut self, connection: &mut Connection) -> Result<(), RelayError> {
         while let Some(frame) = self.protocol.unasked() {
-            self.say(connection, frame).await?;
+            self.say(connection, Message::text(frame)).await?;
         }
         Ok(())
     }
 
-    async fn say(&self, connection: &mut Connection, frame: String) -> Result<(), RelayError> {
+    async fn say(&self, connection: &mut Connection, frame: Message) -> Result<(), RelayError> {
         tokio::select! {
-            sent = connection.send(Message::text(frame)) => {
+            sent = connection.send(frame) => {
                 sent.map_err(|error| RelayError::Interrupted {
                     url: self.url.clone(),
                     why: cleaned(&error.to_string()),
