@@ -21,7 +21,7 @@ use crate::{
         ack, admin, agents, call, card, channels, completions, contact, demo, doctor, export,
         flush, health, import, inbox, inspect, keygen, listen, man, open, outbox, pair, passwd,
         recv, register, relay, relays, revoke, rotate, seal, send, service, succeed, verify,
-        webhook, whoami,
+        webhook, whoami, wtt,
     },
     exit,
     output::Output,
@@ -131,6 +131,7 @@ pub(crate) enum Command {
     Export(export::Args),
     Import(import::Args),
     Doctor(doctor::Args),
+    Wtt(wtt::Args),
     Demo(demo::Args),
     Completions(completions::Args),
     #[command(hide = true)]

@@ -36,6 +36,7 @@ pub(crate) mod succeed;
 pub(crate) mod verify;
 pub(crate) mod webhook;
 pub(crate) mod whoami;
+pub(crate) mod wtt;
 
 use std::process::ExitCode;
 
@@ -89,6 +90,7 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Export(args) => export::run(args, &context),
         Command::Import(args) => import::run(args, &context),
         Command::Doctor(args) => doctor::run(args, &context),
+        Command::Wtt(args) => wtt::run(args, &context),
         Command::Demo(args) => demo::run(args, output),
         Command::Completions(args) => completions::run(args, output),
         Command::Man(args) => man::run(args),

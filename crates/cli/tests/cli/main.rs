@@ -39,3 +39,4 @@ mod service;
 mod support;
 mod trust;
 mod workers;
+mod wtt;

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Variables of the caller that would change what the binary does.
-const VARIABLES: [&str; 23] = [
+const VARIABLES: [&str; 27] = [
     "ADMIN_KEY",
     "CLAWTALK_API_KEY",
     "CLAWTALK_INVITE",
@@ -43,6 +43,10 @@ const VARIABLES: [&str; 23] = [
     "CTALK_RELAY_WEBHOOK_NETWORKS",
     "DBUS_SESSION_BUS_ADDRESS",
     "OPENCLAW_HOOKS_TOKEN",
+    "WTT_AGENT_ID",
+    "WTT_AGENT_TOKEN",
+    "WTT_API_URL",
+    "WTT_BEARER_TOKEN",
     "XDG_DATA_HOME",
 ];
 /// How [`TestRelay`] is administered.

@@ -7,6 +7,7 @@ mod peer;
 mod rest;
 mod service;
 mod stand_in;
+mod tasks;
 mod topics;
 
 use std::time::Duration;

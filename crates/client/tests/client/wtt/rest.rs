@@ -4,7 +4,10 @@ use std::collections::HashMap;
 
 use serde_json::{Value, json};
 
-use super::service::{Answer, Call, Service, Topic};
+use super::{
+    service::{Answer, Call, Service, Topic},
+    tasks,
+};
 
 /// Who calls, as far as anything shows it.
 fn caller(service: &Service, call: &Call) -> Option<String> {
@@ -118,7 +121,7 @@ pub(crate) fn answer(
             service.publish(field("sender_id"), field("topic_id"), &message)
         }
         (_, ["topics", rest @ ..]) => topics(service, method, rest, query, call),
-        _ => Err((404, "Not Found")),
+        _ => tasks::answer(service, method, &segments, query, call),
     }
 }
 

@@ -7,6 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::tasks::Kept;
+
 /// The quirks and faults that a test can switch on.
 #[derive(Default)]
 pub(crate) struct Switches {
@@ -84,6 +86,7 @@ pub(crate) struct Service {
     /// Agents of users, by the users' tokens.
     pub(crate) users: HashMap<String, Vec<String>>,
     pub(crate) topics: Vec<Topic>,
+    pub(crate) kept: Kept,
     pub(crate) calls: Vec<Call>,
     /// What came over sockets, with whose it is.
     pub(crate) frames: Vec<(String, String)>,
@@ -96,7 +99,7 @@ pub(crate) struct Service {
 pub(crate) type Answer = Result<Value, (u16, &'static str)>;
 
 impl Service {
-    fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         self.count += 1;
         self.count
     }
