@@ -18,9 +18,9 @@ use ctalk::{
 
 use crate::{
     commands::{
-        ack, admin, agents, call, card, channels, completions, contact, demo, doctor, export,
+        ack, admin, agents, call, card, channels, chat, completions, contact, demo, doctor, export,
         flush, health, import, inbox, inspect, keygen, listen, man, open, outbox, pair, passwd,
-        recv, register, relay, relays, revoke, rotate, seal, send, service, succeed, verify,
+        recv, register, relay, relays, revoke, rotate, seal, send, serve, service, succeed, verify,
         webhook, whoami, wtt,
     },
     exit,
@@ -111,6 +111,7 @@ pub(crate) enum Command {
     Pair(pair::Args),
     Send(send::Args),
     Call(call::Args),
+    Chat(chat::Args),
     #[command(subcommand)]
     Outbox(outbox::Command),
     Flush(flush::Args),
@@ -119,6 +120,8 @@ pub(crate) enum Command {
     Listen(listen::Args),
     #[command(subcommand)]
     Webhook(webhook::Command),
+    #[command(subcommand)]
+    Serve(serve::Command),
     Service(service::Args),
     #[command(subcommand)]
     Inbox(inbox::Command),

@@ -15,18 +15,20 @@ pub(crate) const ADMIN_KEY: &str = "ADMIN_KEY";
 pub(crate) const RELAY_CONFIG: &str = "CTALK_RELAY_CONFIG";
 pub(crate) const INVITE: &str = "CLAWTALK_INVITE";
 pub(crate) const OPENCLAW_TOKEN: &str = "OPENCLAW_HOOKS_TOKEN";
+pub(crate) const OPENCLAW_WS_TOKEN: &str = "OPENCLAW_WS_TOKEN";
 pub(crate) const WTT_AGENT_ID: &str = "WTT_AGENT_ID";
 pub(crate) const WTT_AGENT_TOKEN: &str = "WTT_AGENT_TOKEN";
 pub(crate) const WTT_API_URL: &str = "WTT_API_URL";
 pub(crate) const WTT_BEARER_TOKEN: &str = "WTT_BEARER_TOKEN";
 
 /// What no program that ctalk runs gets to see: secrets, and where one is.
-pub(crate) const SECRETS: [&str; 7] = [
+pub(crate) const SECRETS: [&str; 8] = [
     PASSPHRASE_FILE,
     API_KEY,
     ADMIN_KEY,
     INVITE,
     OPENCLAW_TOKEN,
+    OPENCLAW_WS_TOKEN,
     WTT_AGENT_TOKEN,
     WTT_BEARER_TOKEN,
 ];

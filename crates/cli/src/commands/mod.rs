@@ -6,6 +6,7 @@ pub(crate) mod agents;
 pub(crate) mod call;
 pub(crate) mod card;
 pub(crate) mod channels;
+pub(crate) mod chat;
 pub(crate) mod completions;
 pub(crate) mod contact;
 pub(crate) mod demo;
@@ -31,6 +32,7 @@ pub(crate) mod revoke;
 pub(crate) mod rotate;
 pub(crate) mod seal;
 pub(crate) mod send;
+pub(crate) mod serve;
 pub(crate) mod service;
 pub(crate) mod succeed;
 pub(crate) mod verify;
@@ -73,12 +75,14 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Pair(args) => pair::run(args, &context),
         Command::Send(args) => send::run(args, &context),
         Command::Call(args) => call::run(args, &context),
+        Command::Chat(args) => chat::run(args, &context),
         Command::Outbox(command) => outbox::run(command, &context),
         Command::Flush(args) => flush::run(args, &context),
         Command::Relays(args) => relays::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
         Command::Listen(args) => listen::run(args, &context),
         Command::Webhook(command) => webhook::run(command, &context),
+        Command::Serve(command) => serve::run(command, &context),
         Command::Service(args) => service::run(&args, &context),
         Command::Inbox(command) => inbox::run(command, &context),
         Command::Seal(args) => seal::run(args, &context),

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 /// Long enough for the slowest machine; reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 /// Variables of the caller that would change what the binary does.
-const VARIABLES: [&str; 27] = [
+const VARIABLES: [&str; 28] = [
     "ADMIN_KEY",
     "CLAWTALK_API_KEY",
     "CLAWTALK_INVITE",
@@ -43,6 +43,7 @@ const VARIABLES: [&str; 27] = [
     "CTALK_RELAY_WEBHOOK_NETWORKS",
     "DBUS_SESSION_BUS_ADDRESS",
     "OPENCLAW_HOOKS_TOKEN",
+    "OPENCLAW_WS_TOKEN",
     "WTT_AGENT_ID",
     "WTT_AGENT_TOKEN",
     "WTT_API_URL",

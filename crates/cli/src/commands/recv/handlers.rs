@@ -32,13 +32,13 @@ use crate::{
 pub(crate) struct HandlerArgs {
     /// Run this program on each message: payload on stdin, sender in CTALK_FROM. Its arguments are split
     /// without a shell, and nothing of a message becomes one
-    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["post", "preset", "save"])]
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["post", "preset"])]
     exec: Option<String>,
     /// Have /bin/sh run the lines of --exec and --filter
     #[arg(long, requires = "handler")]
     shell: bool,
     /// Post each message to this URL
-    #[arg(long, value_name = "URL", conflicts_with = "save")]
+    #[arg(long, value_name = "URL")]
     post: Option<String>,
     /// A header to post with, `NAME: VALUE`; the value, or the word after its first, may be @FILE
     #[arg(
@@ -49,7 +49,7 @@ pub(crate) struct HandlerArgs {
     )]
     header: Vec<SecretArg>,
     /// Post what this program expects, to where it listens on this machine unless --post says otherwise
-    #[arg(long, value_name = "PROGRAM", conflicts_with = "save")]
+    #[arg(long, value_name = "PROGRAM")]
     preset: Option<Preset>,
     /// Hand over the whole message as JSON, not only its payload
     #[arg(long, requires = "handler", conflicts_with = "preset")]
@@ -103,7 +103,7 @@ enum Switch {
 
 impl HandlerArgs {
     /// How messages are handed over.
-    pub(super) fn contract(&self) -> Contract {
+    pub(in crate::commands) fn contract(&self) -> Contract {
         let mut contract = if self.has_handler() {
             Contract {
                 is_ordered: !self.unordered,
@@ -122,12 +122,12 @@ impl HandlerArgs {
     }
 
     /// How many handlers run at once.
-    pub(super) fn concurrency(&self) -> usize {
+    pub(in crate::commands) fn concurrency(&self) -> usize {
         self.concurrency.into()
     }
 
     /// What the policy knows the handler by, unless messages are to be printed.
-    pub(super) fn name(&self) -> Option<String> {
+    pub(in crate::commands) fn name(&self) -> Option<String> {
         let given = self.name.clone();
         given.or_else(|| match (&self.exec, self.preset, &self.post) {
             (Some(line), _, _) => {

@@ -1,7 +1,7 @@
 //! `ctalk recv`.
 
-mod handlers;
-mod printer;
+pub(super) mod handlers;
+pub(super) mod printer;
 
 use std::{cell::Cell, convert::Infallible, path::PathBuf, process::ExitCode, time::Duration};
 
@@ -57,7 +57,7 @@ pub(super) struct Taking {
     #[arg(long, value_name = "TIME", value_parser = since)]
     since: Option<i64>,
     /// Keep received files in this folder, which must exist; none is overwritten
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "handler")]
     save: Option<PathBuf>,
     /// Keep the bytes of handled messages, still sealed, for `ctalk inbox show`
     #[arg(long)]
@@ -225,7 +225,7 @@ async fn peek(
     Ok(set_aside)
 }
 
-fn report(event: &Event<'_>, output: &Output) {
+pub(super) fn report(event: &Event<'_>, output: &Output) {
     match event {
         Event::Started {
             attempt,

@@ -22,7 +22,7 @@ const TRUSTED: Style = AnsiColor::Green.on_default();
 const NOT_TRUSTED: Style = AnsiColor::Yellow.on_default().bold();
 
 /// Prints messages, and keeps those that are files where that is wanted.
-pub(super) struct Printer<'a> {
+pub(in crate::commands) struct Printer<'a> {
     output: &'a Output,
     folder: Option<Folder>,
     /// Why printing had to end.
@@ -47,7 +47,7 @@ impl Handler for Printer<'_> {
 }
 
 impl<'a> Printer<'a> {
-    pub(super) const fn new(output: &'a Output, folder: Option<Folder>) -> Self {
+    pub(in crate::commands) const fn new(output: &'a Output, folder: Option<Folder>) -> Self {
         Self {
             output,
             folder,
@@ -73,7 +73,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Prints and flushes one message.
-    pub(super) fn message(&self, message: &Received) -> Result<()> {
+    pub(in crate::commands) fn message(&self, message: &Received) -> Result<()> {
         self.output.line(&self.text(message, None)?)
     }
 
