@@ -84,7 +84,7 @@ fn nothing_is_said_in_the_clear_unless_it_is_asked_for_on_both_sides() {
     );
     let output = sandbox
         .run("alice", &["chat", &url, "--plaintext", "hello"])
-        .code(11);
+        .code(7);
     assert!(stderr(&output).contains("this agent takes envelopes only"));
     host.signal(Signal::TERM);
     drop(host);
@@ -120,7 +120,7 @@ fn nothing_is_said_in_the_clear_unless_it_is_asked_for_on_both_sides() {
 
 #[test]
 fn what_a_handler_says_is_shown_while_it_says_it() {
-    let sandbox = acquainted();
+    let sandbox = Sandbox::with(&["alice", "bob"]);
     let handler = "sh -c 'echo one; sleep 0.5; echo two'";
     let (_host, url) = serve(&sandbox, &["--plaintext", "--exec", handler]);
     let output = sandbox.run("alice", &["--json", "chat", &url, "--plaintext", "go"]);

@@ -1,6 +1,9 @@
 //! From an address to an open WebSocket: through a proxy where the environment names one, over TLS where
 //! the address asks for it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{error::Error, sync::Arc};
 
 use hyper::{HeaderMap, Uri};
@@ -30,7 +33,7 @@ use tower::Service;
 
 use super::MAX_FRAME;
 use crate::{
-    http::{cleaned, is_loopback},
+    http::{cleaned, is_loopback, shown_address},
     relay::RelayError,
 };
 
@@ -46,17 +49,34 @@ pub(in crate::relay) struct Opening {
 pub(super) trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
 
+/// What leads to other machines.
+struct Ways {
+    proxies: Matcher,
+    tls: fn() -> Result<ClientConfig, rustls::Error>,
+}
+
 /// Opens a WebSocket.
 pub(super) async fn connect(
     opening: Opening,
 ) -> Result<WebSocketStream<Box<dyn Line>>, RelayError> {
+    let ways = Ways {
+        proxies: Matcher::from_system(),
+        tls: ClientConfig::with_platform_verifier,
+    };
+    connect_by(opening, &ways).await
+}
+
+async fn connect_by(
+    opening: Opening,
+    ways: &Ways,
+) -> Result<WebSocketStream<Box<dyn Line>>, RelayError> {
     let Opening { url, headers } = opening;
-    let mut request = url
-        .as_str()
-        .into_client_request()
-        .map_err(|error| refusal(&url, error))?;
+    let request = url.as_str().into_client_request();
+    // A token may stand in what is asked for.
+    let url = shown_address(&url);
+    let mut request = request.map_err(|error| refusal(&url, error))?;
     request.headers_mut().extend(headers);
-    let line = line(&url, request.uri()).await?;
+    let line = line(&url, request.uri(), ways).await?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_FRAME))
         .max_frame_size(Some(MAX_FRAME));
@@ -65,13 +85,15 @@ pub(super) async fn connect(
     Ok(socket)
 }
 
-async fn line(url: &str, uri: &Uri) -> Result<Box<dyn Line>, RelayError> {
+async fn line(url: &str, uri: &Uri, ways: &Ways) -> Result<Box<dyn Line>, RelayError> {
     let unreachable = |why: String| RelayError::Unreachable {
         url: url.to_owned(),
         why: cleaned(&why),
     };
     let is_tls = uri.scheme_str() == Some("wss");
-    let tcp = tcp(url, uri, is_tls).await.map_err(unreachable)?;
+    let tcp = tcp(url, uri, is_tls, &ways.proxies)
+        .await
+        .map_err(unreachable)?;
     // A frame is not to wait for the one after it.
     tcp.set_nodelay(true)
         .map_err(|error| unreachable(error.to_string()))?;
@@ -80,8 +102,7 @@ async fn line(url: &str, uri: &Uri) -> Result<Box<dyn Line>, RelayError> {
     }
     // A second installation fails because the first one stands, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let config =
-        ClientConfig::with_platform_verifier().map_err(|error| unreachable(error.to_string()))?;
+    let config = (ways.tls)().map_err(|error| unreachable(error.to_string()))?;
     let host = uri.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let name =
@@ -94,7 +115,7 @@ async fn line(url: &str, uri: &Uri) -> Result<Box<dyn Line>, RelayError> {
 }
 
 /// A TCP connection to the relay, or to the proxy that leads there.
-async fn tcp(url: &str, uri: &Uri, is_tls: bool) -> Result<TcpStream, String> {
+async fn tcp(url: &str, uri: &Uri, is_tls: bool, proxies: &Matcher) -> Result<TcpStream, String> {
     let (scheme, port) = if is_tls { ("https", 443) } else { ("http", 80) };
     let authority = uri.authority().ok_or("it names no host")?;
     let port = authority.port_u16().unwrap_or(port);
@@ -112,7 +133,7 @@ async fn tcp(url: &str, uri: &Uri, is_tls: bool) -> Result<TcpStream, String> {
     let proxy = if is_loopback(url) {
         None
     } else {
-        Matcher::from_system().intercept(&target)
+        proxies.intercept(&target)
     };
     let line = match &proxy {
         None => call(connector, target).await?,
