@@ -53,7 +53,10 @@ async fn lists_and_objects_are_found_in_what_they_are_wrapped_in() {
 
 #[tokio::test]
 async fn envelopes_are_found_behind_a_banner() {
-    converse(|switches| switches.banner = true).await;
+    let service = converse(|switches| switches.banner = true).await;
+    let service = service.service();
+    let mut messages = service.topics.iter().flat_map(|topic| &topic.messages);
+    assert!(messages.any(|message| message["content"].as_str().unwrap().starts_with('┌')));
 }
 
 #[tokio::test]
