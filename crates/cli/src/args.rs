@@ -18,10 +18,10 @@ use ctalk::{
 
 use crate::{
     commands::{
-        ack, admin, agents, call, card, channels, chat, completions, contact, demo, doctor, export,
-        flush, health, import, inbox, inspect, keygen, listen, man, open, outbox, pair, passwd,
-        recv, register, relay, relays, revoke, rotate, seal, send, serve, service, succeed, verify,
-        webhook, whoami, wtt,
+        ack, admin, agents, bridge, call, card, channels, chat, completions, contact, demo, doctor,
+        export, flush, health, import, inbox, inspect, keygen, listen, man, open, opendialogue,
+        outbox, pair, passwd, recv, register, relay, relays, revoke, rotate, seal, send, serve,
+        service, succeed, verify, webhook, whoami, wtt,
     },
     exit,
     output::Output,
@@ -118,6 +118,10 @@ pub(crate) enum Command {
     Relays(relays::Args),
     Recv(recv::Args),
     Listen(listen::Args),
+    #[command(name = "opendialogue", subcommand)]
+    OpenDialogue(opendialogue::Command),
+    #[command(subcommand)]
+    Bridge(bridge::Command),
     #[command(subcommand)]
     Webhook(webhook::Command),
     #[command(subcommand)]

@@ -30,6 +30,8 @@
 //! - [`Policy`], [`Rules`]: what others may send
 //! - [`Listener`], [`Refusal`], [`set_webhook`], [`rotate_webhook_secret`], [`clear_webhook`],
 //!   [`webhook_secret`]: being told by the relay that something came
+//! - [`Bridge`], [`Bridged`], [`BridgeStatus`], [`Saying`], [`Client::enqueue_words`]: the local API of
+//!   OpenDialogue's plugin
 //! - [`relay`]: the [`Relay`](relay::Relay) trait and the adapters for ClawTalk, OpenDialogue and WTT relays and
 //!   OpenClaw hosts
 //! - [`store`]: contacts and the inbox, in SQLite
@@ -54,6 +56,7 @@ pub mod stream;
 pub mod text;
 
 mod agent;
+mod bridge;
 mod call;
 mod chat;
 mod client;
@@ -90,6 +93,7 @@ pub use ctalk_core as core;
 pub use ctalk_wire as wire;
 
 pub use agent::{Agent, Sending, Via};
+pub use bridge::{Bridge, BridgeStatus, Bridged, Saying};
 pub use call::Call;
 pub use chat::{Answered, Chat, ChatEvent};
 pub use client::{Client, MAX_PAYLOAD};

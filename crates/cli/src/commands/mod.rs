@@ -3,6 +3,7 @@
 pub(crate) mod ack;
 pub(crate) mod admin;
 pub(crate) mod agents;
+pub(crate) mod bridge;
 pub(crate) mod call;
 pub(crate) mod card;
 pub(crate) mod channels;
@@ -21,6 +22,7 @@ pub(crate) mod keygen;
 pub(crate) mod listen;
 pub(crate) mod man;
 pub(crate) mod open;
+pub(crate) mod opendialogue;
 pub(crate) mod outbox;
 pub(crate) mod pair;
 pub(crate) mod passwd;
@@ -81,6 +83,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<ExitCode> {
         Command::Relays(args) => relays::run(args, &context),
         Command::Recv(args) => recv::run(args, &context),
         Command::Listen(args) => listen::run(args, &context),
+        Command::OpenDialogue(command) => opendialogue::run(command, &context),
+        Command::Bridge(command) => bridge::run(command, &context),
         Command::Webhook(command) => webhook::run(command, &context),
         Command::Serve(command) => serve::run(command, &context),
         Command::Service(args) => service::run(&args, &context),

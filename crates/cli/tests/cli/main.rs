@@ -26,6 +26,7 @@ mod keyring;
 mod large;
 mod listen;
 mod openclaw;
+mod opendialogue;
 mod outbox;
 mod pairing;
 mod passwd;

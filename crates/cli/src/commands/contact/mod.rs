@@ -177,7 +177,7 @@ fn known(store: &Store, name: String) -> Result<Contact> {
 }
 
 /// The fingerprint that the arguments are together.
-fn whole(arguments: &[String]) -> Result<Fingerprint> {
+pub(super) fn whole(arguments: &[String]) -> Result<Fingerprint> {
     let parsed = arguments.concat().parse();
     Ok(parsed.map_err(|error| Complaint::new(Class::Usage, format!("{error}")))?)
 }

@@ -145,6 +145,18 @@ impl HandlerArgs {
         })
     }
 
+    /// Has OpenClaw's hook take messages where nothing else is to.
+    pub(super) fn or_openclaw(&mut self) {
+        if !self.has_handler() {
+            self.preset = Some(Preset::Openclaw);
+        }
+    }
+
+    /// Where messages are posted to.
+    pub(super) fn target_url(&self) -> &str {
+        self.post.as_deref().unwrap_or(OPENCLAW_URL)
+    }
+
     fn has_handler(&self) -> bool {
         self.exec.is_some() || self.post.is_some() || self.preset.is_some()
     }
@@ -180,8 +192,8 @@ impl HandlerArgs {
     }
 
     fn target(&self, output: &Output) -> Result<Post> {
-        let url = self.post.as_deref().unwrap_or(OPENCLAW_URL);
-        let mut post = Post::with_timeout(url, self.timeout).map_err(|error| no_target(&error))?;
+        let mut post = Post::with_timeout(self.target_url(), self.timeout)
+            .map_err(|error| no_target(&error))?;
         let mut is_authorized = false;
         for header in &self.header {
             let (name, value) = secrets::header(header, output)?;

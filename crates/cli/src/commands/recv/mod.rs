@@ -102,6 +102,12 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
 }
 
 impl Taking {
+    /// Has OpenClaw's hook take messages where nothing else is to; where messages are posted to then.
+    pub(super) fn or_openclaw(&mut self) -> &str {
+        self.handlers.or_openclaw();
+        self.handlers.target_url()
+    }
+
     fn filter(&self) -> Filter {
         Filter {
             topic: self.topic.clone(),

@@ -83,6 +83,23 @@ async fn one_message_is_under_way_at_a_time_because_answers_name_none() {
 }
 
 #[tokio::test]
+async fn a_status_that_names_another_message_is_no_answer() {
+    let relay = StandIn::start().await;
+    let (alice, bob) = two(&relay).await;
+    relay.switch(|switches| switches.holds_answers = true);
+    let adapter = alice.adapter(&relay);
+    let outgoing = saying(bob.id(), sealed());
+    let (answer, ()) = tokio::join!(adapter.send(&outgoing), async {
+        until(|| relay.held_answers().0 == 1).await;
+        let other = r#"{"type":"status","status":"sent","message_id":"another"}"#;
+        relay.push(alice.id(), other);
+        relay.answer();
+    });
+    let id = relay.taken()[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(answer.unwrap().relay_id, Some(id));
+}
+
+#[tokio::test]
 async fn an_answer_that_does_not_come_leaves_open_what_became_of_the_message() {
     let relay = StandIn::start().await;
     let (alice, bob) = two(&relay).await;

@@ -1,6 +1,6 @@
 //! Lists, agent cards and the relay's memory: all of them anybody's to change or to read.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ctalk::{
     Class, Error, Pairing,
@@ -10,7 +10,7 @@ use ctalk::{
 };
 use serde_json::json;
 
-use super::{Peer, StandIn, saying, sealed, two};
+use super::{Peer, StandIn, clocks::Fast, saying, sealed, two};
 
 fn now() -> Timestamp {
     Timestamp::from_millis(SystemClock.now().unsigned_abs()).unwrap()
@@ -90,7 +90,8 @@ async fn what_is_no_agent_is_put_on_no_list() {
 async fn the_relay_keeps_every_message_and_shows_the_last_ones_in_the_order_of_time() {
     let relay = StandIn::start().await;
     let (alice, bob) = two(&relay).await;
-    let adapter = alice.adapter(&relay);
+    // No two messages have one time.
+    let adapter = alice.adapter_with(&relay, Arc::new(Fast::new(20)));
     for _ in 0..5 {
         adapter.send(&saying(bob.id(), sealed())).await.unwrap();
     }

@@ -47,7 +47,7 @@ pub(crate) struct Switches {
     pub(crate) is_silent: bool,
     /// It keeps the answers to messages until [`StandIn::answer`].
     pub(crate) holds_answers: bool,
-    /// What waits for an agent comes only after the first answer over its connection.
+    /// What waits for an agent comes some time after it connected.
     pub(crate) is_late: bool,
 }
 

@@ -1,6 +1,9 @@
 //! The WebSocket of an agent.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -20,6 +23,9 @@ use super::{
     check::{check, deliver},
     frames, hash, mac,
 };
+
+/// How long what waits takes to come where it comes late.
+const LATE: Duration = Duration::from_millis(200);
 
 pub(super) async fn connect(
     Extracted(shared): Extracted<Arc<Mutex<State>>>,
@@ -97,7 +103,17 @@ where
             frames: frames.clone(),
             key,
         });
-        if !state.switches.is_late && !state.switches.is_silent {
+        if state.switches.is_late {
+            let (shared, agent) = (Arc::clone(&shared), agent.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(LATE).await;
+                let mut state = shared.lock().unwrap();
+                let online = state.agents[&agent].online.as_ref();
+                if online.is_some_and(|online| online.number == number) {
+                    hand_out(&mut state, &agent);
+                }
+            });
+        } else if !state.switches.is_silent {
             hand_out(&mut state, &agent);
         }
         number
@@ -184,9 +200,6 @@ fn heed(state: &mut State, sender: &str, text: &str) {
         state.most_answers = state.most_answers.max(state.answers.len());
     } else {
         state.say(sender, &answers);
-    }
-    if state.switches.is_late {
-        hand_out(state, sender);
     }
 }
 
