@@ -26,11 +26,6 @@ impl Gated {
         Arc::new(Self(gates.collect()))
     }
 
-    /// Whether all that were let go on have done so.
-    pub(super) fn is_closed(&self, duration: Duration) -> bool {
-        self.0[&duration].available_permits() == 0
-    }
-
     /// Lets so many go on.
     pub(super) fn open(&self, duration: Duration, times: usize) {
         self.0[&duration].add_permits(times);
