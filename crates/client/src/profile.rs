@@ -55,17 +55,39 @@ pub(crate) struct Settings {
     relays: Vec<NamedRelay>,
 }
 
-/// A relay by the name that the user knows it by.
+/// A relay by the name that the user knows it by; in settings `NAME=URL`, with the address behind a `#`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(try_from = "String", into = "String")]
 pub struct NamedRelay {
     /// Its name here.
     pub name: String,
     /// Its URL, normalised.
     pub url: String,
     /// The agent's address there, where that is not its name.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     pub address: Option<String>,
+}
+
+impl TryFrom<String> for NamedRelay {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        let (name, place) = text.split_once('=').ok_or("a relay is NAME=URL")?;
+        let (url, address) = match place.split_once('#') {
+            Some((url, address)) => (url, Some(address.to_owned())),
+            None => (place, None),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            url: url.to_owned(),
+            address,
+        })
+    }
+}
+
+impl From<NamedRelay> for String {
+    fn from(relay: NamedRelay) -> Self {
+        format!("{}={}", relay.name, relay.on_card())
+    }
 }
 
 impl NamedRelay {
