@@ -150,8 +150,12 @@ impl<'a> Context<'a> {
     pub(crate) fn agent(&self, profile: &Profile, relay: RelayArg) -> Result<Agent> {
         let is_named = relay.url.is_some() || environment::text(environment::RELAY_URL)?.is_some();
         if is_named || profile.relays().len() < 2 {
+            let url = self.relay_url(relay.clone(), Some(profile))?;
+            let url = ctalk::relay::normalised(&url)?;
+            let mut named = profile.relays().iter().filter(|named| named.url == url);
+            let name = named.next().map(|named| named.name.clone());
             let client = self.client(profile, relay)?;
-            return Ok(Agent::new(vec![(String::new(), client)]));
+            return Ok(Agent::new(vec![(name.unwrap_or_default(), client)]));
         }
         let (keystore, secrets) = self.keystore(profile)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);

@@ -31,6 +31,7 @@ use crate::{
     error::Error,
     message::{Content, Draft, Sent},
     outbox::{Among, Manner},
+    store::Contact,
 };
 
 /// Connections at once; more wait in the system's queue.
@@ -155,14 +156,26 @@ impl Client {
     /// # Errors
     /// As [`Client::enqueue`]; [`Error::PlaintextRefused`] where something is required.
     pub async fn enqueue_words(&mut self, address: &str, words: String) -> Result<Sent, Error> {
-        let contact = self.store.contact_at(address)?;
-        let manner = if contact.is_some_and(|contact| contact.card.is_some()) {
-            Manner::Sealed
-        } else {
-            self.check_plaintext()?;
-            Manner::Plaintext
+        // A name would lead to whoever has it, wherever that one is; and of several who say to be there
+        // nobody knows who is.
+        let is_named = |contact: &Contact| contact.name.eq_ignore_ascii_case(address);
+        let is_there = |contact: &Contact| contact.address.as_deref() == Some(address);
+        let mut contacts = self.store.contacts()?;
+        let is_unclear = contacts.iter().any(|one| is_named(one) && !is_there(one));
+        contacts.retain(is_there);
+        if is_unclear || contacts.len() > 1 {
+            return Err(Error::UnknownRecipient {
+                name: address.to_owned(),
+            });
+        }
+        let (manner, name) = match contacts.pop() {
+            Some(contact) if contact.card.is_some() => (Manner::Sealed, contact.name),
+            _ => {
+                self.check_plaintext()?;
+                (Manner::Plaintext, address.to_owned())
+            }
         };
-        let (to, draft) = ([address.to_owned()], Draft::new(Content::Text(words)));
+        let (to, draft) = ([name], Draft::new(Content::Text(words)));
         let among = Among::these(&to);
         let mut outcomes = self.post(&to, among, &draft, manner, false).await?;
         let [name] = to;

@@ -395,18 +395,25 @@ impl Client {
         &mut self,
         outcomes: &mut [(Result<Sent, Error>, Option<Sent>)],
     ) -> Result<(), Error> {
-        for (outcome, sent) in outcomes {
-            let Some(sent) = sent else {
+        // Recipients share envelopes.
+        let ids = outcomes
+            .iter()
+            .filter_map(|(_, sent)| sent.as_ref()?.id.clone());
+        let ids: HashSet<String> = ids.collect();
+        for id in ids {
+            let numbers = self.store.outgoing_here(&id)?;
+            let Some((number, fate)) = self.send_mine(None, &numbers).await?.into_iter().next()
+            else {
                 continue;
             };
-            let is_taken = matches!(outcome, Ok(sent) if sent.state == Progress::Sent);
-            let numbers = match &sent.id {
-                Some(id) => self.store.outgoing_here(id)?,
-                None => Vec::new(),
-            };
-            for (number, fate) in self.send_mine(None, &numbers).await? {
-                if !is_taken {
-                    *outcome = fate.outcome(number, sent.clone(), true);
+            let mut is_first = true;
+            for (outcome, sent) in &mut *outcomes {
+                let is_taken = matches!(outcome, Ok(sent) if sent.state == Progress::Sent);
+                if let Some(sent) = sent.as_ref().filter(|sent| sent.id.as_ref() == Some(&id))
+                    && !is_taken
+                {
+                    *outcome = fate.outcome(number, sent.clone(), is_first);
+                    is_first = false;
                 }
             }
         }
@@ -470,6 +477,8 @@ impl Client {
                 *number,
                 match entry {
                     None => MyFate::Elsewhere,
+                    // It awaits its receipts only.
+                    Some(entry) if entry.state == OutboxState::Sent => MyFate::Elsewhere,
                     Some(entry) if entry.state == OutboxState::Failed => {
                         MyFate::Failed(entry.error.unwrap_or_default())
                     }

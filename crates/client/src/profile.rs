@@ -380,8 +380,8 @@ impl Profile {
             .ok_or_else(|| unknown_relay(name))
     }
 
-    /// Adds a relay behind the others, under this name or else that of its [`Kind`], or gives a known one
-    /// this name; [`Profile::save`] makes it last.
+    /// Adds a relay behind the others, under this name or else that of its [`Kind`], with a number where there
+    /// are several, or gives a known one this name; [`Profile::save`] makes it last.
     ///
     /// # Errors
     /// [`ProfileError::BadRelay`], [`ProfileError::BadName`], [`ProfileError::RelayNameTaken`].
@@ -397,7 +397,13 @@ impl Profile {
         let name = match (name, known.and_then(|place| relays.get(place))) {
             (Some(name), _) => name.to_owned(),
             (None, Some(known)) => known.name.clone(),
-            (None, None) => kind.as_str().to_owned(),
+            (None, None) => (1_u32..)
+                .map(|number| match number {
+                    1 => kind.as_str().to_owned(),
+                    more => format!("{kind}-{more}"),
+                })
+                .find(|name| relays.iter().all(|relay| relay.name != *name))
+                .unwrap_or_default(),
         };
         check_name(&name)?;
         if name.eq_ignore_ascii_case(ALL) {

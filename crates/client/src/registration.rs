@@ -215,14 +215,21 @@ pub fn agent(
     let keystore = keystore.into();
     let mut clients = Vec::new();
     for (place, relay) in profile.relays().iter().enumerate() {
+        let is_clawtalk = Kind::of(&relay.url)? == Kind::ClawTalk;
+        let key = api_key.clone().filter(|_| place == 0 && is_clawtalk);
         // The others are only named so far.
-        if place > 0 && secrets.api_key(&relay.url).is_none() {
+        if key.is_none() && secrets.api_key(&relay.url).is_none() {
             continue;
         }
-        let key = api_key.clone().filter(|_| place == 0);
         let (keystore, clock) = (Arc::clone(&keystore), Arc::clone(clock));
         let client = client(profile, keystore, secrets, &relay.url, key, clock)?;
         clients.push((relay.name.clone(), client));
+    }
+    if let (Some(first), true) = (profile.relays().first(), clients.is_empty()) {
+        // Which says what is missing.
+        let clock = Arc::clone(clock);
+        let client = client(profile, keystore, secrets, &first.url, api_key, clock)?;
+        clients.push((first.name.clone(), client));
     }
     Ok(Agent::new(clients))
 }
@@ -243,7 +250,6 @@ pub fn client(
     api_key: Option<BearerKey>,
     clock: Arc<dyn Clock>,
 ) -> Result<Client, Error> {
-    let identity = secrets.unlock()?;
     let mut relay = connect(url, secrets, api_key, clock.clone())?;
     if Kind::of(url)?.is_exclusive() {
         let digest = hex::encode(Sha256::digest(relay.url()));
@@ -251,16 +257,7 @@ pub fn client(
         let path = profile.folder().join(lock);
         relay = Arc::new(Exclusive::new(relay, path, clock.clone()));
     }
-    let store = profile.store_path();
-    let mut client = Client::at(profile.name(), identity, relay, &store, clock)?;
-    client.require(profile.require());
-    client.limit_inbox(profile.inbox_limits());
-    client.use_keys(secrets)?;
-    client.home = Some(Home {
-        profile: profile.clone(),
-        keystore: keystore.into(),
-    });
-    Ok(client)
+    over(profile, keystore.into(), secrets, relay, clock)
 }
 
 /// As [`client`], over any relay.
@@ -274,15 +271,28 @@ pub fn client_over(
     relay: impl Relay + 'static,
     clock: Arc<dyn Clock>,
 ) -> Result<Client, Error> {
-    let identity = secrets.unlock()?;
-    let store = profile.store_path();
-    let mut client = Client::new(profile.name(), identity, relay, &store, clock)?;
+    over(profile, keystore.into(), secrets, Arc::new(relay), clock)
+}
+
+fn over(
+    profile: &Profile,
+    keystore: Arc<Keystore>,
+    secrets: &Secrets,
+    relay: Arc<dyn Relay>,
+    clock: Arc<dyn Clock>,
+) -> Result<Client, Error> {
+    let (identity, store) = (secrets.unlock()?, profile.store_path());
+    // Where the relay chose an address, the agent is called that there.
+    let mut here = profile.relays().iter().filter(|at| at.url == relay.url());
+    let address = here.find_map(|at| at.address.as_deref());
+    let name = address.unwrap_or_else(|| profile.name());
+    let mut client = Client::at(name, identity, Arc::clone(&relay), &store, clock)?;
     client.require(profile.require());
     client.limit_inbox(profile.inbox_limits());
     client.use_keys(secrets)?;
     client.home = Some(Home {
         profile: profile.clone(),
-        keystore: keystore.into(),
+        keystore,
     });
     Ok(client)
 }

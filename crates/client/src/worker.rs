@@ -233,6 +233,8 @@ enum Came {
     Fetched(Result<usize, Error>),
     /// The pause ended before the relay was to be asked.
     Due,
+    /// Another process left something in the outbox.
+    Written,
 }
 
 /// Why a step ended.
@@ -407,7 +409,13 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 Ok(came) => came,
                 Err(error) => Came::Fetched(Err(error)),
             },
-            Step::Wait | Step::End => std::future::pending().await,
+            Step::Wait => {
+                // A handler may wait for what it sends to leave.
+                let (relay, clock) = (self.client.relay.clone(), self.client.clock.clone());
+                self.watch.changed(&*relay, &*clock).await;
+                Came::Written
+            }
+            Step::End => std::future::pending().await,
         }
     }
 
@@ -507,6 +515,10 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
                 (self.owes, self.is_flushed) = (false, true);
                 self.divert()?;
                 outcome.err()
+            }
+            Came::Written => {
+                self.owes = true;
+                None
             }
             Came::Due => {
                 self.is_flushed = false;

@@ -57,16 +57,20 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
     client.on_transfer(move |transfer| bar.show_of(transfer.done, transfer.total));
     let answered = runtime::run(async {
         context::refresh(&mut client, context.output).await;
-        let call = Call::begin(&mut client, &args.peer, draft, args.timeout).await?;
-        let response = call.wait(&mut client).await?;
-        if context.output.is_json() {
-            context.output.object(&response.message)?;
-        } else {
-            context.output.bytes(response.message.payload.as_bytes())?;
+        let answered = async {
+            let call = Call::begin(&mut client, &args.peer, draft, args.timeout).await?;
+            let response = call.wait(&mut client).await?;
+            if context.output.is_json() {
+                context.output.object(&response.message)?;
+            } else {
+                context.output.bytes(response.message.payload.as_bytes())?;
+            }
+            // Only now: what could not be printed stays in the inbox.
+            Ok(response.settle(&mut client)?)
         }
-        // Only now: what could not be printed stays in the inbox.
-        response.settle(&mut client)?;
-        Ok(client.close().await?)
+        .await;
+        client.close().await?;
+        answered
     });
     context.output.notices(client.take_notices());
     answered?;

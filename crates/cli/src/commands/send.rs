@@ -134,11 +134,15 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         receipt: args.receipt,
     };
     let mut agent = context.agent(&profile, args.relay)?;
-    let via = match args.via.as_deref() {
+    let mut via = match args.via.as_deref() {
         None => Via::Preferred,
         Some("all") => Via::All,
         Some(name) => Via::Named(name),
     };
+    if via == Via::All && (args.no_wait || args.wait.is_some() || args.broadcast) {
+        let text = "--via all goes with neither --no-wait nor --wait nor --broadcast";
+        return Err(Complaint::new(Class::Usage, text).into());
+    }
     let require = args.require.with(&profile);
     for client in agent.clients_mut() {
         client.require(require);
@@ -150,6 +154,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         let to = recipients.first().map_or("", String::as_str);
         let client = agent.into_client_for(to, via)?;
         agent = Agent::new(vec![(String::new(), client)]);
+        via = Via::Preferred;
     }
     let sent = crate::runtime::run(async {
         if !args.no_wait {
@@ -168,9 +173,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             }
             if args.wait.is_some() {
                 let timeout = args.timeout.unwrap_or(WAIT);
-                let outcomes = client.send_and_wait(&recipients, draft, timeout).await?;
+                let outcomes = client.send_and_wait(&recipients, draft, timeout).await;
                 client.close().await?;
-                return Ok((recipients, outcomes));
+                return Ok((recipients, outcomes?));
             }
         }
         let sending = match (args.plaintext, args.no_wait) {
@@ -178,9 +183,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
             (false, true) => Sending::Later,
             (false, false) => Sending::Now,
         };
-        let outcomes = agent.send(&recipients, &draft, sending, via).await?;
+        let outcomes = agent.send(&recipients, &draft, sending, via).await;
         agent.close().await?;
-        Ok((recipients, outcomes))
+        Ok((recipients, outcomes?))
     });
     context.output.notices(agent.take_notices());
     // The bar goes before anything is printed.

@@ -62,7 +62,8 @@ pub(crate) fn run(command: Command, context: &Context<'_>) -> Result<ExitCode> {
         let text = "there is nothing that answers";
         Complaint::new(Class::Usage, text).hint("--exec COMMAND, or --post URL")
     })?;
-    if args.plaintext && args.auth.is_none() && !args.listen.ip().is_loopback() {
+    let is_open = args.auth.is_none() || args.auth_optional;
+    if args.plaintext && is_open && !args.listen.ip().is_loopback() {
         let text = "anybody who reaches this address could have the program run";
         return Err(Complaint::new(Class::Usage, text)
             .hint("let in who has a token: --auth URL; or leave out --plaintext")

@@ -189,6 +189,13 @@ fn what_cannot_be_answered_or_heard_has_its_exit_code() {
             ],
         )
         .code(2);
+    let anybody =
+        "--listen 0.0.0.0:0 --plaintext --auth https://a.example --auth-optional --exec cat";
+    let args: Vec<&str> = ["serve", "openclaw"]
+        .into_iter()
+        .chain(anybody.split(' '))
+        .collect();
+    sandbox.run("bob", &args).code(2);
     sandbox
         .run("bob", &["serve", "openclaw", "--listen", "127.0.0.1:0"])
         .code(2);

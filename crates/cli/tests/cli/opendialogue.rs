@@ -199,6 +199,9 @@ fn the_bridge_speaks_the_plugins_api_and_seals_where_the_peer_can_read_it() {
         r#"{"to":"1","content":"x"}"#,
     );
     assert_eq!(status, 403);
+    // A name leads to nobody, lest words for its owner go in the clear.
+    let (status, _) = send(address, "", r#"{"to":"bob","content":"hello"}"#);
+    assert!(status >= 400, "{status}");
     // It leaves in an envelope.
     while scene.relay.waiting("10000001") == 0 {
         std::thread::yield_now();

@@ -123,6 +123,14 @@ fn the_relay_that_is_preferred_stands_first_on_the_card() {
 }
 
 #[test]
+fn a_second_relay_of_a_kind_has_a_number() {
+    let sandbox = Sandbox::with(&["alice"]);
+    let add = ["relays", "add", "https://r.example"];
+    assert_eq!(sandbox.json("alice", &add)[0]["name"], "clawtalk-2");
+    assert_eq!(sandbox.json("alice", &add)[0]["name"], "clawtalk-2");
+}
+
+#[test]
 fn a_relay_that_is_removed_is_used_no_more() {
     let both = Both::with(&["alice", "bob"]);
     both.sandbox
@@ -142,7 +150,6 @@ fn names_and_addresses_that_make_no_sense_are_refused() {
     for args in [
         &["relays", "add", "ftp://r.example"][..],
         &["relays", "add", "openclaw+ws://127.0.0.1:18789"],
-        &["relays", "add", "https://r.example"],
         &["relays", "add", "https://r.example", "--as", "all"],
         &["relays", "prefer", "nobody"],
         &["register", "--on", "nobody"],

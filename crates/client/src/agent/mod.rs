@@ -8,7 +8,7 @@ mod together;
 use std::cell::RefCell;
 
 use futures_util::{FutureExt, future::join_all};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 pub(crate) use self::together::Together;
 use crate::{
@@ -178,15 +178,7 @@ impl Agent {
             if let Ok(outcomes) = &mut outcomes {
                 link.sign(outcomes, several);
             }
-            let is_unknown = |outcomes: &Vec<Result<Sent, Error>>| {
-                let mut outcomes = outcomes.iter();
-                outcomes.all(|outcome| matches!(outcome, Err(Error::UnknownRecipient { .. })))
-            };
-            // Without its directory nothing was sealed yet, so that the next one may do as well.
-            let goes_on = match &outcomes {
-                Ok(outcomes) => is_unknown(outcomes),
-                Err(error) => matches!(error, Error::Relay(_)) && error.may_pass(),
-            };
+            let goes_on = goes_on(&outcomes);
             match rest.split_first() {
                 Some(next) if goes_on => (first, rest) = next,
                 _ if group.sending == Sending::Now => {
@@ -238,27 +230,32 @@ impl Agent {
         group: &Group<'_>,
         ways: &[usize],
     ) -> Result<Vec<Result<Sent, Error>>, Error> {
-        let (first, rest) = ways.split_first().ok_or_else(|| unknown(Via::All))?;
         // Whom a relay's directory knows has an address there afterwards.
         for place in ways {
             if let Some(link) = self.links.get_mut(*place) {
                 link.client.locate(group.names).await;
             }
         }
-        let others = self.at(rest);
-        let link = self
-            .links
-            .get_mut(*first)
-            .ok_or_else(|| unknown(Via::All))?;
         let group = Group {
             sending: Sending::Later,
             ..*group
         };
-        // Nothing else than an envelope is the same everywhere.
-        let required = link.client.require;
-        link.client.require = required.and(Require::NATIVE);
-        let posted = group.post(&mut link.client, &others).await;
-        link.client.require = required;
+        let mut posted = Err(unknown(Via::All));
+        for first in ways {
+            let rest: Vec<usize> = ways.iter().copied().filter(|at| at != first).collect();
+            let others = self.at(&rest);
+            let Some(link) = self.links.get_mut(*first) else {
+                continue;
+            };
+            // Nothing else than an envelope is the same everywhere.
+            let required = link.client.require;
+            link.client.require = required.and(Require::NATIVE);
+            posted = group.post(&mut link.client, &others).await;
+            link.client.require = required;
+            if !goes_on(&posted) {
+                break;
+            }
+        }
         let posted = posted?.into_iter().map(|outcome| {
             let sent = outcome.as_ref().ok().cloned();
             (outcome, sent)
@@ -292,15 +289,17 @@ impl Agent {
             return Err(unknown(Via::Preferred));
         };
         let together = Together::new(ways, work.concurrency, first.client.clock.monotonic());
-        let (observe, halt, stop) = (RefCell::new(observe), Notify::new(), stop.shared());
+        let (observe, stop) = (RefCell::new(observe), stop.shared());
+        let (halt, _halted) = watch::channel(false);
         let several = self.links.len() > 1;
         let workers = self.links.iter_mut().enumerate().map(|(place, link)| {
             let (together, observe, halt, stop) = (&together, &observe, &halt, stop.clone());
             async move {
+                let mut halted = halt.subscribe();
                 let stop = async {
                     tokio::select! {
                         () = stop => {}
-                        () = halt.notified() => {}
+                        _ = halted.wait_for(|halted| *halted) => {}
                     }
                 };
                 let tell = |event: Event<'_>| (observe.borrow_mut())(event);
@@ -311,7 +310,9 @@ impl Agent {
                 match &worked {
                     Err(error @ Error::Relay(_)) if several => tell(Event::Trouble(error)),
                     // Nor will the others do any better.
-                    Err(_) => halt.notify_waiters(),
+                    Err(_) => {
+                        halt.send_replace(true);
+                    }
                     Ok(_) => {}
                 }
                 worked
@@ -326,6 +327,12 @@ impl Agent {
                     total.set_aside += worked.set_aside;
                 }
                 Err(error) => failure = failure.or(Some(error)),
+            }
+        }
+        if several {
+            // What was moved to a relay whose worker had ended.
+            for client in self.clients_mut() {
+                client.flush_due().await?;
             }
         }
         match failure {
@@ -398,6 +405,17 @@ impl Group<'_> {
         client
             .post(self.names, among, self.draft, manner, waits)
             .await
+    }
+}
+
+/// Whether nothing was sealed, and another relay may do better: this one knows nobody of them, or is away and
+/// was to be asked.
+fn goes_on(posted: &Result<Vec<Result<Sent, Error>>, Error>) -> bool {
+    match posted {
+        Ok(outcomes) => outcomes
+            .iter()
+            .all(|outcome| matches!(outcome, Err(Error::UnknownRecipient { .. }))),
+        Err(error) => matches!(error, Error::Relay(_)) && error.may_pass(),
     }
 }
 

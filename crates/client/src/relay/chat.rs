@@ -7,20 +7,28 @@ use super::OWN_PREFIXES;
 /// Longest id of a message that is kept.
 const MAX_ID: usize = 128;
 
+/// What all prefixes of ctalk's texts begin with.
+const COMMON: &str = "ctalk";
+
 /// The texts of ctalk's that stand anywhere in a message, up to the first character that none of them has.
+/// Nothing of the message is looked at twice, however many there are.
 pub(super) fn texts(content: &str) -> impl Iterator<Item = &str> {
-    let mut rest = content;
+    let mut begins = content.match_indices(COMMON);
+    let mut end = 0;
     std::iter::from_fn(move || {
-        let found = OWN_PREFIXES
-            .iter()
-            .filter_map(|prefix| Some((rest.find(prefix)?, prefix.len())));
-        let (begin, prefix) = found.min()?;
-        let text = rest.get(begin..)?;
-        let body = text.get(prefix..)?;
-        let length = body.find(|character: char| !is_base64url(character));
-        let (text, after) = text.split_at(prefix + length.unwrap_or(body.len()));
-        rest = after;
-        Some(text)
+        loop {
+            let (begin, _) = begins.find(|(begin, _)| *begin >= end)?;
+            let text = content.get(begin..)?;
+            let mut prefixes = OWN_PREFIXES.iter();
+            let Some(prefix) = prefixes.find(|prefix| text.starts_with(**prefix)) else {
+                continue;
+            };
+            let body = text.get(prefix.len()..)?;
+            let length = body.find(|character: char| !is_base64url(character));
+            let length = prefix.len() + length.unwrap_or(body.len());
+            end = begin + length;
+            return text.get(..length);
+        }
     })
 }
 
@@ -51,7 +59,7 @@ pub(super) fn spoken(json: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::texts;
+    use super::{COMMON, OWN_PREFIXES, texts};
 
     #[test]
     fn texts_are_found_anywhere_and_end_with_their_letters() {
@@ -60,5 +68,19 @@ mod tests {
         assert_eq!(found, ["ctalk2:AbC-_9", "ctalk2p:Zz", "ctalk-pair:q"]);
         assert_eq!(texts("ctalk1:abc ctalk and words").count(), 0);
         assert_eq!(texts("ctalk2:").collect::<Vec<_>>(), ["ctalk2:"]);
+        let close: Vec<_> = texts("ctalk2:ctalk2:a").collect();
+        assert_eq!(close, ["ctalk2:ctalk2"]);
+    }
+
+    #[test]
+    fn every_text_begins_as_all_do() {
+        assert!(OWN_PREFIXES.iter().all(|prefix| prefix.starts_with(COMMON)));
+    }
+
+    #[test]
+    fn a_message_full_of_beginnings_is_looked_at_once() {
+        // Looked at anew from each of them, that would be more than an hour.
+        let content = "ctalk2:.".repeat(1 << 19);
+        assert_eq!(texts(&content).count(), 1 << 19);
     }
 }

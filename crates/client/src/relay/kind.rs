@@ -47,6 +47,14 @@ impl Kind {
         }
     }
 
+    /// Whether it chooses the agents' addresses, and has no directory to find them in.
+    pub(crate) const fn chooses_addresses(self) -> bool {
+        match self {
+            Self::ClawTalk => false,
+            Self::OpenDialogue | Self::Wtt => true,
+        }
+    }
+
     /// Whether it knows a single connection of each agent, or may.
     pub(crate) const fn is_exclusive(self) -> bool {
         match self {

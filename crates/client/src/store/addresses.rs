@@ -1,51 +1,48 @@
-//! Where contacts are reached, as their own key cards say it: the relay's URL, a `#`, and the address there.
+//! Where contacts are at a relay: as it was found out there, or, where the relay chooses addresses and has no
+//! directory, as their own key cards say it.
+//!
+//! What a card says leads only from the contact to the address, never back: anybody can put another's address
+//! on his card.
 
 use ctalk_core::Card;
 use rusqlite::{OptionalExtension, params};
 
 use super::Transaction;
+use crate::relay::Kind;
 
-/// Records the addresses on a contact's card at those of its relays that are known here. An address that
-/// another contact has stays with that one.
-pub(super) fn take_from_card(
-    transaction: &Transaction<'_>,
-    contact: i64,
-    card: &Card,
-) -> rusqlite::Result<()> {
-    for (url, address) in card.addresses().filter_map(|entry| entry.split_once('#')) {
-        let relay: Option<i64> = transaction
-            .prepare_cached("SELECT id FROM relays WHERE url = ?1")?
-            .query_row([url], |row| row.get(0))
-            .optional()?;
-        let Some(relay) = relay else {
-            continue;
-        };
-        let is_taken = transaction
-            .prepare_cached("SELECT 1 FROM addresses WHERE relay = ?1 AND address = ?2")?
-            .exists(params![relay, address])?;
-        if is_taken {
-            continue;
-        }
-        // The plus sign keeps SQLite from going through all addresses of the relay.
-        transaction
-            .prepare_cached("DELETE FROM addresses WHERE +relay = ?1 AND contact = ?2")?
-            .execute(params![relay, contact])?;
-        transaction
-            .prepare_cached("INSERT INTO addresses (relay, address, contact) VALUES (?1, ?2, ?3)")?
-            .execute(params![relay, address, contact])?;
+/// The address that a card names at the relay at `url`, if that is one which chooses addresses.
+pub(super) fn on_card<'c>(card: &'c Card, url: &str) -> Option<&'c str> {
+    if !Kind::of(url).is_ok_and(Kind::chooses_addresses) {
+        return None;
     }
-    Ok(())
+    let mut named = card.addresses().filter_map(|entry| entry.split_once('#'));
+    named
+        .find(|(relay, _)| *relay == url)
+        .map(|(_, address)| address)
 }
 
-/// Records what the cards of all contacts say, for a relay that is new here.
-pub(super) fn take_from_cards(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let mut query = transaction.prepare("SELECT id, card FROM contacts WHERE card IS NOT NULL")?;
-    let mut rows = query.query([])?;
-    while let Some(row) = rows.next()? {
-        let (contact, bytes): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
-        if let Ok(card) = Card::from_stored(&bytes) {
-            take_from_card(transaction, contact, &card)?;
-        }
-    }
-    Ok(())
+/// Where a contact is at a relay.
+pub(super) fn at(
+    transaction: &Transaction<'_>,
+    contact: i64,
+    relay: i64,
+) -> rusqlite::Result<Option<String>> {
+    // The plus sign keeps SQLite from going through all addresses of the relay.
+    let found: Option<(Option<Vec<u8>>, Option<String>, String)> = transaction
+        .prepare_cached(
+            "SELECT card,
+                 (SELECT address FROM addresses WHERE contact = ?1 AND +relay = ?2),
+                 (SELECT url FROM relays WHERE id = ?2)
+             FROM contacts WHERE id = ?1",
+        )?
+        .query_row(params![contact, relay], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let Some((card, found, url)) = found else {
+        return Ok(None);
+    };
+    let card = card.and_then(|card| Card::from_stored(&card).ok());
+    let named = card.as_ref().and_then(|card| on_card(card, &url));
+    Ok(named.map(str::to_owned).or(found))
 }

@@ -4,7 +4,7 @@ use ctalk_core::{Card, VerifyingKey};
 use rusqlite::params;
 use sha2::{Digest, Sha256};
 
-use super::{Contact, Store, StoreError, Transaction, addresses};
+use super::{Contact, Store, StoreError, Transaction};
 
 /// How many cards of one contact are kept; a contact must not fill the disk with new ones.
 const MAX_CARDS: i64 = 32;
@@ -117,7 +117,7 @@ pub(super) fn remember(
               ORDER BY received DESC, serial DESC LIMIT -1 OFFSET ?2)",
         )?
         .execute(params![contact, MAX_CARDS])?;
-    addresses::take_from_card(transaction, contact, card)
+    Ok(())
 }
 
 fn digest(card: &Card) -> [u8; 32] {

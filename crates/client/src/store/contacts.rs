@@ -5,7 +5,7 @@ use core::fmt;
 use ctalk_core::{Card, EncryptionKey, Fingerprint, PublicKeys, VerifyingKey, trust::Standing};
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Store, StoreError, Transaction};
+use super::{Store, StoreError, Transaction, addresses};
 
 /// Somebody whose keys are pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub struct NewContact<'a> {
 pub(super) const CONTACT: &str = "
     SELECT c.id, c.name, c.learned, e.since, e.key, s.key,
            (SELECT address FROM addresses WHERE contact = c.id AND relay = ?1), c.card,
-           c.refreshed, c.standing, c.notes
+           c.refreshed, c.standing, c.notes, (SELECT url FROM relays WHERE id = ?1)
     FROM contacts c
     JOIN keys e ON e.contact = c.id AND e.kind = 'encryption' AND e.until IS NULL
     JOIN keys s ON s.contact = c.id AND s.kind = 'signing' AND s.until IS NULL";
@@ -547,6 +547,13 @@ pub(super) fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
         }
     };
     let (learned, standing): (String, String) = (row.get(2)?, row.get(9)?);
+    let relay: Option<String> = row.get(11)?;
+    let named = card.as_ref().zip(relay.as_deref());
+    let named = named.and_then(|(card, relay)| addresses::on_card(card, relay));
+    let address = match named {
+        Some(address) => Some(address.to_owned()),
+        None => row.get(6)?,
+    };
     Ok(Contact {
         id: row.get(0)?,
         name: row.get(1)?,
@@ -554,7 +561,7 @@ pub(super) fn contact(row: &Row<'_>) -> rusqlite::Result<Contact> {
             .ok_or_else(|| damaged(2, "a stored contact is damaged"))?,
         since: row.get(3)?,
         keys: PublicKeys::new(EncryptionKey::from_stored(row.get(4)?), verifying),
-        address: row.get(6)?,
+        address,
         card,
         refreshed: row.get(8)?,
         standing: [Standing::Blocked, Standing::Pinned, Standing::Verified]

@@ -169,6 +169,18 @@ pub(super) fn sent(
     Ok(())
 }
 
+/// Has what stands for a message stand for a copy of it.
+pub(super) fn stand_for(
+    transaction: &Transaction<'_>,
+    number: i64,
+    copy: i64,
+) -> rusqlite::Result<()> {
+    transaction
+        .prepare_cached("UPDATE idempotent_outcomes SET message = ?2 WHERE message = ?1")?
+        .execute([number, copy])?;
+    Ok(())
+}
+
 /// Records that a message has arrived, whether its relay said so or not.
 pub(super) fn answered(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
     transaction

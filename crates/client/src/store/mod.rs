@@ -190,7 +190,6 @@ impl Store {
         // Another process may add it at the same moment.
         self.write("relay-row", |transaction| {
             transaction.execute("INSERT OR IGNORE INTO relays (url) VALUES (?1)", [url])?;
-            addresses::take_from_cards(transaction)?;
             transaction.query_row("SELECT id FROM relays WHERE url = ?1", [url], |row| {
                 row.get(0)
             })

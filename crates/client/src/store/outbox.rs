@@ -664,10 +664,7 @@ fn settle(
             )?
             .execute(params![number, error])
             .map(|_| ()),
-        Settled::Withdrawn => {
-            idempotency::given_up(transaction, number, claimed.is_uncertain)?;
-            delete(transaction, number)
-        }
+        Settled::Withdrawn => give_up(transaction, number, claimed.is_uncertain),
     }
 }
 
@@ -678,11 +675,24 @@ fn remove(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {
         .prepare_cached("SELECT uncertain OR lease IS NOT NULL FROM outbox WHERE number = ?1")?
         .query_row([number], |row| row.get(0))
         .optional()?;
-    if let Some(was_handed_over) = was_handed_over {
-        idempotency::given_up(transaction, number, was_handed_over)?;
-        delete(transaction, number)?;
+    match was_handed_over {
+        Some(was_handed_over) => give_up(transaction, number, was_handed_over),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Deletes a message that will not leave. Its key stands for a copy for another relay, if there is one.
+fn give_up(
+    transaction: &Transaction<'_>,
+    number: i64,
+    may_have_arrived: bool,
+) -> rusqlite::Result<()> {
+    let mut copies = routes::copies(transaction, number)?.into_iter();
+    match copies.find(|copy| *copy != number) {
+        Some(copy) => idempotency::stand_for(transaction, number, copy)?,
+        None => idempotency::given_up(transaction, number, may_have_arrived)?,
+    }
+    delete(transaction, number)
 }
 
 pub(super) fn delete(transaction: &Transaction<'_>, number: i64) -> rusqlite::Result<()> {

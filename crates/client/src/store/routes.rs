@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Store, StoreError, Transaction, outbox::LEASE};
+use super::{Store, StoreError, Transaction, addresses, outbox::LEASE};
 
 /// A relay that a message may go over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,18 +14,8 @@ pub(crate) struct Way {
     pub(crate) longest_slice: u16,
 }
 
-/// What can go over another relay: envelopes whose recipients all have an address there, and which were not
-/// cut into longer parts than it takes. The parameters are the message and the relay.
-const FITS: &str = "number = ?1 AND format = 'native' AND (slice_len IS NULL OR slice_len <= ?3)
-     AND NOT EXISTS (SELECT 1 FROM outbox_recipients AS mine WHERE mine.message = ?1
-         AND NOT EXISTS (SELECT 1 FROM addresses
-             WHERE addresses.contact = mine.contact AND +addresses.relay = ?2))";
-
-/// And is in nobody's hands. A lease that ends too far away was made before the machine started anew.
-const IDLE: &str = "state = 'queued' AND (lease IS NULL OR lease <= ?4 OR lease > ?4 + 2 * ?5)";
-
-const ADDRESS: &str = "(SELECT address FROM addresses
-     WHERE addresses.contact = outbox_recipients.contact AND +addresses.relay = ?2)";
+/// What is in nobody's hands. A lease that ends too far away was made before the machine started anew.
+const IDLE: &str = "state = 'queued' AND (lease IS NULL OR lease <= ?3 OR lease > ?3 + 2 * ?4)";
 
 impl Store {
     /// The row of the relay that is worked with.
@@ -129,28 +119,60 @@ fn move_over(
     to: Way,
     monotonic: i64,
 ) -> rusqlite::Result<bool> {
+    let Some(addresses) = reach(transaction, number, to)? else {
+        return Ok(false);
+    };
     let moved = transaction
         .prepare_cached(&format!(
             "UPDATE outbox SET relay = ?2, parts = 0, due = NULL, error = NULL, lease = NULL,
                  uncertain = uncertain OR lease IS NOT NULL
-             WHERE relay != ?2 AND {FITS} AND {IDLE}"
+             WHERE number = ?1 AND relay != ?2 AND {IDLE}"
         ))?
-        .execute(params![
-            number,
-            to.relay,
-            to.longest_slice,
-            monotonic,
-            LEASE
-        ])?;
+        .execute(params![number, to.relay, monotonic, LEASE])?;
     if moved == 0 {
         return Ok(false);
     }
-    transaction
-        .prepare_cached(&format!(
-            "UPDATE outbox_recipients SET address = {ADDRESS} WHERE message = ?1"
-        ))?
-        .execute(params![number, to.relay])?;
+    let mut send_to = transaction.prepare_cached(
+        "UPDATE outbox_recipients SET address = ?3 WHERE message = ?1 AND place = ?2",
+    )?;
+    for (place, address) in addresses {
+        send_to.execute(params![number, place, address])?;
+    }
     Ok(true)
+}
+
+/// Where the recipients of a message are at another relay, by their places; `None` unless it is an envelope
+/// that was not cut into longer parts than the relay takes, and all of them have an address there.
+fn reach(
+    transaction: &Transaction<'_>,
+    number: i64,
+    to: Way,
+) -> rusqlite::Result<Option<Vec<(i64, String)>>> {
+    let fits = transaction
+        .prepare_cached(
+            "SELECT 1 FROM outbox WHERE number = ?1 AND format = 'native'
+                 AND (slice_len IS NULL OR slice_len <= ?2)",
+        )?
+        .exists(params![number, to.longest_slice])?;
+    if !fits {
+        return Ok(None);
+    }
+    let recipients: Vec<(i64, Option<i64>)> = transaction
+        .prepare_cached("SELECT place, contact FROM outbox_recipients WHERE message = ?1")?
+        .query_map([number], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut reached = Vec::with_capacity(recipients.len());
+    for (place, contact) in recipients {
+        let address = match contact {
+            Some(contact) => addresses::at(transaction, contact, to.relay)?,
+            None => None,
+        };
+        match address {
+            Some(address) => reached.push((place, address)),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(reached))
 }
 
 /// The numbers of a message and of its copies for other relays.
@@ -166,25 +188,25 @@ pub(super) fn copies(transaction: &Transaction<'_>, number: i64) -> rusqlite::Re
 
 /// Puts a copy of a message that was just made into another relay's outbox, if it can go that way.
 pub(super) fn copy(transaction: &Transaction<'_>, number: i64, to: Way) -> rusqlite::Result<()> {
-    let copy: Option<i64> = transaction
-        .prepare_cached(&format!(
+    let Some(addresses) = reach(transaction, number, to)? else {
+        return Ok(());
+    };
+    let copy: i64 = transaction
+        .prepare_cached(
             "INSERT INTO outbox (relay, id, format, message_type, topic, correlation_id, reply_to,
                  ttl, body, card, state, created, expires, attempt, uncertain, receipt)
              SELECT ?2, id, format, message_type, topic, correlation_id, reply_to, ttl, body, card,
                  'queued', created, expires, 0, 0, receipt
-             FROM outbox WHERE {FITS} RETURNING number"
-        ))?
-        .query_row(params![number, to.relay, to.longest_slice], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    if let Some(copy) = copy {
-        transaction
-            .prepare_cached(&format!(
-                "INSERT INTO outbox_recipients (message, place, address, contact, name)
-                 SELECT ?3, place, {ADDRESS}, contact, name FROM outbox_recipients WHERE message = ?1"
-            ))?
-            .execute(params![number, to.relay, copy])?;
+             FROM outbox WHERE number = ?1 RETURNING number",
+        )?
+        .query_row(params![number, to.relay], |row| row.get(0))?;
+    let mut recipient = transaction.prepare_cached(
+        "INSERT INTO outbox_recipients (message, place, address, contact, name)
+         SELECT ?3, place, ?4, contact, name FROM outbox_recipients
+         WHERE message = ?1 AND place = ?2",
+    )?;
+    for (place, address) in addresses {
+        recipient.execute(params![number, place, copy, address])?;
     }
     Ok(())
 }

@@ -15,15 +15,14 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Watch {
     /// Of its own, because to a connection its own writes are no change.
     store: Store,
-    version: Option<i64>,
+    version: i64,
 }
 
 impl Watch {
     pub(super) fn new(path: &Path, relay: &dyn Relay) -> Result<Self, StoreError> {
-        Ok(Self {
-            store: Store::open(path, Some(relay.url()))?,
-            version: None,
-        })
+        let store = Store::open(path, Some(relay.url()))?;
+        let version = store.version()?;
+        Ok(Self { store, version })
     }
 
     /// Waits until there is something to do that was not there before: a message to be sent, or anything
@@ -35,11 +34,7 @@ impl Watch {
             let Ok(version) = self.store.version() else {
                 continue;
             };
-            if self
-                .version
-                .replace(version)
-                .is_none_or(|seen| seen == version)
-            {
+            if std::mem::replace(&mut self.version, version) == version {
                 continue;
             }
             let is_due = || self.store.has_outgoing_due(clock.now(), clock.monotonic());

@@ -8,10 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use ctalk::{
-    Admission, Agent, Class, Client, Error, Event, Profile, Progress, Registration, Sending, Sent,
-    Until, Via, Work,
+    Admission, Agent, Class, Client, Error, Event, Pairing, Profile, Progress, Registration,
+    Sending, Sent, Until, Via, Work,
     clock::{Clock, SystemClock},
-    core::Card,
+    core::{Card, CardStatement, XWingSecret, pairing::Code},
     handler::{Attempt, Handler, Outcome},
     keystore::{Keystore, Kind, PassphraseSource},
     relay::clawtalk::BearerKey,
@@ -23,8 +23,9 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::{
-    agents::{body, new_identity, text_draft},
+    agents::{body, new_identity, rng, text_draft},
     opendialogue::stand_in::StandIn,
+    scene::{DAY, at},
 };
 
 /// A relay of each kind.
@@ -460,4 +461,119 @@ async fn a_response_goes_back_to_who_asked_over_whichever_relay() {
     sent.unwrap().remove(0).unwrap();
     assert_eq!(bob.handle(1, true).await, ["?"]);
     assert_eq!(alice.handle(1, false).await, ["to ?"]);
+}
+
+#[tokio::test]
+async fn an_address_on_a_card_leads_nobody_who_looks_for_its_owner_to_the_card() {
+    let relays = Relays::start().await;
+    let mut alice = Peer::register(&relays, "alice", ["claw", "dialogue"]).await;
+    let carol = Peer::register(&relays, "carol", ["claw", "dialogue"]).await;
+    let number = carol
+        .card()
+        .addresses()
+        .find_map(|at| Some(at.split_once('#')?.1.to_owned()));
+    let number = number.unwrap();
+    let xwing = XWingSecret::generate(&mut rng());
+    let identity = new_identity().with_xwing(XWingSecret::from_seed(&xwing.seed()));
+    let addresses = [
+        format!("{}#carol", relays.claw.url()),
+        format!("{}#{number}", relays.dialogue.url()),
+    ];
+    let created = at(SystemClock.now());
+    let statement = CardStatement {
+        name: "mallory",
+        serial: 1,
+        created,
+        expires: at(SystemClock.now() + DAY),
+        addresses: &[&addresses[0], &addresses[1]],
+    };
+    let card = Card::sign(&identity, xwing.public_key(), &statement).unwrap();
+    let me = keystore(&alice.path()).read().unwrap().unlock().unwrap();
+    for client in alice.agent.clients_mut() {
+        ctalk::add_contact(client.store_mut(), &me, &card, None, created).unwrap();
+    }
+    let unknown = alice
+        .send(&number, "for carol", Via::Named("dialogue"))
+        .await;
+    let unknown = unknown.unwrap_err();
+    assert!(
+        matches!(unknown, Error::UnknownRecipient { .. }),
+        "{unknown:?}"
+    );
+    let sent = alice
+        .send("carol", "for carol", Via::Named("claw"))
+        .await
+        .unwrap();
+    assert_eq!(sent.fingerprint, Some(carol.card().fingerprint().to_hex()));
+}
+
+#[tokio::test]
+async fn over_all_relays_the_first_may_be_away_before_anything_was_sent() {
+    let mut relays = Relays::start().await;
+    let (mut alice, bob) = two(&relays, ["claw", "dialogue"]).await;
+    relays.claw.stop();
+    let sent = alice.send("bob", "hello", Via::All).await.unwrap();
+    assert_eq!(sent.state, Progress::Sent);
+    assert_eq!(bob.restart().await.handle(1, false).await, ["hello"]);
+}
+
+#[tokio::test]
+async fn a_key_stands_for_what_one_relay_took_though_the_other_one_refused_it() {
+    let relays = Relays::start().await;
+    let (mut alice, mut bob) = two(&relays, ["claw", "dialogue"]).await;
+    alice.say("bob", "0").await;
+    assert_eq!(bob.handle(1, false).await, ["0"]);
+    let url = relays.claw.url();
+    keystore(&alice.path())
+        .update(|secrets| secrets.set_api_key(&url, "no key".to_owned().into()))
+        .unwrap();
+    let mut alice = alice.restart().await;
+    let draft = ctalk::Draft {
+        idempotency_key: Some("k".to_owned()),
+        ..text_draft("once")
+    };
+    let to = ["bob".to_owned()];
+    for _ in 0..2 {
+        let sent = alice.agent.send(&to, &draft, Sending::Now, Via::All).await;
+        assert_eq!(sent.unwrap().remove(0).unwrap().state, Progress::Sent);
+    }
+    assert_eq!(bob.handle(1, false).await, ["once"]);
+    let work = Work {
+        until: Until::Empty,
+        ..Work::default()
+    };
+    let counted = Counted::new(1);
+    let never = std::future::pending();
+    let worked = bob.agent.work(&work, &counted, never, quiet).await.unwrap();
+    assert_eq!(worked.done, 0);
+}
+
+#[tokio::test]
+async fn a_pairing_code_names_the_address_that_the_relay_chose() {
+    const LIFE: Duration = Duration::from_secs(600);
+    let relays = Relays::start().await;
+    let alice = Peer::register(&relays, "alice", ["claw", "dialogue"]).await;
+    let bob = Peer::register(&relays, "bob", ["claw", "dialogue"]).await;
+    let (alices, bobs) = (alice.card(), bob.card());
+    let Peer {
+        folder: _alices,
+        agent,
+    } = alice;
+    let mut alice = agent.into_client_for("", Via::Named("dialogue")).unwrap();
+    let Peer {
+        folder: _bobs,
+        agent,
+    } = bob;
+    let mut bob = agent.into_client_for("", Via::Named("dialogue")).unwrap();
+    let inviting = Pairing::invite(&mut alice, alices, None, LIFE).await;
+    let (inviting, code) = inviting.unwrap();
+    let code = Code::parse(&code).unwrap();
+    let joining = Pairing::join(&mut bob, code, bobs, None, LIFE)
+        .await
+        .unwrap();
+    let (found, finder) = tokio::join!(inviting.wait(&mut alice), joining.wait(&mut bob));
+    assert_eq!(
+        (found.unwrap().name, finder.unwrap().name),
+        ("bob".to_owned(), "alice".to_owned())
+    );
 }

@@ -5,6 +5,8 @@ use serde_json::{Map, Value};
 
 /// What a client's frames are, all of them.
 const SEND: &str = "chat.send";
+/// Most bytes of what messages, senders and groups are called.
+const MAX_ID: usize = 256;
 
 /// A message to the agent. Everything but the content is for the host of the agent, and none of it is
 /// protected.
@@ -123,15 +125,15 @@ impl ChatMessage {
         let is_group = members.members.get("chatType").and_then(Value::as_str) == Some("group");
         Ok(Self {
             content,
-            message_id: members.text("messageId")?,
-            sender_id: members.text("senderId")?,
+            message_id: members.id("messageId")?,
+            sender_id: members.id("senderId")?,
             sender_name: members.text("senderName")?,
             chat_type: Some(if is_group {
                 ChatType::Group
             } else {
                 ChatType::Direct
             }),
-            group_id: members.text("groupId")?,
+            group_id: members.id("groupId")?,
             group_subject: members.text("groupSubject")?,
             reply_to_message_id: members.text("replyToMessageId")?,
             // What else there is would have to be believed, or is of no use here.
@@ -146,6 +148,17 @@ struct Members {
 }
 
 impl Members {
+    /// A text that is kept, and so not any length.
+    fn id(&mut self, name: &'static str) -> Result<Option<String>, BadFrame> {
+        match self.text(name)? {
+            Some(text) if text.len() > MAX_ID => Err(BadFrame::Member {
+                name,
+                message_id: None,
+            }),
+            text => Ok(text),
+        }
+    }
+
     fn text(&mut self, name: &'static str) -> Result<Option<String>, BadFrame> {
         match self.members.remove(name) {
             None | Some(Value::Null) => Ok(None),

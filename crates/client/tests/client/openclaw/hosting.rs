@@ -573,7 +573,7 @@ async fn who_the_service_does_not_know_is_told_why_and_closed_with_4401() {
     .await;
     let last = json!({ "token": "right", "tokenType": "local", "senderId": "x", "room": "2" });
     assert_eq!(asked.lock().unwrap().last(), Some(&last));
-    // Where it need not be known, whoever it is comes in by his own word.
+    // Where it need not be known, whoever it is comes in, and as nobody: the name could be another one's.
     let (_, bob, host, mut client) = bobs(Rules {
         auth: auth(false),
         ..rules(true)
@@ -600,7 +600,43 @@ async fn who_the_service_does_not_know_is_told_why_and_closed_with_4401() {
         .iter()
         .map(|attempt| attempt.message.relay_from.as_str())
         .collect();
-    assert_eq!(senders, ["carl", "eve", "ann", "ann", "dora", "eve"]);
+    let [first, second, "ann", "ann", third, fourth] = senders[..] else {
+        panic!("{senders:?}")
+    };
+    assert_eq!((first, third), (second, fourth));
+    for sender in [first, third] {
+        assert!(sender.starts_with("connection-"), "{sender}");
+    }
+}
+
+#[tokio::test]
+async fn web_pages_are_not_let_in_where_a_login_is_optional_either() {
+    let endpoint = service(&Arc::default()).await;
+    let (_, bob, host, mut client) = bobs(Rules {
+        auth: Some(Auth::new(&endpoint, Duration::from_millis(500), false).unwrap()),
+        ..rules(true)
+    });
+    while_hosting(&host, &bob, &mut client, Upper::new(), async {
+        let page = Some("https://evil.example");
+        let refused = Raw::try_connect(host.local_addr(), "/ws", page).await;
+        assert!(matches!(refused, Err(WebSocketError::Http(_))));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_under_an_id_of_any_length_is_not_taken() {
+    let (_, bob, host, mut client) = bobs(rules(true));
+    while_hosting(&host, &bob, &mut client, Upper::new(), async {
+        let mut raw = Raw::connect(&host, "").await;
+        for member in ["messageId", "senderId", "groupId"] {
+            let mut message = json!({ "content": "x" });
+            message[member] = "m".repeat(300).into();
+            raw.send(message).await;
+            assert_eq!(raw.next().await["type"], "chat.error", "{member}");
+        }
+    })
+    .await;
 }
 
 #[tokio::test]

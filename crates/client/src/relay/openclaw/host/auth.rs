@@ -27,7 +27,7 @@ pub struct Auth {
 pub(super) struct Visitor {
     /// The name that the service knows, or else the one that was given.
     pub(super) id: Option<String>,
-    /// Whether the service knows it: then what is said under other names does not count.
+    /// Whether the service was asked: then what is said under other names does not count.
     pub(super) is_known: bool,
 }
 
@@ -80,6 +80,12 @@ impl Auth {
         })
     }
 
+    /// Whether nobody is let in whom the service does not know.
+    #[must_use]
+    pub const fn is_required(&self) -> bool {
+        self.is_required
+    }
+
     /// Finds out who connects with this query.
     pub(super) async fn visitor(&self, query: &str) -> Result<Visitor, NotLetIn> {
         let mut given: BTreeMap<_, _> = form_urlencoded::parse(query.as_bytes())
@@ -104,7 +110,11 @@ impl Auth {
                 id: Some(user.user_id),
                 is_known: true,
             }),
-            Err(_) if !self.is_required => Ok(Visitor::of(query)),
+            // Under no name: it could be that of somebody whom the service knows.
+            Err(_) if !self.is_required => Ok(Visitor {
+                id: None,
+                is_known: true,
+            }),
             Err(refused) => Err(refused),
         }
     }

@@ -17,7 +17,7 @@ use tokio_tungstenite::{
 
 use super::{
     Rules,
-    auth::Visitor,
+    auth::{Auth, Visitor},
     desk::{Desk, Line, Said},
 };
 use crate::{
@@ -223,7 +223,8 @@ fn check(request: &Request, rules: &Rules) -> Result<(), StatusCode> {
         return Err(StatusCode::BAD_REQUEST);
     }
     // Any page that somebody on this machine looks at could connect, too.
-    if rules.auth.is_none() && request.headers().contains_key("origin") {
+    let is_open = !rules.auth.as_ref().is_some_and(Auth::is_required);
+    if is_open && request.headers().contains_key("origin") {
         return Err(StatusCode::FORBIDDEN);
     }
     Ok(())
