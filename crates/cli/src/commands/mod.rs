@@ -123,3 +123,11 @@ pub(crate) fn span(millis: i64) -> String {
         _ => format!("{} d", seconds / 86_400),
     }
 }
+
+/// Refuses what is in the clear where the profile requires something.
+fn check_plaintext(profile: &ctalk::Profile) -> Result<()> {
+    match profile.require().words().next() {
+        None => Ok(()),
+        Some(required) => Err(ctalk::Error::PlaintextRefused { required }.into()),
+    }
+}

@@ -200,3 +200,14 @@ fn what_cannot_be_answered_or_heard_has_its_exit_code() {
         .run("bob", &["serve", "openclaw", "--listen", "127.0.0.1:0"])
         .code(2);
 }
+
+#[test]
+fn what_the_profile_requires_stops_what_is_in_the_clear() {
+    let sandbox = acquainted();
+    let settings = sandbox.profile("alice").join("profile.toml");
+    let before = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, format!("{before}require = [\"native\"]\n")).unwrap();
+    let (_host, url) = serve(&sandbox, &["--plaintext", "--exec", "cat"]);
+    let refused = sandbox.run("alice", &["chat", &url, "--plaintext", "hello"]);
+    refused.code(5);
+}

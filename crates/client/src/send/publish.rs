@@ -1,6 +1,8 @@
 //! One message for everybody who reads a place of the relay: sealed once, to those of them whose key cards
 //! are known, and handed over once.
 
+use std::collections::HashMap;
+
 use super::{Reader, Recipient, native, seal};
 use crate::{
     client::{Client, MAX_PAYLOAD},
@@ -8,6 +10,7 @@ use crate::{
     error::Error,
     message::{Draft, Format, Progress, Sent},
     relay::Destination,
+    store::Contact,
 };
 
 /// What became of a message to a place.
@@ -49,9 +52,10 @@ impl Client {
         if found > MAX_PAYLOAD {
             return Err(Error::PayloadTooLong { found });
         }
+        let contacts = by_address(self.store.contacts()?);
         let (mut known, mut left_out) = (Vec::new(), Vec::new());
         for address in members.iter().filter(|address| **address != self.name) {
-            match reader(self, address) {
+            match reader(self, &contacts, address) {
                 Ok(recipient) => known.push(recipient),
                 Err(why) => left_out.push(LeftOut {
                     address: address.clone(),
@@ -106,13 +110,31 @@ impl Client {
     }
 }
 
+/// Contacts by where they are, or say to be; of several who say to be in one place nobody knows who is.
+fn by_address(contacts: Vec<Contact>) -> HashMap<String, Option<Contact>> {
+    let mut found = HashMap::with_capacity(contacts.len());
+    for contact in contacts {
+        if let Some(address) = contact.address.clone() {
+            found
+                .entry(address)
+                .and_modify(|known| *known = None)
+                .or_insert(Some(contact));
+        }
+    }
+    found
+}
+
 /// The contact at an address, whom something can be sealed for.
-fn reader(client: &Client, address: &str) -> Result<(Recipient, ctalk_core::Card), Error> {
+fn reader(
+    client: &Client,
+    contacts: &HashMap<String, Option<Contact>>,
+    address: &str,
+) -> Result<(Recipient, ctalk_core::Card), Error> {
     let name = address.to_owned();
-    let Some(contact) = client.store.contact_at(address)? else {
+    let Some(Some(contact)) = contacts.get(address) else {
         return Err(Error::UnknownContact { name });
     };
-    let mut recipient = Recipient::known(contact, address.to_owned(), client)?;
+    let mut recipient = Recipient::known(contact.clone(), address.to_owned(), client)?;
     match recipient.card.take() {
         Some(card) => Ok((recipient, card)),
         None => Err(Error::NoCard {

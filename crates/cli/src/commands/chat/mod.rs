@@ -108,6 +108,9 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
                 .hint("for example openclaw+ws://127.0.0.1:18800/ws, and --token @FILE")
         })?;
     let chat = if args.plaintext {
+        if let Ok(profile) = &profile {
+            super::check_plaintext(profile)?;
+        }
         Chat::in_the_clear(line, clock, args.timeout)
     } else {
         let profile = profile?;
@@ -116,7 +119,7 @@ pub(crate) fn run(args: Args, context: &Context<'_>) -> Result<ExitCode> {
         Chat::sealed(client, line, args.to.as_deref(), args.timeout).map_err(unknown)?
     };
     let message = args.fields.message(args.group)?;
-    let shown = Shown::new(output, chat.peer().is_some(), said.is_one());
+    let shown = Shown::new(output, chat.peer(), said.is_one());
     runtime::run(talk(chat, said, message, shown, output))
 }
 

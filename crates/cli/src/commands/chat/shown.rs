@@ -15,7 +15,8 @@ use crate::output::Output;
 pub(super) struct Shown<'a> {
     output: &'a Output,
     printer: Printer<'a>,
-    is_sealed: bool,
+    /// Whom is talked with, where that is sealed.
+    peer: Option<String>,
     /// Whether only the answer is wanted.
     is_one: bool,
     was_lost: bool,
@@ -32,11 +33,11 @@ enum Line<'a> {
 }
 
 impl<'a> Shown<'a> {
-    pub(super) const fn new(output: &'a Output, is_sealed: bool, is_one: bool) -> Self {
+    pub(super) fn new(output: &'a Output, peer: Option<&str>, is_one: bool) -> Self {
         Self {
             output,
             printer: Printer::new(output, None),
-            is_sealed,
+            peer: peer.map(str::to_owned),
             is_one,
             was_lost: false,
         }
@@ -53,6 +54,13 @@ impl<'a> Shown<'a> {
         }
         match event {
             ChatEvent::Heard(heard) => self.heard(heard),
+            // The host delivers whatever it likes, also what others have sealed.
+            ChatEvent::Message(message) if self.is_one && message.from != self.peer => {
+                let from = message.from.as_deref().unwrap_or("nobody");
+                let text = format!("{}: a message that is no answer", distinct(from));
+                self.output.warning(&text);
+                Ok(())
+            }
             ChatEvent::Message(message) if self.is_one => {
                 self.output.bytes(message.payload.as_bytes())
             }
@@ -108,7 +116,7 @@ impl<'a> Shown<'a> {
     }
 
     fn words(&self, content: &str) -> Result<()> {
-        if self.is_sealed && self.is_one {
+        if self.peer.is_some() && self.is_one {
             // A script would take it for the contact's.
             let text = format!("said in the clear, by whoever: {content}");
             self.output.warning(&text);

@@ -101,6 +101,9 @@ pub(super) fn publish_in_the_clear(
         let text = "only text can be said in the clear";
         return Err(Complaint::new(Class::Usage, text).into());
     };
+    if let Ok(profile) = context.profile() {
+        super::super::check_plaintext(&profile)?;
+    }
     let id = runtime::run(async { Ok(connection.wtt.say(topic, words).await?) })?;
     let id = id.as_deref();
     if context.output.is_json() {
