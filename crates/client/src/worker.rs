@@ -424,11 +424,12 @@ impl<O: FnMut(Event<'_>)> Worker<'_, O> {
         let (before, wait) = self.pace.look(clock.monotonic());
         let due = self.until_due()?;
         let (place, together, relay) = (self.place, self.together, self.client.relay.clone());
-        let watch = &mut self.watch;
+        let (watch, is_away) = (&mut self.watch, self.pace.is_backing_off());
         let mut told = pin!(async {
             tokio::select! {
                 () = together.woken(place) => {}
-                () = watch.changed(&*relay, &*clock) => {}
+                // What waits for a relay that is away would only be tried in vain once more.
+                () = watch.changed(&*relay, &*clock), if !is_away => {}
             }
         });
         let pause = due.map_or(before, |due| due.min(before));

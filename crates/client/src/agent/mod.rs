@@ -136,9 +136,11 @@ impl Agent {
         let mut groups: Vec<(Vec<usize>, Vec<usize>)> = Vec::new();
         for (place, name) in recipients.iter().enumerate() {
             let ways = self.ways(name, via)?;
+            // A stranger is looked for at one relay after the other, wherever the others are.
+            let is_known = self.links.len() == 1 || self.is_contact(name)?;
             match groups.iter_mut().find(|(known, _)| *known == ways) {
-                Some((_, members)) => members.push(place),
-                None => groups.push((ways, vec![place])),
+                Some((_, members)) if is_known => members.push(place),
+                _ => groups.push((ways, vec![place])),
             }
         }
         let mut outcomes: Vec<(usize, Result<Sent, Error>)> = Vec::new();
@@ -152,8 +154,13 @@ impl Agent {
                 sending,
             };
             let sent = match (via, sending) {
-                (Via::All, Sending::Now) => self.send_to_all(&group, &ways).await?,
-                _ => self.send_to(&group, &ways).await?,
+                (Via::All, Sending::Now) => self.send_to_all(&group, &ways).await,
+                _ => self.send_to(&group, &ways).await,
+            };
+            let sent = match sent {
+                // What was sent to others is to be told of.
+                Err(error) if !outcomes.is_empty() => shared(error, members.len()),
+                sent => sent?,
             };
             outcomes.extend(members.into_iter().zip(sent));
         }
@@ -356,6 +363,15 @@ impl Agent {
         Ok(ways.into_iter().map(|(_, place)| place).collect())
     }
 
+    fn is_contact(&self, name: &str) -> Result<bool, Error> {
+        for link in &self.links {
+            if link.client.contact_for(name)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn at(&self, places: &[usize]) -> Vec<Way> {
         let links = places.iter().filter_map(|place| self.links.get(*place));
         links.filter_map(|link| link.client.way()).collect()
@@ -417,6 +433,14 @@ fn goes_on(posted: &Result<Vec<Result<Sent, Error>>, Error>) -> bool {
             .all(|outcome| matches!(outcome, Err(Error::UnknownRecipient { .. }))),
         Err(error) => matches!(error, Error::Relay(_)) && error.may_pass(),
     }
+}
+
+/// An error that stands for so many recipients: the first gets it, the others learn what kind it was.
+fn shared(error: Error, recipients: usize) -> Vec<Result<Sent, Error>> {
+    let class = error.class();
+    let mut outcomes = vec![Err(error)];
+    outcomes.resize_with(recipients, || Err(Error::SharedMessage { class }));
+    outcomes
 }
 
 fn unknown(via: Via<'_>) -> Error {

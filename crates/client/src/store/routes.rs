@@ -112,7 +112,8 @@ impl Store {
     }
 }
 
-/// Puts a message into another relay's outbox; false when it cannot go that way.
+/// Puts a message into another relay's outbox; false when it cannot go that way. Whoever had it in hand before
+/// says nothing of it any more.
 fn move_over(
     transaction: &Transaction<'_>,
     number: i64,
@@ -124,7 +125,7 @@ fn move_over(
     };
     let moved = transaction
         .prepare_cached(&format!(
-            "UPDATE outbox SET relay = ?2, parts = 0, due = NULL, error = NULL, lease = NULL,
+            "UPDATE outbox SET relay = ?2, attempt = attempt + 1, parts = 0, due = NULL, error = NULL, lease = NULL,
                  uncertain = uncertain OR lease IS NOT NULL
              WHERE number = ?1 AND relay != ?2 AND {IDLE}"
         ))?

@@ -43,6 +43,11 @@ impl Pace {
         self.busy_at = self.busy_at.max(now);
     }
 
+    /// Whether the relay did not answer when it was last asked.
+    pub(crate) const fn is_backing_off(&self) -> bool {
+        self.backoff.is_some()
+    }
+
     /// How long to wait before the relay is asked, and how long the asking may take.
     pub(crate) fn look(&self, now: i64) -> (Duration, Duration) {
         let left = self.next_look.saturating_sub(now);

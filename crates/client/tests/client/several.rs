@@ -23,7 +23,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::{
-    agents::{body, new_identity, rng, text_draft},
+    agents::{body, new_identity, receive_all, rng, text_draft},
     opendialogue::stand_in::StandIn,
     scene::{DAY, at},
 };
@@ -546,6 +546,76 @@ async fn a_key_stands_for_what_one_relay_took_though_the_other_one_refused_it() 
     let never = std::future::pending();
     let worked = bob.agent.work(&work, &counted, never, quiet).await.unwrap();
     assert_eq!(worked.done, 0);
+}
+
+#[tokio::test]
+async fn the_first_receipt_ends_the_copies_for_all_relays() {
+    let mut relays = Relays::start().await;
+    let (mut alice, mut bob) = two(&relays, ["claw", "dialogue"]).await;
+    alice.say("bob", "0").await;
+    assert_eq!(bob.handle(1, false).await, ["0"]);
+    relays.claw.stop();
+    let draft = ctalk::Draft {
+        receipt: true,
+        ..text_draft("hello")
+    };
+    let to = ["bob".to_owned()];
+    let sent = alice.agent.send(&to, &draft, Sending::Now, Via::All).await;
+    sent.unwrap().remove(0).unwrap();
+    assert_eq!(alice.outbox().len(), 2);
+    assert_eq!(bob.restart().await.handle(1, false).await, ["hello"]);
+    // It holds the receipt alone.
+    let mut receiving = alice
+        .agent
+        .into_client_for("bob", Via::Named("dialogue"))
+        .unwrap();
+    let mut fresh = 0;
+    while fresh == 0 {
+        fresh = receiving.fetch(LONG).await.unwrap();
+    }
+    let (messages, _) = receive_all(&mut receiving).await;
+    assert!(messages.is_empty(), "{messages:?}");
+    let mut left = 0;
+    receiving.store().each_outgoing(|_| left += 1).unwrap();
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn strangers_at_different_relays_are_found_in_one_call() {
+    let relays = Relays::start().await;
+    let other = TestRelay::start().await;
+    let mut alice = Peer::register(&relays, "alice", ["claw", "dialogue"]).await;
+    let _bob = Peer::register(&relays, "bob", ["claw", "dialogue"]).await;
+    let path = alice.path();
+    let mut profile = Profile::open(&path).unwrap();
+    let keystore = keystore(&path);
+    let registration = Registration {
+        url: &other.url(),
+        relay_name: Some("other"),
+        admission: Some(Admission::AdminKey(BearerKey::new(other.admin_key()))),
+        owner: "alice",
+    };
+    let (secrets, clock) = (keystore.read().unwrap(), Arc::new(SystemClock));
+    ctalk::register(&mut profile, &keystore, &secrets, registration, clock)
+        .await
+        .unwrap();
+    let _carol = crate::agents::Agent::register(&other, "carol");
+    alice.agent = agent(&path);
+    let (to, draft) = (
+        ["bob", "nobody", "carol"].map(str::to_owned),
+        text_draft("hello"),
+    );
+    let sent = alice
+        .agent
+        .send(&to, &draft, Sending::Now, Via::Preferred)
+        .await;
+    let sent = sent.unwrap();
+    assert_eq!(sent[0].as_ref().unwrap().via.as_deref(), Some("claw"));
+    assert!(
+        matches!(sent[1], Err(Error::UnknownRecipient { .. })),
+        "{sent:?}"
+    );
+    assert_eq!(sent[2].as_ref().unwrap().via.as_deref(), Some("other"));
 }
 
 #[tokio::test]

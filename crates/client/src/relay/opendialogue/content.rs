@@ -30,7 +30,7 @@ pub(super) fn deliveries(frame: &str, message: Message) -> Vec<Delivery> {
             ..message.clone()
         };
         Delivery {
-            raw: serde_json::to_vec(&message).unwrap_or_default().into(),
+            raw: bounded(&serde_json::to_string(&message).unwrap_or_default()),
             ..whole.clone()
         }
     };
